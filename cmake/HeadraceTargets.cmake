@@ -1,0 +1,50 @@
+# Shared by every target: the language, the warnings, the sanitizers.
+#
+#   headrace_library(NAME SOURCES... DEPS...)   a static, position-independent library
+#   headrace_test(NAME SOURCES... DEPS...)      a GoogleTest program, its cases known to CTest
+#   headrace_benchmark(NAME SOURCES... DEPS...) a Google Benchmark program
+
+set(CMAKE_CXX_STANDARD 17)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_CXX_VISIBILITY_PRESET hidden)
+set(CMAKE_VISIBILITY_INLINES_HIDDEN ON)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE Release)
+endif()
+
+add_library(headrace_flags INTERFACE)
+target_compile_options(headrace_flags INTERFACE -Wall -Wextra -Werror)
+target_include_directories(headrace_flags INTERFACE "${PROJECT_SOURCE_DIR}/src")
+if(HEADRACE_SANITIZE)
+  target_compile_options(headrace_flags INTERFACE
+    -fsanitize=${HEADRACE_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer -g -O1)
+  target_link_options(headrace_flags INTERFACE -fsanitize=${HEADRACE_SANITIZE})
+endif()
+
+function(headrace_library name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
+  add_library(${name} STATIC ${ARG_SOURCES})
+  target_link_libraries(${name} PUBLIC headrace_flags ${ARG_DEPS})
+endfunction()
+
+function(headrace_test name)
+  if(NOT HEADRACE_BUILD_TESTS)
+    return()
+  endif()
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE headrace_flags ${ARG_DEPS} GTest::gtest_main)
+  gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60)
+endfunction()
+
+function(headrace_benchmark name)
+  if(NOT HEADRACE_BUILD_BENCHMARKS)
+    return()
+  endif()
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE headrace_flags ${ARG_DEPS} benchmark::benchmark_main)
+endfunction()
