@@ -1,0 +1,232 @@
+#include "stage/source.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "stage/stage.h"
+#include "stage/thread_name.h"
+#include "stage/trace.h"
+
+namespace headrace::stage {
+namespace {
+
+void RunAll(Deferred* deferred) {
+  for (auto& call : *deferred) call();
+  deferred->clear();
+}
+
+}  // namespace
+
+Source::Source(std::shared_ptr<Domain> domain, std::string name, std::unique_ptr<SourceReader> reader,
+               Mode mode)
+    : domain_(std::move(domain)), name_(std::move(name)), reader_(std::move(reader)), mode_(mode) {
+  if (mode_ == Mode::kAhead) thread_ = std::thread([this] { ReadLoop(); });
+}
+
+Source::~Source() { Close(); }
+
+Source::Direct Source::TakeDirect(Cancellation* cancel, ElementPtr* element) {
+  bool cancelled = false;  // guarded by domain_->mu_
+  const bool listening = Listen(cancel, &cancelled);
+  Deferred deferred;
+  Direct what = Direct::kFailed;
+  {
+    std::unique_lock<std::mutex> lock(domain_->mu_);
+    state_cv_.wait(lock, [&] {
+      return cancelled || closing_ || !elements_.empty() || (reading_ == nullptr && !direct_);
+    });
+    if (!cancelled && !closing_) {
+      if (elements_.empty()) {
+        direct_ = true;
+        what = Direct::kReadNow;
+      } else {
+        *element = PopLocked(nullptr, &deferred);
+        what = Direct::kElement;
+      }
+    }
+  }
+  if (listening) cancel->StopListening();
+  RunAll(&deferred);
+  return what;
+}
+
+bool Source::Listen(Cancellation* cancel, bool* cancelled) {
+  if (cancel == nullptr) return false;
+  const bool listening = cancel->Listen([this, cancelled] {
+    std::lock_guard<std::mutex> lock(domain_->mu_);
+    *cancelled = true;
+    state_cv_.notify_all();
+  });
+  if (!listening) *cancelled = true;
+  return listening;
+}
+
+void Source::EndDirect() {
+  std::lock_guard<std::mutex> lock(domain_->mu_);
+  direct_ = false;
+  state_cv_.notify_all();
+  WakeLocked();
+}
+
+Status Source::Reset(Cancellation* cancel) {
+  std::shared_ptr<Cancellation> read;
+  {
+    std::lock_guard<std::mutex> lock(domain_->mu_);
+    paused_ = true;
+    read = reading_;
+  }
+  if (read != nullptr) read->Cancel();
+  bool cancelled = false;  // guarded by domain_->mu_
+  const bool listening = Listen(cancel, &cancelled);
+  Status status;
+  {
+    std::unique_lock<std::mutex> lock(domain_->mu_);
+    AwaitLocked(&lock, "re-initializing", [&] { return cancelled || reading_ == nullptr; });
+    if (reading_ == nullptr) {
+      elements_.clear();
+      bytes_ = 0;
+      on_demand_ = true;
+      for (Stage* stage : stages_) stage->OnResetLocked();
+    } else {
+      paused_ = false;
+      WakeLocked();
+      status = Status(Code::kCancelled, "cancelled while re-initializing '" + name_ +
+                                            "' waited for the read in flight");
+    }
+  }
+  if (listening) cancel->StopListening();
+  return status;
+}
+
+void Source::AwaitLocked(std::unique_lock<std::mutex>* lock, const char* what,
+                         const std::function<bool()>& condition) {
+  const TimePoint since = Clock::now();
+  while (!state_cv_.wait_for(*lock, std::chrono::seconds(1), condition)) {
+    const auto waited = std::chrono::duration_cast<std::chrono::seconds>(Clock::now() - since).count();
+    domain_->Log(std::string(what) + " '" + name_ + "' has waited " + std::to_string(waited) +
+                 " s for a read that does not end although it was cancelled");
+  }
+}
+
+void Source::Resume() {
+  std::lock_guard<std::mutex> lock(domain_->mu_);
+  paused_ = false;
+  WakeLocked();
+}
+
+void Source::Close() {
+  Deferred deferred;
+  std::shared_ptr<Cancellation> read;
+  {
+    std::lock_guard<std::mutex> lock(domain_->mu_);
+    closing_ = true;
+    read = reading_;
+    elements_.clear();
+    bytes_ = 0;
+    for (Stage* stage : stages_) stage->OnSourceClosedLocked(name_, &deferred);
+    work_cv_.notify_all();
+    state_cv_.notify_all();
+  }
+  if (read != nullptr) read->Cancel();
+  RunAll(&deferred);
+
+  std::lock_guard<std::mutex> join(join_mu_);
+  if (!thread_.joinable() || thread_.get_id() == std::this_thread::get_id()) return;
+  {
+    std::unique_lock<std::mutex> lock(domain_->mu_);
+    AwaitLocked(&lock, "closing", [this] { return exited_; });
+  }
+  thread_.join();
+}
+
+std::size_t Source::depth() const {
+  std::lock_guard<std::mutex> lock(domain_->mu_);
+  return elements_.size();
+}
+
+void Source::AttachLocked(Stage* stage) {
+  stages_.push_back(stage);
+  WakeLocked();
+}
+
+void Source::DetachLocked(Stage* stage) {
+  stages_.erase(std::remove(stages_.begin(), stages_.end(), stage), stages_.end());
+}
+
+ElementPtr Source::PopLocked(Stage* taker, Deferred* deferred) {
+  ElementPtr element = std::move(elements_.front());
+  elements_.pop_front();
+  bytes_ -= element->read.bytes;
+  for (Stage* stage : stages_) {
+    if (stage != taker) stage->OnForeignPopLocked(deferred);
+  }
+  WakeLocked();
+  return element;
+}
+
+void Source::AppendLocked(ReadResult read, Deferred* deferred) {
+  on_demand_ = !read.status.ok();
+  bytes_ += read.bytes;
+  auto element = std::make_shared<Element>();
+  element->sequence = next_sequence_++;
+  element->read = std::move(read);
+  elements_.push_back(std::move(element));
+  for (Stage* stage : stages_) stage->OnAppendLocked(deferred);
+}
+
+void Source::WakeLocked() {
+  if (idle_ && WantsElementLocked()) {
+    idle_ = false;
+    work_cv_.notify_one();
+  }
+}
+
+bool Source::WantsElementLocked() const {
+  if (closing_ || paused_ || direct_) return false;
+  for (const Stage* stage : stages_) {
+    if (on_demand_ ? stage->NeedsElementLocked(this) : elements_.size() < stage->WantedLocked()) return true;
+  }
+  return false;
+}
+
+void Source::ReadLocked(std::unique_lock<std::mutex>* lock, Deferred* deferred) {
+  auto cancel = std::make_shared<Cancellation>();
+  const std::uint64_t sequence = next_sequence_;
+  reading_ = cancel;
+  reading_since_ = domain_->Now();
+  lock->unlock();
+  ReadResult read;
+  {
+    TraceSpan span("read", name_, sequence);
+    read = reader_->Read(cancel.get());
+  }
+  lock->lock();
+  reading_ = nullptr;
+  // A reset that is waiting (paused) drops the element, and so does closing.
+  if (!paused_ && !closing_) AppendLocked(std::move(read), deferred);
+  state_cv_.notify_all();
+}
+
+void Source::ReadLoop() {
+  NameThisThread("hr-read");
+  Deferred deferred;
+  std::unique_lock<std::mutex> lock(domain_->mu_);
+  while (!closing_) {
+    if (!WantsElementLocked()) {
+      idle_ = true;
+      work_cv_.wait(lock);
+      idle_ = false;
+      continue;
+    }
+    ReadLocked(&lock, &deferred);
+    if (!deferred.empty()) {
+      lock.unlock();
+      RunAll(&deferred);
+      lock.lock();
+    }
+  }
+  exited_ = true;
+  state_cv_.notify_all();
+}
+
+}  // namespace headrace::stage

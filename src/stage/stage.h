@@ -1,0 +1,202 @@
+// Runs the front part of a training step ahead of the step, and hands results over in order.
+#ifndef HEADRACE_STAGE_STAGE_H_
+#define HEADRACE_STAGE_STAGE_H_
+
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/status.h"
+#include "stage/domain.h"
+#include "stage/element.h"
+#include "stage/source.h"
+
+namespace headrace::stage {
+
+// Computes what crosses to the training step from one element of each source.
+class StageBody {
+ public:
+  virtual ~StageBody() = default;
+  // Called by up to num_threads threads at a time. `inputs` has one payload per source of the stage, in
+  // order. Must end by itself: it is not cancelled.
+  virtual ReadResult Run(const std::vector<Payload>& inputs) = 0;
+};
+
+struct StageConfig {
+  std::string name;
+  std::string tag;                          // groups stages for figures and closing
+  int capacity = 1;                         // finished results that may wait
+  int num_threads = 1;                      // threads that run the body
+  int num_clients = 1;                      // concurrent takers that the capacity must serve
+  std::chrono::milliseconds timeout{300000};// of a take without progress; 0 = never
+  std::set<Code> closed_codes = {Code::kOutOfRange};  // delivered as end of data
+  std::set<Code> ignored_codes;             // skipped and counted
+  int ignored_limit = 1000;                 // skips in a row; then the error is delivered; 0 = no bound
+  std::size_t budget_bytes = 0;             // held ahead, raw and staged; 0 = no bound
+};
+
+// What a step gets.
+struct Taken {
+  std::vector<Payload> inputs;  // one per source
+  Payload body;                 // null if the stage has no body
+};
+
+struct StageFigures {
+  std::string name;
+  std::string tag;
+  std::int64_t produced = 0;   // tickets whose result was finished, delivered or not
+  std::int64_t taken = 0;      // delivered to a step, errors not counted
+  std::int64_t failed = 0;     // errors delivered, end of data included
+  std::int64_t skipped = 0;    // ignored errors
+  std::int64_t discarded = 0;  // results that nobody took: another consumer took their element
+  int depth = 0;               // results that wait now
+  int depth_limit = 0;
+  std::int64_t waiting = 0;    // takes that wait now
+  std::int64_t held_bytes = 0; // raw and staged, now
+  std::int64_t producer_wait_us = 0;  // time the body threads waited for an element or for room
+  std::int64_t consumer_wait_us = 0;  // time takes waited
+  std::int64_t body_us = 0;           // time spent in bodies, all threads
+  std::string last_error;
+};
+
+// Forms tickets (the k-th untaken element of each source), runs the body on each, and delivers in ticket
+// order to whoever takes.
+//
+// Ownership: owned by one caller (the op's kernel); shares its sources. Owns its threads and its body.
+// Thread safety: every public method may run concurrently, except that Close() must not run on a
+// thread of the stage.
+// Ordering: takes are served first come, first served; results come in the order of the elements.
+// Guarantees: each element reaches exactly one taker of its source. A ticket that fails is delivered as
+// that error, in its place; neither errors nor the end of data are terminal. A take that is
+// cancelled or times out while waiting consumes nothing.
+// Bounds: at most max(capacity, num_clients) + num_threads elements are read and not taken.
+class Stage {
+ public:
+  struct Input {
+    std::shared_ptr<Source> source;
+    // True: a failed read is a value, not an error of the ticket (an optional without element); `adapt`
+    // turns it into one.
+    std::function<ReadResult(const ReadResult&)> adapt;  // may be null
+  };
+
+  // Starts its threads. `body` may be null: what crosses are the elements themselves, and num_threads
+  // has no effect unless there are draws. Requires: at least one input is not a draw.
+  Stage(std::shared_ptr<Domain> domain, StageConfig config, std::vector<Input> inputs,
+        std::unique_ptr<StageBody> body);
+  // Closes.
+  ~Stage();
+  Stage(const Stage&) = delete;
+  Stage& operator=(const Stage&) = delete;
+
+  using TakeId = std::uint64_t;
+  using Done = std::function<void(const Status&, Taken)>;
+
+  // Delivers at once if it can: returns true with *status and *taken set, and `done` is dropped. Else
+  // returns false, sets *id, and calls `done` exactly once, later, on a thread of the stage or of
+  // whoever ends the wait; never under a lock.
+  bool TakeOrWait(Status* status, Taken* taken, TakeId* id, Done done);
+  // Blocks the caller's thread. `on_wait` (may be null) is called with the id before blocking, so that
+  // the wait can be ended by EndWait().
+  Status Take(Taken* taken, const std::function<void(TakeId)>& on_wait = nullptr);
+  // Ends a wait with `status`; does nothing if it was served already.
+  void EndWait(TakeId id, Status status);
+
+  // Takes after this, and those that wait, fail with CANCELLED. Elements stay with their sources.
+  void Close();
+
+  const StageConfig& config() const { return config_; }
+  StageFigures figures() const;
+
+ private:
+  friend class Domain;
+  friend class Source;
+
+  enum class SlotState { kPending, kRunning, kDone };
+  struct Slot {
+    SlotState state = SlotState::kPending;
+    std::vector<ElementPtr> elements;  // null for sources after a failed one
+    std::vector<Payload> inputs;
+    std::uint64_t ticket = 0;
+    Status status;
+    Payload body;
+    std::size_t bytes = 0;
+    bool read_failed = false;  // no ticket is formed behind it until it was taken
+    bool orphan = false;       // its elements were taken by somebody else
+  };
+  using SlotPtr = std::shared_ptr<Slot>;
+  struct Waiter {
+    TakeId id;
+    Done done;
+    TimePoint since;
+    TimePoint next_report;
+  };
+
+  // All "Locked" methods: the domain's lock is held; callbacks go into *deferred.
+  void FormTicketsLocked();
+  void DropSlotsLocked();
+  void OrphanLocked(Slot* slot);
+  void DeliverLocked(Deferred* deferred);
+  // Takes the front slot if it is done: true with *status, *taken set. Skips ignored errors.
+  bool TakeFrontLocked(Status* status, Taken* taken, Deferred* deferred);
+  void ConsumeFrontLocked(Deferred* deferred);
+  void OnAppendLocked(Deferred* deferred);
+  void OnForeignPopLocked(Deferred* deferred);
+  void OnResetLocked();
+  void OnSourceClosedLocked(const std::string& source, Deferred* deferred);
+  void ActivateLocked();
+  void CheckWaitersLocked(TimePoint now, Deferred* deferred);
+  void FailWaitersLocked(const Status& status, Deferred* deferred);
+  Status ClosedStatusLocked() const;
+  StageFigures FiguresLocked() const;
+  bool HasWaitersLocked() const { return !waiters_.empty(); }
+  std::string DescribeLocked(TimePoint now) const;
+  // How many elements this stage wants a source to hold; 0 while dormant or closed.
+  std::size_t WantedLocked() const;
+  std::size_t HeldBytesLocked() const;
+  bool NeedsElementLocked(const Source* source) const;  // a take waits for it
+
+  bool has_workers() const { return body_ != nullptr || has_draws_; }
+  void WorkLoop();
+  SlotPtr PendingLocked() const;
+  // Completes the ticket's random draws; false if the ticket was orphaned meanwhile.
+  bool DrawLocked(std::unique_lock<std::mutex>* lock, Slot* slot);
+
+  const std::shared_ptr<Domain> domain_;
+  const StageConfig config_;
+  const std::vector<Input> inputs_;
+  const std::unique_ptr<StageBody> body_;
+  bool has_draws_ = false;  // constant after construction
+  std::size_t limit_ = 0;   // constant after construction
+
+  // Guarded by domain_->mu_.
+  std::deque<SlotPtr> slots_;             // front = the next ticket
+  std::vector<std::size_t> assigned_;     // per source: elements that belong to slots_
+  std::deque<Waiter> waiters_;
+  TakeId next_id_ = 1;
+  std::uint64_t next_ticket_ = 0;
+  int foreign_pops_ = 0;                  // since the last take of this stage
+  bool dormant_ = false;                  // others consume the source: stop computing for nobody
+  bool drawing_ = false;
+  int ignored_in_a_row_ = 0;
+  bool closing_ = false;
+  std::string closed_because_;
+  TimePoint last_progress_;
+  TimePoint last_taken_;                  // for the trace's step spans; unset while a take waits
+  std::size_t staged_bytes_ = 0;
+  StageFigures figures_;
+  std::condition_variable work_cv_;       // workers: pending slot, draw ended, closing
+
+  std::vector<std::thread> workers_;      // joined by Close()
+  std::mutex join_mu_;
+};
+
+}  // namespace headrace::stage
+
+#endif  // HEADRACE_STAGE_STAGE_H_
