@@ -1,0 +1,1 @@
+"""Wide-and-deep on UCI Adult, its input written in the graph."""

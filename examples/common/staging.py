@@ -1,0 +1,26 @@
+"""Staging on or off: the only lines of the examples that know Headrace."""
+
+import dataclasses
+
+import tensorflow as tf
+
+
+@dataclasses.dataclass(frozen=True)
+class Staging:
+    """How far and with how many threads a session's input runs ahead."""
+
+    capacity: int = 2
+    num_threads: int = 1
+
+
+def session_config(staging=None):
+    """A ConfigProto whose sessions run unstaged (None) or staged.
+
+    Raises ImportError where Headrace is not installed or does not fit the installed TensorFlow.
+    """
+    config = tf.compat.v1.ConfigProto()
+    if staging is not None:
+        import headrace
+
+        headrace.configure(config, headrace.StageOptions(**dataclasses.asdict(staging)))
+    return config

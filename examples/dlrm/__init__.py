@@ -1,0 +1,1 @@
+"""DLRM on Criteo's text format, its input written in the graph."""
