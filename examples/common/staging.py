@@ -24,3 +24,22 @@ def session_config(staging=None):
 
         headrace.configure(config, headrace.StageOptions(**dataclasses.asdict(staging)))
     return config
+
+
+def plan(stepper):
+    """What headrace.explain() says of a Stepper's graph, in short: a list of one dict per stage."""
+    import headrace
+
+    explanation = headrace.explain(stepper.graph, stepper.config)
+    return {"hash": explanation.hash, "stages": [
+        {"name": stage["name"], "sources": list(stage["sources"]),
+         "nodes": sum(len(stage[key]) for key in ("sources", "draws", "body")),
+         "crossing": len(stage["outputs"])}
+        for stage in explanation.stages]}
+
+
+def stats(stepper):
+    """headrace.stats() of a Stepper's session: a list of one dict per stage."""
+    import headrace
+
+    return headrace.stats(stepper.session)

@@ -29,6 +29,7 @@ class Stepper:
 
     def __init__(self, name, build, config=None):
         self.name = name
+        self.config = config
         self.graph = tf.Graph()
         with self.graph.as_default():
             fetches, initializers = build()

@@ -1,0 +1,102 @@
+"""What a run of train.py found, for people and for tools."""
+
+import dataclasses
+import statistics
+
+from examples.dlrm.contenders import terms
+
+VERSION = 1  # of the JSON
+
+
+@dataclasses.dataclass
+class Result:
+    """segments: lists of Segment, one a turn, by contender or part. losses: by contender.
+
+    cores: effective cores, one a turn. checks: name -> passed. plan, stats: of the staged run or None.
+    """
+
+    settings: dict
+    segments: dict
+    losses: dict
+    cores: list
+    staging: object
+    checks: dict
+    plan: dict | None
+    stats: list | None
+
+    def _ms(self, name):
+        """Milliseconds per step, one a turn."""
+        return [1e3 * s.seconds / s.steps for s in self.segments[name]]
+
+    def _terms(self):
+        turns = range(len(self.cores))
+        return [terms({name: runs[i] for name, runs in self.segments.items()}, self.cores[i])
+                for i in turns]
+
+    def as_json(self):
+        """The whole result; times in milliseconds, medians over the turns."""
+        median = statistics.median
+        threads = self.staging.num_threads
+        all_terms = self._terms()
+        limits = [1e3 * t.limit(threads) for t in all_terms]
+        binding = statistics.mode(t.binding(threads) for t in all_terms)
+        names = all_terms[0].parts(threads)
+        contenders = {}
+        for name in self.losses:
+            ms, losses = self._ms(name), self.losses[name]
+            contenders[name] = {
+                "ms_per_step": median(ms), "steps_per_second": 1e3 / median(ms),
+                "fastest_turn_ms": min(ms), "slowest_turn_ms": max(ms), "steps": len(losses),
+                "first_loss": float(losses[0]), "last_loss": float(losses[-1]),
+                "limit_over_step": median(limit / own for limit, own in zip(limits, ms))}
+            if "unstaged" in self.losses:
+                contenders[name]["speedup"] = median(
+                    base / own for base, own in zip(self._ms("unstaged"), ms))
+        return {
+            "version": VERSION, "settings": self.settings, "contenders": contenders,
+            "limit": {"ms_per_step": median(limits), "steps_per_second": 1e3 / median(limits),
+                      "bound_by": binding, "effective_cores": median(self.cores),
+                      "parts_ms": {name: 1e3 * median(t.parts(threads)[name] for t in all_terms)
+                                   for name in names}},
+            "checks": self.checks, "plan": self.plan, "stats": self.stats}
+
+    def as_text(self):
+        """The same for people."""
+        result = self.as_json()
+        lines = ["", f"{'':10}{'steps/s':>9}{'ms/step':>10}   {'turns, ms':17}{'vs unstaged':>12}"]
+        for name, c in result["contenders"].items():
+            turns = f"{c['fastest_turn_ms']:.2f} to {c['slowest_turn_ms']:.2f}"
+            gain = f"{c['speedup']:.3f}x" if "speedup" in c else ""
+            lines.append(f"{name:10}{c['steps_per_second']:9.2f}{c['ms_per_step']:10.2f}   {turns:17}"
+                         f"{gain:>12}")
+        limit = result["limit"]
+        lines.append(f"{'limit':10}{limit['steps_per_second']:9.2f}{limit['ms_per_step']:10.2f}   "
+                     f"set by: {limit['bound_by']}")
+        parts = ", ".join(f"{name} {ms:.2f}" for name, ms in limit["parts_ms"].items())
+        lines.append(f"  parts alone, ms/step: {parts}; {limit['effective_cores']:.2f} effective cores")
+        lines.append("")
+        lines += [_losses_line(result)]
+        if "loss_falls" in self.checks:
+            lines.append(f"loss falls: {'yes' if self.checks['loss_falls'] else 'NO'}")
+        return "\n".join(lines + _plan_lines(self.plan))
+
+
+def _losses_line(result):
+    contenders = result["contenders"]
+    first = next(iter(contenders.values()))
+    span = f"{first['first_loss']:.4f} to {first['last_loss']:.4f} in {first['steps']} steps"
+    if len(contenders) == 1:
+        return f"losses: {span}"
+    equal = result["checks"]["losses_equal"]
+    return f"losses: {span}; {' and '.join(contenders)} " + (
+        "are equal bit for bit" if equal else "DIFFER")
+
+
+def _plan_lines(plan):
+    if plan is None:
+        return []
+    lines = [f"plan {plan['hash']}: {len(plan['stages'])} stage(s)"]
+    for stage in plan["stages"]:
+        lines.append(f"  {stage['name']}: {stage['nodes']} ops run ahead, {stage['crossing']} tensors "
+                     f"cross; reads {', '.join(stage['sources'])}")
+    return lines
