@@ -76,6 +76,9 @@ class Source : public std::enable_shared_from_this<Source> {
   // (or the destructor) joins.
   void Close();
 
+  // True on the thread that reads; Close() cannot join there.
+  bool on_own_thread() const { return thread_.get_id() == std::this_thread::get_id(); }
+
   // Elements read and not yet taken, for figures.
   std::size_t depth() const;
 

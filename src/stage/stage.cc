@@ -45,7 +45,10 @@ Stage::Stage(std::shared_ptr<Domain> domain, StageConfig config, std::vector<Inp
     last_progress_ = domain_->Now();
     domain_->stages_.push_back(this);
     for (const Input& input : inputs_) {
-      if (input.source->closedLocked()) closed_because_ = "its source '" + input.source->name_ + "' is closed";
+      if (input.source->closedLocked()) {
+        closed_because_ = "its source '" + input.source->name_ + "' is closed";
+        source_closed_.store(true, std::memory_order_release);
+      }
       input.source->AttachLocked(this);
     }
     FormTicketsLocked();
@@ -57,24 +60,44 @@ Stage::Stage(std::shared_ptr<Domain> domain, StageConfig config, std::vector<Inp
 
 Stage::~Stage() { Close(); }
 
+void Stage::BeginTakeLocked() {
+  foreign_pops_ = 0;
+  if (dormant_) ActivateLocked();
+  if (last_taken_ != TimePoint()) {
+    Trace::Add("step", config_.name, static_cast<std::uint64_t>(figures_.taken), last_taken_, Clock::now());
+    last_taken_ = TimePoint();
+  }
+}
+
+bool Stage::TakeNowLocked(Status* status, Taken* taken, Deferred* deferred) {
+  if (closing_ || !closed_because_.empty()) {
+    *status = ClosedStatusLocked();
+    return true;
+  }
+  return waiters_.empty() && TakeFrontLocked(status, taken, deferred);
+}
+
+bool Stage::TryTake(Status* status, Taken* taken) {
+  Deferred deferred;
+  bool served = false;
+  {
+    std::lock_guard<std::mutex> lock(domain_->mu_);
+    BeginTakeLocked();
+    served = TakeNowLocked(status, taken, &deferred);
+  }
+  RunAll(&deferred);
+  return served;
+}
+
 bool Stage::TakeOrWait(Status* status, Taken* taken, TakeId* id, Done done) {
   Deferred deferred;
   bool served = false;
   {
     std::lock_guard<std::mutex> lock(domain_->mu_);
-    foreign_pops_ = 0;
-    if (dormant_) ActivateLocked();
-    const TimePoint now = domain_->Now();
-    if (Trace::enabled() && last_taken_ != TimePoint()) {
-      Trace::Add("step", config_.name, figures_.taken, last_taken_, Clock::now());
-      last_taken_ = TimePoint();
-    }
-    if (closing_ || !closed_because_.empty()) {
-      *status = ClosedStatusLocked();
-      served = true;
-    } else if (waiters_.empty() && TakeFrontLocked(status, taken, &deferred)) {
-      served = true;
-    } else {
+    BeginTakeLocked();
+    served = TakeNowLocked(status, taken, &deferred);
+    if (!served) {
+      const TimePoint now = domain_->Now();
       *id = next_id_++;
       waiters_.push_back({*id, std::move(done), now, now + domain_->report_after()});
       for (const Input& input : inputs_) input.source->WakeLocked();
@@ -302,6 +325,7 @@ void Stage::OnResetLocked() {
 
 void Stage::OnSourceClosedLocked(const std::string& source, Deferred* deferred) {
   closed_because_ = "its source '" + source + "' was closed";
+  source_closed_.store(true, std::memory_order_release);
   DropSlotsLocked();
   FailWaitersLocked(ClosedStatusLocked(), deferred);
 }

@@ -2,6 +2,7 @@
 #ifndef HEADRACE_STAGE_STAGE_H_
 #define HEADRACE_STAGE_STAGE_H_
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
@@ -98,6 +99,9 @@ class Stage {
   using TakeId = std::uint64_t;
   using Done = std::function<void(const Status&, Taken)>;
 
+  // Delivers at once if a result (or an error) is there and nobody waits for it: true with *status and
+  // *taken set. Never waits.
+  bool TryTake(Status* status, Taken* taken);
   // Delivers at once if it can: returns true with *status and *taken set, and `done` is dropped. Else
   // returns false, sets *id, and calls `done` exactly once, later, on a thread of the stage or of
   // whoever ends the wait; never under a lock.
@@ -110,6 +114,9 @@ class Stage {
 
   // Takes after this, and those that wait, fail with CANCELLED. Elements stay with their sources.
   void Close();
+
+  // True once a source was closed: the resource is gone, and this stage will never deliver again.
+  bool source_closed() const { return source_closed_.load(std::memory_order_acquire); }
 
   const StageConfig& config() const { return config_; }
   StageFigures figures() const;
@@ -150,6 +157,8 @@ class Stage {
   void OnForeignPopLocked(Deferred* deferred);
   void OnResetLocked();
   void OnSourceClosedLocked(const std::string& source, Deferred* deferred);
+  void BeginTakeLocked();
+  bool TakeNowLocked(Status* status, Taken* taken, Deferred* deferred);
   void ActivateLocked();
   void CheckWaitersLocked(TimePoint now, Deferred* deferred);
   void FailWaitersLocked(const Status& status, Deferred* deferred);
@@ -187,6 +196,7 @@ class Stage {
   int ignored_in_a_row_ = 0;
   bool closing_ = false;
   std::string closed_because_;
+  std::atomic<bool> source_closed_{false};  // set under the lock, read without
   TimePoint last_progress_;
   TimePoint last_taken_;                  // for the trace's step spans; unset while a take waits
   std::size_t staged_bytes_ = 0;

@@ -1,0 +1,52 @@
+// The part of the C interface that looks at what runs.
+#include <cstring>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "stage/trace.h"
+#include "tensorflow/c_api.h"
+#include "tensorflow/runtime/process_domain.h"
+
+namespace {
+
+char* Copy(const std::string& text) { return ::strdup(text.c_str()); }
+
+}  // namespace
+
+extern "C" {
+
+char* headrace_stats(const char* tag) {
+  using nlohmann::json;
+  json list = json::array();
+  for (const auto& stage : headrace::StageDirectory::Get().Tagged(tag)) {
+    const headrace::stage::StageFigures f = stage->figures();
+    list.push_back({{"name", f.name},
+                    {"tag", f.tag},
+                    {"produced", f.produced},
+                    {"taken", f.taken},
+                    {"failed", f.failed},
+                    {"skipped", f.skipped},
+                    {"discarded", f.discarded},
+                    {"depth", f.depth},
+                    {"depth_limit", f.depth_limit},
+                    {"waiting", f.waiting},
+                    {"held_bytes", f.held_bytes},
+                    {"producer_wait_us", f.producer_wait_us},
+                    {"consumer_wait_us", f.consumer_wait_us},
+                    {"body_us", f.body_us},
+                    {"last_error", f.last_error}});
+  }
+  return Copy(json{{"version", 1}, {"stages", list}}.dump(-1, ' ', false, json::error_handler_t::replace));
+}
+
+int headrace_close(const char* tag) {
+  const auto stages = headrace::StageDirectory::Get().Tagged(tag);
+  for (const auto& stage : stages) stage->Close();
+  return static_cast<int>(stages.size());
+}
+
+void headrace_trace_start(size_t max_events) { headrace::stage::Trace::Start(max_events); }
+
+char* headrace_trace_stop(void) { return Copy(headrace::stage::Trace::Stop()); }
+
+}  // extern "C"

@@ -1,0 +1,68 @@
+#include "tensorflow/runtime/function_runtime.h"
+
+#include <utility>
+
+#include "absl/synchronization/notification.h"
+#include "tensorflow/core/framework/cancellation.h"
+#include "tensorflow/core/framework/device.h"
+#include "tensorflow/core/framework/resource_mgr.h"
+
+namespace headrace {
+
+using ::tensorflow::FunctionLibraryRuntime;
+
+absl::Status FunctionRuntime::Create(FunctionLibraryRuntime* step_runtime,
+                                     std::shared_ptr<FunctionRuntime>* runtime) {
+  if (step_runtime == nullptr) return absl::InternalError("the step has no function library runtime");
+  std::shared_ptr<FunctionRuntime> made(new FunctionRuntime);
+  TF_RETURN_IF_ERROR(step_runtime->Clone(&made->library_, &made->process_runtime_, &made->flr_));
+  *runtime = std::move(made);
+  return absl::OkStatus();
+}
+
+absl::Status StageFunction::Create(std::shared_ptr<FunctionRuntime> runtime,
+                                   const tensorflow::NameAttrList& function,
+                                   std::unique_ptr<StageFunction>* result) {
+  FunctionLibraryRuntime::Handle handle;
+  TF_RETURN_IF_ERROR(runtime->flr()->Instantiate(function.name(),
+                                                 tensorflow::AttrSlice(&function.attr()), {}, &handle));
+  result->reset(new StageFunction(std::move(runtime), handle));
+  return absl::OkStatus();
+}
+
+absl::Status StageFunction::Run(absl::Span<const tensorflow::Tensor> args, const StagePool* pool,
+                                stage::Cancellation* cancel, Tensors* results) const {
+  // Never the step's CancellationManager: a cancelled read can end an iterator for good.
+  tensorflow::CancellationManager cancellation;
+  FunctionLibraryRuntime::Options options;
+  tensorflow::ScopedStepContainer container(options.step_id, [this](const std::string& name) {
+    runtime_->flr()->device()->resource_manager()->Cleanup(name).IgnoreError();
+  });
+  std::function<void(std::function<void()>)> runner;
+  if (pool != nullptr) {
+    runner = [pool](std::function<void()> task) { pool->Schedule(std::move(task)); };
+    options.user_intra_op_threadpool = pool->intra_op();
+  } else {
+    runner = [](const std::function<void()>& task) { task(); };
+  }
+  options.runner = &runner;
+  options.run_all_kernels_inline = pool == nullptr;
+  options.cancellation_manager = &cancellation;
+  options.step_container = &container;
+  options.create_rendezvous = true;
+
+  const bool listening =
+      cancel != nullptr && cancel->Listen([&cancellation] { cancellation.StartCancel(); });
+  if (cancel != nullptr && !listening) return absl::CancelledError("cancelled before it started");
+  absl::Status status;
+  absl::Notification done;
+  runtime_->flr()->Run(options, handle_, args, results, [&](const absl::Status& s) {
+    status = s;
+    done.Notify();
+  });
+  done.WaitForNotification();
+  if (listening) cancel->StopListening();
+  return status;
+}
+
+}  // namespace headrace

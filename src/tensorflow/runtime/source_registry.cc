@@ -1,0 +1,185 @@
+#include "tensorflow/runtime/source_registry.h"
+
+#include <algorithm>
+#include <atomic>
+#include <map>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include "tensorflow/core/framework/resource_mgr.h"
+#include "tensorflow/core/platform/refcount.h"
+
+namespace headrace {
+namespace {
+
+using ::tensorflow::ResourceBase;
+using ::tensorflow::ResourceMgr;
+using stage::Source;
+
+// A resource's address tells it apart only while it lives, which is as long as the entry does.
+using Key = std::pair<const ResourceBase*, std::string>;
+
+struct Entry {
+  std::shared_ptr<Source> source;
+  const ResourceMgr* manager = nullptr;
+  tensorflow::core::WeakPtr<ResourceBase> resource;
+};
+
+struct Table {
+  std::mutex mu;
+  std::map<Key, Entry> entries;
+  std::map<std::pair<std::string, std::string>, std::weak_ptr<Source>> draws;
+  // Closed on their own thread, which cannot join itself; joined by the next caller.
+  std::vector<std::shared_ptr<Source>> unjoined;
+  std::atomic<std::size_t> size{0};
+};
+
+Table& TheTable() {
+  static Table* const table = new Table;  // resources may outlive static destruction
+  return *table;
+}
+
+// Never under the table's lock: closing waits for a read, and reads look sources up.
+void CloseAll(std::vector<std::shared_ptr<Source>> sources) {
+  Table& table = TheTable();
+  for (auto& source : sources) source->Close();
+  std::vector<std::shared_ptr<Source>> join;
+  {
+    std::lock_guard<std::mutex> lock(table.mu);
+    for (auto& source : sources) {
+      if (source->on_own_thread()) {
+        table.unjoined.push_back(std::move(source));
+      }
+    }
+    auto& all = table.unjoined;
+    auto mine = std::stable_partition(all.begin(), all.end(),
+                                      [](const auto& source) { return source->on_own_thread(); });
+    join.assign(std::make_move_iterator(mine), std::make_move_iterator(all.end()));
+    all.erase(mine, all.end());
+  }
+  for (auto& source : join) source->Close();
+}
+
+template <typename Predicate>
+void CloseIf(const Predicate& predicate) {
+  Table& table = TheTable();
+  std::vector<std::shared_ptr<Source>> closing;
+  std::vector<tensorflow::core::WeakPtr<ResourceBase>> forget;  // destroyed without the lock
+  {
+    std::lock_guard<std::mutex> lock(table.mu);
+    for (auto it = table.entries.begin(); it != table.entries.end();) {
+      if (predicate(it->first, it->second)) {
+        closing.push_back(std::move(it->second.source));
+        forget.push_back(std::move(it->second.resource));
+        it = table.entries.erase(it);
+      } else {
+        ++it;
+      }
+    }
+    table.size = table.entries.size();
+  }
+  CloseAll(std::move(closing));
+}
+
+// Sits in a device's resource manager and closes that manager's sources when it is cleared.
+class Anchor : public ResourceBase {
+ public:
+  explicit Anchor(const ResourceMgr* manager) : manager_(manager) {}
+  ~Anchor() override {
+    CloseIf([this](const Key&, const Entry& entry) { return entry.manager == manager_; });
+  }
+  std::string DebugString() const override { return "Headrace sources"; }
+
+ private:
+  const ResourceMgr* const manager_;
+};
+
+absl::Status PlaceAnchor(ResourceMgr* manager) {
+  Anchor* anchor = nullptr;
+  TF_RETURN_IF_ERROR(manager->LookupOrCreate<Anchor>("headrace", "sources", &anchor, [&](Anchor** made) {
+    *made = new Anchor(manager);
+    return absl::OkStatus();
+  }));
+  anchor->Unref();
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+SourceRegistry& SourceRegistry::Get() {
+  static SourceRegistry* const registry = new SourceRegistry;
+  return *registry;
+}
+
+absl::Status SourceRegistry::FindOrMake(tensorflow::OpKernelContext* ctx,
+                                        const tensorflow::ResourceHandle& handle,
+                                        const std::string& reader, const Make& make,
+                                        std::shared_ptr<Source>* source) {
+  ResourceBase* resource = nullptr;
+  TF_RETURN_IF_ERROR(tensorflow::LookupResource(ctx, handle, &resource));
+  const tensorflow::core::ScopedUnref unref(resource);
+  const Key key(resource, reader);
+  Table& table = TheTable();
+  {
+    std::lock_guard<std::mutex> lock(table.mu);
+    auto it = table.entries.find(key);
+    if (it != table.entries.end()) {
+      *source = it->second.source;
+      return absl::OkStatus();
+    }
+  }
+  TF_RETURN_IF_ERROR(PlaceAnchor(ctx->resource_manager()));
+  std::shared_ptr<Source> made;
+  TF_RETURN_IF_ERROR(make(&made));
+  tensorflow::core::WeakPtr<ResourceBase> weak(resource, [resource] {
+    CloseIf([resource](const Key& k, const Entry&) { return k.first == resource; });
+  });
+  std::lock_guard<std::mutex> lock(table.mu);
+  Entry& entry = table.entries[key];
+  if (entry.source == nullptr) {
+    entry.source = std::move(made);
+    entry.manager = ctx->resource_manager();
+    entry.resource = std::move(weak);
+    table.size = table.entries.size();
+  }
+  *source = entry.source;
+  return absl::OkStatus();
+}
+
+std::shared_ptr<Source> SourceRegistry::Find(tensorflow::OpKernelContext* ctx,
+                                             const tensorflow::ResourceHandle& handle) {
+  Table& table = TheTable();
+  if (table.size.load(std::memory_order_acquire) == 0) return nullptr;
+  ResourceBase* resource = nullptr;
+  if (!tensorflow::LookupResource(ctx, handle, &resource).ok()) return nullptr;
+  const tensorflow::core::ScopedUnref unref(resource);
+  std::lock_guard<std::mutex> lock(table.mu);
+  auto it = table.entries.find(Key(resource, ""));
+  return it == table.entries.end() ? nullptr : it->second.source;
+}
+
+absl::Status SourceRegistry::FindOrMakeDraw(const std::string& session, const std::string& node,
+                                            const Make& make, std::shared_ptr<Source>* source) {
+  Table& table = TheTable();
+  {
+    std::lock_guard<std::mutex> lock(table.mu);
+    auto it = table.draws.find({session, node});
+    if (it != table.draws.end() && (*source = it->second.lock()) != nullptr) return absl::OkStatus();
+  }
+  std::shared_ptr<Source> made;
+  TF_RETURN_IF_ERROR(make(&made));
+  std::lock_guard<std::mutex> lock(table.mu);
+  for (auto it = table.draws.begin(); it != table.draws.end();) {
+    it = it->second.expired() ? table.draws.erase(it) : std::next(it);
+  }
+  std::weak_ptr<Source>& entry = table.draws[{session, node}];
+  *source = entry.lock();
+  if (*source == nullptr) {
+    *source = std::move(made);
+    entry = *source;
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace headrace

@@ -1,0 +1,224 @@
+#include "tensorflow/runtime/stage_builder.h"
+
+#include <functional>
+
+#include "tensorflow/core/framework/function.h"
+#include "tensorflow/options.h"
+#include "tensorflow/runtime/convert.h"
+#include "tensorflow/runtime/function_runtime.h"
+#include "tensorflow/runtime/optional_element.h"
+#include "tensorflow/runtime/process_domain.h"
+#include "tensorflow/runtime/source_registry.h"
+#include "tensorflow/runtime/stage_pool.h"
+
+namespace headrace {
+namespace {
+
+using ::tensorflow::OpKernelConstruction;
+using ::tensorflow::OpKernelContext;
+using ::tensorflow::Tensor;
+
+absl::Status ParseKind(const std::string& text, StageSpec::SourceKind* kind) {
+  using Kind = StageSpec::SourceKind;
+  static const auto* const kinds = new std::vector<std::pair<const char*, Kind>>{
+      {"iterator", Kind::kIterator},
+      {"iterator_optional", Kind::kIteratorOptional},
+      {"resource", Kind::kResource},
+      {"draw", Kind::kDraw}};
+  for (const auto& [name, value] : *kinds) {
+    if (text == name) {
+      *kind = value;
+      return absl::OkStatus();
+    }
+  }
+  return absl::InvalidArgumentError(absl::StrCat("unknown source kind '", text, "'"));
+}
+
+std::vector<Tensor> Select(OpKernelContext* ctx, const std::vector<int>& indices) {
+  std::vector<Tensor> selected;
+  selected.reserve(indices.size());
+  for (int i : indices) selected.push_back(ctx->input(i));
+  return selected;
+}
+
+// Runs a source function with the handles that it was made for.
+class FunctionReader : public stage::SourceReader {
+ public:
+  FunctionReader(std::unique_ptr<StageFunction> function, std::vector<Tensor> args)
+      : function_(std::move(function)), args_(std::move(args)) {}
+
+  stage::ReadResult Read(stage::Cancellation* cancel) override {
+    Tensors element;
+    const absl::Status status = function_->Run(args_, /*pool=*/nullptr, cancel, &element);
+    return ToReadResult(status, std::move(element));
+  }
+
+ private:
+  const std::unique_ptr<StageFunction> function_;
+  const std::vector<Tensor> args_;
+};
+
+class FunctionBody : public stage::StageBody {
+ public:
+  FunctionBody(std::unique_ptr<StageFunction> function, std::vector<Tensor> args,
+               std::shared_ptr<StagePool> pool)
+      : function_(std::move(function)), args_(std::move(args)), pool_(std::move(pool)) {}
+
+  stage::ReadResult Run(const std::vector<stage::Payload>& inputs) override {
+    std::vector<Tensor> args;
+    for (const stage::Payload& input : inputs) {
+      const Tensors& element = TensorsOf(input);
+      args.insert(args.end(), element.begin(), element.end());
+    }
+    args.insert(args.end(), args_.begin(), args_.end());
+    Tensors results;
+    const absl::Status status = function_->Run(args, pool_.get(), /*cancel=*/nullptr, &results);
+    return ToReadResult(status, std::move(results));
+  }
+
+ private:
+  const std::unique_ptr<StageFunction> function_;
+  const std::vector<Tensor> args_;
+  const std::shared_ptr<StagePool> pool_;
+};
+
+// A random op keeps its place in its sequence over all plans of a session, so the function that is
+// its state must not depend on one plan's lifetime; everything else about it does not differ.
+absl::Status MakeSource(OpKernelContext* ctx, const StageSpec::SourceSpec& spec,
+                        const std::shared_ptr<FunctionRuntime>& runtime,
+                        std::shared_ptr<stage::Source>* source) {
+  std::unique_ptr<StageFunction> function;
+  TF_RETURN_IF_ERROR(StageFunction::Create(runtime, spec.function, &function));
+  *source = std::make_shared<stage::Source>(
+      ProcessDomain(), spec.node,
+      std::make_unique<FunctionReader>(std::move(function), Select(ctx, spec.args)),
+      spec.kind == StageSpec::SourceKind::kDraw ? stage::Source::Mode::kOnDraw
+                                                : stage::Source::Mode::kAhead);
+  return absl::OkStatus();
+}
+
+absl::Status FindOrMakeSource(OpKernelContext* ctx, const StageSpec::SourceSpec& spec,
+                              const std::shared_ptr<FunctionRuntime>& runtime,
+                              std::shared_ptr<stage::Source>* source) {
+  const auto make = [&](std::shared_ptr<stage::Source>* made) {
+    return MakeSource(ctx, spec, runtime, made);
+  };
+  SourceRegistry& registry = SourceRegistry::Get();
+  if (spec.kind == StageSpec::SourceKind::kDraw) {
+    return registry.FindOrMakeDraw(ctx->session_handle(), spec.node, make, source);
+  }
+  const bool iterator = spec.kind != StageSpec::SourceKind::kResource;
+  return registry.FindOrMake(ctx, tensorflow::HandleFromInput(ctx, spec.args[0]),
+                             iterator ? "" : spec.node, make, source);
+}
+
+stage::StageConfig MakeConfig(const StageSpec& spec) {
+  const StageOptions& options = spec.options;
+  stage::StageConfig config;
+  config.name = spec.stage;
+  config.tag = options.tag;
+  config.capacity = static_cast<int>(options.capacity);
+  config.num_threads = options.num_threads;
+  config.num_clients = options.num_clients;
+  config.timeout = std::chrono::milliseconds(options.timeout_millis);
+  config.closed_codes = {options.closed_codes.begin(), options.closed_codes.end()};
+  config.ignored_codes = {options.ignored_codes.begin(), options.ignored_codes.end()};
+  config.ignored_limit = static_cast<int>(options.ignored_limit);
+  config.budget_bytes = static_cast<std::size_t>(options.budget_bytes);
+  return config;
+}
+
+}  // namespace
+
+absl::Status StageSpec::FromAttrs(OpKernelConstruction* ctx, StageSpec* spec) {
+  std::vector<tensorflow::NameAttrList> functions;
+  std::vector<std::string> kinds, nodes;
+  std::vector<int> num_args, args, num_outputs, outputs;
+  std::string options;
+  TF_RETURN_IF_ERROR(ctx->GetAttr("sources", &functions));
+  TF_RETURN_IF_ERROR(ctx->GetAttr("source_kinds", &kinds));
+  TF_RETURN_IF_ERROR(ctx->GetAttr("source_names", &nodes));
+  TF_RETURN_IF_ERROR(ctx->GetAttr("source_num_args", &num_args));
+  TF_RETURN_IF_ERROR(ctx->GetAttr("source_args", &args));
+  TF_RETURN_IF_ERROR(ctx->GetAttr("source_num_outputs", &num_outputs));
+  TF_RETURN_IF_ERROR(ctx->GetAttr("body", &spec->body));
+  TF_RETURN_IF_ERROR(ctx->GetAttr("body_args", &spec->body_args));
+  TF_RETURN_IF_ERROR(ctx->GetAttr("outputs", &outputs));
+  TF_RETURN_IF_ERROR(ctx->GetAttr("stage", &spec->stage));
+  TF_RETURN_IF_ERROR(ctx->GetAttr("options", &options));
+  TF_RETURN_IF_ERROR(ToAbsl(ParseStageOptions(options, &spec->options)));
+  spec->call_node = ctx->def().name();
+
+  const std::size_t n = functions.size();
+  if (kinds.size() != n || nodes.size() != n || num_args.size() != n || num_outputs.size() != n) {
+    return absl::InvalidArgumentError("the lists that describe the sources differ in length");
+  }
+  const auto is_input = [ctx](int i) { return i >= 0 && i < ctx->num_inputs(); };
+  std::size_t next_arg = 0;
+  for (std::size_t s = 0; s < n; ++s) {
+    SourceSpec source;
+    source.function = functions[s];
+    source.node = nodes[s];
+    source.num_outputs = num_outputs[s];
+    TF_RETURN_IF_ERROR(ParseKind(kinds[s], &source.kind));
+    for (int k = 0; k < num_args[s]; ++k, ++next_arg) {
+      if (next_arg >= args.size() || !is_input(args[next_arg])) {
+        return absl::InvalidArgumentError(absl::StrCat("source ", s, " names an argument that is not there"));
+      }
+      source.args.push_back(args[next_arg]);
+    }
+    if (source.kind != SourceKind::kDraw && source.args.empty()) {
+      return absl::InvalidArgumentError(absl::StrCat("source ", s, " has no resource"));
+    }
+    spec->sources.push_back(std::move(source));
+  }
+  for (int i : spec->body_args) {
+    if (!is_input(i)) return absl::InvalidArgumentError("the body names an argument that is not there");
+  }
+  for (int output : outputs) {
+    OutputSpec where;
+    if (output < 0) {
+      where.component = -output - 1;
+      spec->has_body = true;
+    } else {
+      where.source = 0;
+      where.component = output;
+      while (where.source < static_cast<int>(n) && where.component >= num_outputs[where.source]) {
+        where.component -= num_outputs[where.source++];
+      }
+      if (where.source == static_cast<int>(n)) {
+        return absl::InvalidArgumentError(absl::StrCat("output names element tensor ", output,
+                                                       ", which is not there"));
+      }
+    }
+    spec->outputs.push_back(where);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status BuildStage(OpKernelContext* ctx, const StageSpec& spec, std::shared_ptr<stage::Stage>* stage) {
+  std::shared_ptr<FunctionRuntime> runtime;
+  TF_RETURN_IF_ERROR(FunctionRuntime::Create(ctx->function_library(), &runtime));
+  std::vector<stage::Stage::Input> inputs;
+  for (const StageSpec::SourceSpec& source : spec.sources) {
+    stage::Stage::Input input;
+    TF_RETURN_IF_ERROR(FindOrMakeSource(ctx, source, runtime, &input.source));
+    if (source.kind == StageSpec::SourceKind::kIteratorOptional) input.adapt = AsOptional;
+    inputs.push_back(std::move(input));
+  }
+  std::unique_ptr<stage::StageBody> body;
+  if (spec.has_body) {
+    std::unique_ptr<StageFunction> function;
+    TF_RETURN_IF_ERROR(StageFunction::Create(runtime, spec.body, &function));
+    std::shared_ptr<StagePool> pool;
+    if (spec.options.use_stage_subgraph_thread_pool) {
+      pool = StagePool::Get(spec.options.thread_pools[spec.options.stage_subgraph_thread_pool_id]);
+    }
+    body = std::make_unique<FunctionBody>(std::move(function), Select(ctx, spec.body_args), std::move(pool));
+  }
+  *stage = std::make_shared<stage::Stage>(ProcessDomain(), MakeConfig(spec), std::move(inputs),
+                                          std::move(body));
+  return absl::OkStatus();
+}
+
+}  // namespace headrace

@@ -1,0 +1,53 @@
+// Builds the running stage that a StagedCall node describes.
+#ifndef HEADRACE_TENSORFLOW_RUNTIME_STAGE_BUILDER_H_
+#define HEADRACE_TENSORFLOW_RUNTIME_STAGE_BUILDER_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "stage/stage.h"
+#include "tensorflow/core/framework/attr_value.pb.h"
+#include "tensorflow/core/framework/op_kernel.h"
+#include "tensorflow/stage_options.h"
+
+namespace headrace {
+
+// A call node's attributes (ops.cc), checked.
+struct StageSpec {
+  enum class SourceKind { kIterator, kIteratorOptional, kResource, kDraw };
+  struct SourceSpec {
+    tensorflow::NameAttrList function;
+    SourceKind kind = SourceKind::kIterator;
+    std::string node;         // which it replaces
+    std::vector<int> args;    // indices into the call's inputs; the first is the resource consumed
+    int num_outputs = 0;
+  };
+  // Where an output comes from.
+  struct OutputSpec {
+    int source = -1;     // >= 0: element of that source; -1: the body
+    int component = 0;
+  };
+
+  std::string stage;      // name, for people
+  std::string call_node;  // unique in the session
+  std::vector<SourceSpec> sources;
+  tensorflow::NameAttrList body;
+  std::vector<int> body_args;
+  std::vector<OutputSpec> outputs;
+  bool has_body = false;  // some output comes from the body
+  StageOptions options;
+
+  static absl::Status FromAttrs(tensorflow::OpKernelConstruction* ctx, StageSpec* spec);
+};
+
+// Finds or makes the sources of `spec` for the handles in the context's inputs, and a stage on them.
+absl::Status BuildStage(tensorflow::OpKernelContext* ctx, const StageSpec& spec,
+                        std::shared_ptr<stage::Stage>* stage);
+
+}  // namespace headrace
+
+#endif  // HEADRACE_TENSORFLOW_RUNTIME_STAGE_BUILDER_H_
