@@ -4,6 +4,7 @@ import time
 from typing import NamedTuple
 
 import tensorflow as tf
+from tensorflow.core.protobuf import rewriter_config_pb2
 
 tf1 = tf.compat.v1
 
@@ -84,4 +85,16 @@ def quiet_config():
     """A session that spends no processor time on idle spinning: for measuring what a step needs."""
     config = tf1.ConfigProto(use_per_session_threads=True)
     config.experimental.disable_thread_spinning = True
+    return config
+
+
+def keeping_config():
+    """A session that computes what only control edges ask for.
+
+    TensorFlow's dependency optimizer makes such ops no-ops, if they are pure: a part of a graph that is run
+    for its time alone would cost nothing.
+    """
+    config = tf1.ConfigProto()
+    config.graph_options.rewrite_options.dependency_optimization = (
+        rewriter_config_pb2.RewriterConfig.OFF)
     return config

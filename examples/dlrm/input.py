@@ -63,8 +63,13 @@ def parse(lines, buckets):
     return Batch(label, dense, tuple(tf.strings.to_hash_bucket_fast(v, buckets) for v in values))
 
 
+def next_lines(files, batch_size):
+    """(lines [batch_size], op that starts the input): what next_batch reads before it parses."""
+    iterator = tf.compat.v1.data.make_initializable_iterator(lines_dataset(files, batch_size))
+    return iterator.get_next(), iterator.initializer
+
+
 def next_batch(files, batch_size, buckets):
     """(Batch, op that starts the input): to be called while the training graph is built."""
-    dataset = lines_dataset(files, batch_size)
-    iterator = tf.compat.v1.data.make_initializable_iterator(dataset)
-    return parse(iterator.get_next(), buckets), iterator.initializer
+    lines, initializer = next_lines(files, batch_size)
+    return parse(lines, buckets), initializer

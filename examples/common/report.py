@@ -1,64 +1,62 @@
-"""What a run of train.py found, for people and for tools."""
+"""What a comparison found, for people and for tools."""
 
 import dataclasses
 import statistics
 
-from examples.dlrm.contenders import terms
+from examples.common.contenders import terms
 
 VERSION = 1  # of the JSON
 
 
 @dataclasses.dataclass
 class Result:
-    """segments: lists of Segment, one a turn, by contender or part. losses: by contender.
+    """settings: what was asked for. turns: Turns that have run. checks: name -> passed.
 
-    cores: effective cores, one a turn. checks: name -> passed. plan, stats: of the staged run or None.
+    plan, stats: of the staged contender (see staging.py), or None.
+    extra: what else the JSON holds.
     """
 
     settings: dict
-    segments: dict
-    losses: dict
-    cores: list
-    staging: object
+    turns: object
     checks: dict
     plan: dict | None
     stats: list | None
+    extra: dict = dataclasses.field(default_factory=dict)
 
     def _ms(self, name):
         """Milliseconds per step, one a turn."""
-        return [1e3 * s.seconds / s.steps for s in self.segments[name]]
+        return [1e3 * s.seconds / s.steps for s in self.turns.segments[name]]
 
     def _terms(self):
-        turns = range(len(self.cores))
-        return [terms({name: runs[i] for name, runs in self.segments.items()}, self.cores[i])
-                for i in turns]
+        return [terms({name: runs[i] for name, runs in self.turns.segments.items()}, cores)
+                for i, cores in enumerate(self.turns.cores)]
 
     def as_json(self):
         """The whole result; times in milliseconds, medians over the turns."""
         median = statistics.median
-        threads = self.staging.num_threads
+        threads = self.turns.staging.num_threads
         all_terms = self._terms()
         limits = [1e3 * t.limit(threads) for t in all_terms]
         binding = statistics.mode(t.binding(threads) for t in all_terms)
         names = all_terms[0].parts(threads)
         contenders = {}
-        for name in self.losses:
-            ms, losses = self._ms(name), self.losses[name]
+        for name in self.turns.losses:
+            ms, losses = self._ms(name), self.turns.losses[name]
             contenders[name] = {
                 "ms_per_step": median(ms), "steps_per_second": 1e3 / median(ms),
                 "fastest_turn_ms": min(ms), "slowest_turn_ms": max(ms), "steps": len(losses),
                 "first_loss": float(losses[0]), "last_loss": float(losses[-1]),
                 "limit_over_step": median(limit / own for limit, own in zip(limits, ms))}
-            if "unstaged" in self.losses:
+            if "unstaged" in self.turns.losses:
                 contenders[name]["speedup"] = median(
                     base / own for base, own in zip(self._ms("unstaged"), ms))
         return {
             "version": VERSION, "settings": self.settings, "contenders": contenders,
             "limit": {"ms_per_step": median(limits), "steps_per_second": 1e3 / median(limits),
-                      "bound_by": binding, "effective_cores": median(self.cores),
+                      "bound_by": binding, "effective_cores": median(self.turns.cores),
                       "parts_ms": {name: 1e3 * median(t.parts(threads)[name] for t in all_terms)
                                    for name in names}},
-            "checks": self.checks, "plan": self.plan, "stats": self.stats}
+            "checks": self.checks, "plan": self.plan, "stats": self.stats, **self.extra}
 
     def as_text(self):
         """The same for people."""
