@@ -1,0 +1,1 @@
+"""Drop-in modules for programs written for other systems."""
