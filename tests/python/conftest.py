@@ -1,0 +1,22 @@
+"""Set-up that every Python test shares."""
+
+import faulthandler
+import os
+import sys
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
+
+import pytest  # noqa: E402
+
+# Test modules import `corpus` whichever directory pytest was started in.
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+HANG_SECONDS = 120
+
+
+@pytest.fixture(autouse=True)
+def ends_in_time():
+    """A test that hangs ends the run with every thread's stack, instead of hanging it."""
+    faulthandler.dump_traceback_later(HANG_SECONDS, exit=True)
+    yield
+    faulthandler.cancel_dump_traceback_later()
