@@ -1,0 +1,22 @@
+// Names of the attributes that Headrace leaves on nodes and functions; docs/formats.md has the table.
+#ifndef HEADRACE_TENSORFLOW_ATTRIBUTES_H_
+#define HEADRACE_TENSORFLOW_ATTRIBUTES_H_
+
+namespace headrace {
+
+// On nodes of user graphs.
+inline constexpr char kStagedAttr[] = "_headrace_staged";    // int: group of a tf.staged mark
+inline constexpr char kOptionsAttr[] = "_headrace_options";  // string: options of that call
+inline constexpr char kTargetAttr[] = "_headrace_target";    // bool: it and all below it stay out
+inline constexpr char kKeepAttr[] = "_headrace_keep";        // bool: keeps its name
+
+// On the functions that the pass makes: they are never planned inside.
+inline constexpr char kStageFunctionAttr[] = "_headrace_stage_function";
+
+inline constexpr char kStagedCallOp[] = "Headrace>StagedCall";
+inline constexpr char kResetSourceOp[] = "Headrace>ResetSource";
+inline constexpr char kIteratorPullOp[] = "Headrace>IteratorPull";
+
+}  // namespace headrace
+
+#endif  // HEADRACE_TENSORFLOW_ATTRIBUTES_H_
