@@ -99,16 +99,15 @@ def main(argv=None):
             if args.mode != "unstaged":
                 steppers.append(opened.enter_context(make.staged(ahead)))
             parts = [opened.enter_context(make.part(name)) for name in PARTS]
-        except (OSError, ValueError, ImportError) as error:
-            print(f"error: {error}", file=sys.stderr)
-            return 2
-        try:
             turns = Turns(steppers, parts, ahead)
             turns.go(args.steps, args.turns, stream, args.trace)
             labels, scores = evaluate(turns, folder, args.batch_size, args.seed)
         except tf.errors.OpError as error:
             print(f"error: training failed: {error.message}", file=sys.stderr)
             return 1
+        except (OSError, ValueError, ImportError) as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 2
         areas = {name: area_under_curve(labels, values) for name, values in scores.items()}
         checks = {"losses_equal": losses_equal(turns.losses),
                   "scores_equal": losses_equal(scores),

@@ -47,3 +47,5 @@ def check_comparison(parser, args):
         parser.error("--turns must be at most --steps")
     if args.trace and args.mode == "unstaged":
         parser.error("--trace needs a staged run")
+    if args.trace and not args.trace.resolve().parent.is_dir():
+        parser.error(f"--trace: {args.trace.resolve().parent} is no folder")

@@ -92,14 +92,13 @@ def main(argv=None):
         try:
             files = data_files(args, folder, say)
             turns = make_turns(args, files, opened)
-        except (OSError, ValueError, ImportError) as error:
-            print(f"error: {error}", file=sys.stderr)
-            return 2
-        try:
             turns.go(args.steps, args.turns, stream, args.trace)
         except tf.errors.OpError as error:
             print(f"error: training failed: {error.message}", file=sys.stderr)
             return 1
+        except (OSError, ValueError, ImportError) as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 2
         checks = {"losses_equal": losses_equal(turns.losses)}
         if not args.data:
             checks["loss_falls"] = loss_falls(turns.losses)

@@ -1,5 +1,6 @@
 """The examples: what they read, what they generate, that they learn, and that staging changes nothing."""
 
+import collections
 import contextlib
 import functools
 import gzip
@@ -17,15 +18,26 @@ PROJECT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(PROJECT))
 
 from examples.adult import input as adult  # noqa: E402
+from examples.adult import train as adult_train  # noqa: E402
 from examples.adult.evaluate import area_under_curve  # noqa: E402
-from examples.adult.train import DEFAULT_DATA  # noqa: E402
 from examples.common import measure, report, staging  # noqa: E402
 from examples.common.contenders import PARTS  # noqa: E402
 from examples.common.stepper import Stepper  # noqa: E402
 from examples.common.turns import Turns, loss_falls, losses_equal  # noqa: E402
 from examples.dlrm import generate, input_tuned, model  # noqa: E402
 from examples.dlrm import input as criteo  # noqa: E402
+from examples.dlrm import train as dlrm_train  # noqa: E402
 from examples.dlrm.train import contenders  # noqa: E402
+
+try:
+    import headrace
+    import headrace.library
+
+    headrace.library.build_info()
+except ImportError as missing:
+    needs_headrace = pytest.mark.skip(reason=f"Headrace is not installed: {missing}")
+else:
+    needs_headrace = pytest.mark.skipif(False, reason="")
 
 BUCKETS = 1000
 SMALL = model.Config(buckets=BUCKETS, bottom=(32, 16), top=(32, 1))
@@ -194,8 +206,7 @@ def test_dlrm_learns_and_tuned_equals_unstaged(rows_file):
     result = report.Result({}, turns, {"losses_equal": True}, None, None)
     numbers = result.as_json()
     assert numbers["contenders"]["unstaged"]["steps"] == 60 + 5 + 2 * 4  # warm-up, two settlings
-    parts = numbers["limit"]["parts_ms"]
-    assert 0 < parts["read"] < parts["read + body"] and parts["training part"] > 0
+    assert all(ms > 0 for ms in numbers["limit"]["parts_ms"].values())
     assert "equal bit for bit" in result.as_text()
 
 
@@ -207,29 +218,46 @@ def test_checks_see_a_difference_and_a_rise():
     assert not loss_falls({"a": [float("nan")] * 3})
 
 
-def command(*arguments):
-    return subprocess.run([sys.executable, *arguments], cwd=PROJECT, capture_output=True, text=True,
-                          timeout=300)
+def test_a_part_timed_alone_is_computed(tmp_path):
+    """Left to TensorFlow's dependency optimizer, parsing that nothing uses would cost nothing."""
+    broken = tmp_path / "broken.tsv"
+    broken.write_text(f"{row()}\n1\t2\t3\n")
+    with contenders([str(broken)], 2, SMALL).part("prepare") as part:
+        with pytest.raises(tf.errors.InvalidArgumentError, match="Expect 40 fields but have 3"):
+            part.advance(1)
 
 
 def test_the_command_gives_json_and_exit_status(rows_file):
-    done = command("examples/dlrm/train.py", "--mode", "unstaged", "--data", str(rows_file), "--steps",
-                   "4", "--turns", "2", "--batch-size", "256", "--buckets", "100", "--format", "json")
+    done = subprocess.run(
+        [sys.executable, "examples/dlrm/train.py", "--mode", "unstaged", "--data", str(rows_file),
+         "--steps", "4", "--turns", "2", "--batch-size", "256", "--buckets", "100", "--format", "json"],
+        cwd=PROJECT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert result["version"] == report.VERSION and result["settings"]["data"] == [str(rows_file)]
     assert set(result["contenders"]) == {"unstaged"}
 
 
-def test_the_command_refuses_what_it_cannot_do(tmp_path):
-    absent = command("examples/dlrm/train.py", "--data", str(tmp_path / "absent"))
-    assert absent.returncode == 2 and "absent: no such file" in absent.stderr
-    assert command("examples/dlrm/train.py", "--steps", "0").returncode == 2
+def test_the_command_refuses_what_it_cannot_do(tmp_path, capsys):
+    assert dlrm_train.main(["--data", str(tmp_path / "absent")]) == 2
+    assert "absent: no such file" in capsys.readouterr().err
+    for bad in (["--steps", "0"], ["--steps", "2", "--turns", "3"], ["--seed", "-1"]):
+        with pytest.raises(SystemExit) as ended:
+            dlrm_train.main(bad)
+        assert ended.value.code == 2
     broken = tmp_path / "broken.tsv"
     broken.write_text(f"{row()}\n1\t2\t3\n")
-    failed = command("examples/dlrm/train.py", "--data", str(broken), "--mode", "unstaged", "--steps", "2",
-                     "--turns", "1", "--batch-size", "2")
-    assert failed.returncode == 1 and "Expect 40 fields but have 3 in record 1" in failed.stderr
+    short = ["--steps", "2", "--turns", "1", "--batch-size", "2", "--mode", "unstaged"]
+    assert dlrm_train.main(["--data", str(broken), *short]) == 1
+    assert "Expect 40 fields but have 3 in record 1" in capsys.readouterr().err
+
+
+def test_the_command_fails_where_a_check_fails(rows_file, monkeypatch, capsys):
+    monkeypatch.setattr(dlrm_train, "losses_equal", lambda losses: False)
+    arguments = ["--data", str(rows_file), "--mode", "unstaged", "--tuned", "--steps", "2", "--turns", "1",
+                 "--batch-size", "64", "--buckets", "100"]
+    assert dlrm_train.main(arguments) == 1
+    assert "unstaged and tuned DIFFER" in capsys.readouterr().out
 
 
 # UCI Adult.
@@ -273,20 +301,56 @@ def test_area_under_curve():
         area_under_curve([1, 1], [0.1, 0.2])
 
 
-def test_adult_without_its_data(tmp_path):
-    absent = command("examples/adult/train.py", "--data", str(tmp_path))
-    assert absent.returncode == 2 and "no such file" in absent.stderr
+def test_adult_without_its_data(tmp_path, capsys, monkeypatch):
+    assert adult_train.main(["--data", str(tmp_path)]) == 2
+    assert "no such file" in capsys.readouterr().err
+    monkeypatch.setattr(adult_train, "DEFAULT_DATA", tmp_path)
+    assert adult_train.main([]) == 0
+    assert "skipped: UCI Adult is not at" in capsys.readouterr().out
 
 
-needs_adult = pytest.mark.skipif(not (DEFAULT_DATA / "adult.data").is_file(),
-                                 reason=f"UCI Adult is not at {DEFAULT_DATA}")
+needs_adult = pytest.mark.skipif(not (adult_train.DEFAULT_DATA / "adult.data").is_file(),
+                                 reason=f"UCI Adult is not at {adult_train.DEFAULT_DATA}")
 
 
 @needs_adult
-def test_adult_reaches_its_area_unstaged():
-    done = command("examples/adult/train.py", "--mode", "unstaged", "--format", "json", "--steps", "1000")
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["test_area_under_curve"]["unstaged"] >= 0.88
+def test_adult_reaches_its_area_unstaged(capsys):
+    assert adult_train.main(["--mode", "unstaged", "--format", "json", "--steps", "800"]) == 0
+    assert json.loads(capsys.readouterr().out)["test_area_under_curve"]["unstaged"] >= 0.88
+
+
+# Staged.
+
+def plan_of(build):
+    with tf.Graph().as_default() as graph:
+        build()
+    return headrace.explain(graph, headrace.StageOptions())
+
+
+@needs_headrace
+def test_dlrm_staged_equals_unstaged(rows_file):
+    files = [str(rows_file)]
+    make = contenders(files, 512, SMALL)
+    explanation = plan_of(lambda: model.train_step(criteo.next_batch(files, 512, BUCKETS)[0], SMALL))
+    ops = collections.Counter(name.rstrip("_0123456789") for name in explanation.staged_nodes())
+    assert len(explanation.stages) == 1
+    assert ops["IteratorGetNext"] == ops["DecodeCSV"] == 1 and ops["StringToHashBucketFast"] == 26
+    for ahead in (staging.Staging(1, 1), staging.Staging(8, 4)):
+        with make.unstaged() as unstaged, make.staged(ahead) as staged:
+            losses = {s.name: s.advance(30).values for s in (unstaged, staged)}
+            produced = staging.stats(staged)[0]["produced"]
+        assert losses_equal(losses)
+        assert produced >= 30
+
+
+@needs_headrace
+@needs_adult
+def test_adult_staged_equals_unstaged(capsys):
+    assert adult_train.main(["--format", "json", "--steps", "800"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    areas = result["test_area_under_curve"]
+    assert areas["staged"] == areas["unstaged"] >= 0.88
+    assert result["checks"] == {"losses_equal": True, "scores_equal": True, "area_reached": True}
 
 
 # The limit.
@@ -298,5 +362,6 @@ def test_terms_name_what_binds():
     assert measure.Terms(2.0, 1.0, 1.5, 3.0, 2.0).binding(1) == "training part"
 
 
-def test_effective_cores_of_one_thread_is_one():
-    assert measure.effective_cores(threads=1, seconds=0.1) == pytest.approx(1.0, abs=0.3)
+def test_effective_cores_are_between_one_and_the_threads():
+    # Other load changes the figure from one moment to the next, so that only wide bounds are certain.
+    assert 1.0 <= measure.effective_cores(threads=2, seconds=0.05) < 4.0
