@@ -265,6 +265,7 @@ bool Stage::TakeFrontLocked(Status* status, Taken* taken, Deferred* deferred) {
     *status = config_.closed_codes.count(code) > 0 ? Status(Code::kOutOfRange, slot->status.message())
                                                    : slot->status;
     *taken = Taken();
+    if (!slot->read_failed) taken->inputs = std::move(slot->inputs);
     return true;
   }
   return false;

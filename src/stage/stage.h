@@ -43,7 +43,8 @@ struct StageConfig {
   std::size_t budget_bytes = 0;             // held ahead, raw and staged; 0 = no bound
 };
 
-// What a step gets.
+// What a step gets. With an error: empty if a read failed; if the body failed, the elements, which are
+// consumed, so that a step that needs only part of the body's results can try that part.
 struct Taken {
   std::vector<Payload> inputs;  // one per source
   Payload body;                 // null if the stage has no body

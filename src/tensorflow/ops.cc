@@ -1,4 +1,4 @@
-// The three ops of a staged graph. Only the pass makes them; no user graph and no saved model holds
+// The ops of a staged graph. Only the pass makes them; no user graph and no saved model holds
 // them.
 #include "tensorflow/core/framework/common_shape_fns.h"
 #include "tensorflow/core/framework/op.h"
@@ -68,6 +68,29 @@ body_args: indices into args.
 outputs: for each output, v >= 0: tensor v of the elements, in order; v < 0: output -v-1 of body.
 stage: the stage's name, for people.
 options: serialized RewriterConfig.CustomGraphOptimizer (docs/formats.md).
+)doc");
+
+REGISTER_OP("Headrace>StageStart")
+    .Input("args: Targs")
+    .Attr("Targs: list(type) >= 0")
+    .Attr("sources: list(func) >= 1")
+    .Attr("source_kinds: list({'iterator', 'iterator_optional', 'resource', 'draw'}) >= 1")
+    .Attr("source_names: list(string) >= 1")
+    .Attr("source_num_args: list(int) >= 1")
+    .Attr("source_args: list(int) >= 0")
+    .Attr("source_num_outputs: list(int) >= 1")
+    .Attr("body: func")
+    .Attr("body_args: list(int) >= 0")
+    .Attr("outputs: list(int) >= 0")
+    .Attr("stage: string")
+    .Attr("options: string = ''")
+    .Attr("call: string")
+    .SetIsStateful()
+    .SetShapeFn(tensorflow::shape_inference::NoOutputs)
+    .Doc(R"doc(
+Starts a stage before the first step takes from it. Takes nothing.
+
+call: name of the StagedCall node whose stage this is; args and the other attributes are that node's.
 )doc");
 
 REGISTER_OP("Headrace>ResetSource")

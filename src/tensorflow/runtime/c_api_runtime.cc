@@ -3,9 +3,11 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "stage/stage.h"
 #include "stage/trace.h"
 #include "tensorflow/c_api.h"
 #include "tensorflow/runtime/process_domain.h"
+#include "tensorflow/runtime/stage_directory.h"
 
 namespace {
 
@@ -18,8 +20,8 @@ extern "C" {
 char* headrace_stats(const char* tag) {
   using nlohmann::json;
   json list = json::array();
-  for (const auto& stage : headrace::StageDirectory::Get().Tagged(tag)) {
-    const headrace::stage::StageFigures f = stage->figures();
+  for (const headrace::stage::StageFigures& f : headrace::ProcessDomain()->Figures()) {
+    if (*tag != '\0' && f.tag != tag) continue;
     list.push_back({{"name", f.name},
                     {"tag", f.tag},
                     {"produced", f.produced},

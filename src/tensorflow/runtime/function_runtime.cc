@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/synchronization/notification.h"
+#include "tensorflow/core/common_runtime/process_function_library_runtime.h"
 #include "tensorflow/core/framework/cancellation.h"
 #include "tensorflow/core/framework/device.h"
 #include "tensorflow/core/framework/resource_mgr.h"
@@ -10,6 +11,9 @@
 namespace headrace {
 
 using ::tensorflow::FunctionLibraryRuntime;
+
+FunctionRuntime::FunctionRuntime() = default;
+FunctionRuntime::~FunctionRuntime() = default;
 
 absl::Status FunctionRuntime::Create(FunctionLibraryRuntime* step_runtime,
                                      std::shared_ptr<FunctionRuntime>* runtime) {

@@ -28,12 +28,13 @@ class FunctionRuntime {
  public:
   static absl::Status Create(tensorflow::FunctionLibraryRuntime* step_runtime,
                              std::shared_ptr<FunctionRuntime>* runtime);
+  ~FunctionRuntime();
 
   tensorflow::FunctionLibraryRuntime* flr() const { return flr_; }
   tensorflow::FunctionLibraryDefinition* library() const { return library_.get(); }
 
  private:
-  FunctionRuntime() = default;
+  FunctionRuntime();
 
   std::unique_ptr<tensorflow::FunctionLibraryDefinition> library_;
   std::unique_ptr<tensorflow::ProcessFunctionLibraryRuntime> process_runtime_;

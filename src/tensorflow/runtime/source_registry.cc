@@ -1,6 +1,5 @@
 #include "tensorflow/runtime/source_registry.h"
 
-#include <algorithm>
 #include <atomic>
 #include <map>
 #include <mutex>
@@ -26,11 +25,13 @@ struct Entry {
   tensorflow::core::WeakPtr<ResourceBase> resource;
 };
 
+
 struct Table {
   std::mutex mu;
   std::map<Key, Entry> entries;
   std::map<std::pair<std::string, std::string>, std::weak_ptr<Source>> draws;
-  // Closed on their own thread, which cannot join itself; joined by the next caller.
+  // Closed on their own thread, which cannot join itself (a read held the last reference to its
+  // resource); joined by the next caller, at the latest when the device goes.
   std::vector<std::shared_ptr<Source>> unjoined;
   std::atomic<std::size_t> size{0};
 };
@@ -40,46 +41,44 @@ Table& TheTable() {
   return *table;
 }
 
-// Never under the table's lock: closing waits for a read, and reads look sources up.
-void CloseAll(std::vector<std::shared_ptr<Source>> sources) {
-  Table& table = TheTable();
-  for (auto& source : sources) source->Close();
-  std::vector<std::shared_ptr<Source>> join;
-  {
-    std::lock_guard<std::mutex> lock(table.mu);
-    for (auto& source : sources) {
-      if (source->on_own_thread()) {
-        table.unjoined.push_back(std::move(source));
-      }
-    }
-    auto& all = table.unjoined;
-    auto mine = std::stable_partition(all.begin(), all.end(),
-                                      [](const auto& source) { return source->on_own_thread(); });
-    join.assign(std::make_move_iterator(mine), std::make_move_iterator(all.end()));
-    all.erase(mine, all.end());
-  }
-  for (auto& source : join) source->Close();
-}
-
+// Takes out of the table what `predicate(key, manager)` names, and what waits to be joined, and closes
+// it. Never under the table's lock: closing waits for reads, and reads look sources up.
 template <typename Predicate>
 void CloseIf(const Predicate& predicate) {
   Table& table = TheTable();
   std::vector<std::shared_ptr<Source>> closing;
+  std::vector<std::shared_ptr<Source>> own;
   std::vector<tensorflow::core::WeakPtr<ResourceBase>> forget;  // destroyed without the lock
   {
     std::lock_guard<std::mutex> lock(table.mu);
-    for (auto it = table.entries.begin(); it != table.entries.end();) {
-      if (predicate(it->first, it->second)) {
-        closing.push_back(std::move(it->second.source));
-        forget.push_back(std::move(it->second.resource));
-        it = table.entries.erase(it);
-      } else {
+    auto& waiting = table.unjoined;
+    for (auto it = waiting.begin(); it != waiting.end();) {
+      if ((*it)->on_own_thread()) {
         ++it;
+      } else {
+        closing.push_back(std::move(*it));
+        it = waiting.erase(it);
       }
+    }
+    for (auto it = table.entries.begin(); it != table.entries.end();) {
+      Entry& entry = it->second;
+      if (!predicate(it->first, entry.manager)) {
+        ++it;
+        continue;
+      }
+      if (entry.source->on_own_thread()) {
+        own.push_back(entry.source);
+        waiting.push_back(std::move(entry.source));
+      } else {
+        closing.push_back(std::move(entry.source));
+      }
+      forget.push_back(std::move(entry.resource));
+      it = table.entries.erase(it);
     }
     table.size = table.entries.size();
   }
-  CloseAll(std::move(closing));
+  for (const auto& source : own) source->Close();
+  for (const auto& source : closing) source->Close();
 }
 
 // Sits in a device's resource manager and closes that manager's sources when it is cleared.
@@ -87,7 +86,7 @@ class Anchor : public ResourceBase {
  public:
   explicit Anchor(const ResourceMgr* manager) : manager_(manager) {}
   ~Anchor() override {
-    CloseIf([this](const Key&, const Entry& entry) { return entry.manager == manager_; });
+    CloseIf([this](const Key&, const ResourceMgr* manager) { return manager == manager_; });
   }
   std::string DebugString() const override { return "Headrace sources"; }
 
@@ -133,7 +132,7 @@ absl::Status SourceRegistry::FindOrMake(tensorflow::OpKernelContext* ctx,
   std::shared_ptr<Source> made;
   TF_RETURN_IF_ERROR(make(&made));
   tensorflow::core::WeakPtr<ResourceBase> weak(resource, [resource] {
-    CloseIf([resource](const Key& k, const Entry&) { return k.first == resource; });
+    CloseIf([resource](const Key& k, const ResourceMgr*) { return k.first == resource; });
   });
   std::lock_guard<std::mutex> lock(table.mu);
   Entry& entry = table.entries[key];

@@ -3,6 +3,7 @@
 #include <functional>
 
 #include "tensorflow/core/framework/function.h"
+#include "tensorflow/core/framework/resource_mgr.h"
 #include "tensorflow/options.h"
 #include "tensorflow/runtime/convert.h"
 #include "tensorflow/runtime/function_runtime.h"
@@ -34,13 +35,6 @@ absl::Status ParseKind(const std::string& text, StageSpec::SourceKind* kind) {
   return absl::InvalidArgumentError(absl::StrCat("unknown source kind '", text, "'"));
 }
 
-std::vector<Tensor> Select(OpKernelContext* ctx, const std::vector<int>& indices) {
-  std::vector<Tensor> selected;
-  selected.reserve(indices.size());
-  for (int i : indices) selected.push_back(ctx->input(i));
-  return selected;
-}
-
 // Runs a source function with the handles that it was made for.
 class FunctionReader : public stage::SourceReader {
  public:
@@ -65,12 +59,7 @@ class FunctionBody : public stage::StageBody {
       : function_(std::move(function)), args_(std::move(args)), pool_(std::move(pool)) {}
 
   stage::ReadResult Run(const std::vector<stage::Payload>& inputs) override {
-    std::vector<Tensor> args;
-    for (const stage::Payload& input : inputs) {
-      const Tensors& element = TensorsOf(input);
-      args.insert(args.end(), element.begin(), element.end());
-    }
-    args.insert(args.end(), args_.begin(), args_.end());
+    const std::vector<Tensor> args = BodyArguments(inputs, args_);
     Tensors results;
     const absl::Status status = function_->Run(args, pool_.get(), /*cancel=*/nullptr, &results);
     return ToReadResult(status, std::move(results));
@@ -91,7 +80,7 @@ absl::Status MakeSource(OpKernelContext* ctx, const StageSpec::SourceSpec& spec,
   TF_RETURN_IF_ERROR(StageFunction::Create(runtime, spec.function, &function));
   *source = std::make_shared<stage::Source>(
       ProcessDomain(), spec.node,
-      std::make_unique<FunctionReader>(std::move(function), Select(ctx, spec.args)),
+      std::make_unique<FunctionReader>(std::move(function), SelectInputs(ctx, spec.args)),
       spec.kind == StageSpec::SourceKind::kDraw ? stage::Source::Mode::kOnDraw
                                                 : stage::Source::Mode::kAhead);
   return absl::OkStatus();
@@ -196,8 +185,26 @@ absl::Status StageSpec::FromAttrs(OpKernelConstruction* ctx, StageSpec* spec) {
   return absl::OkStatus();
 }
 
-absl::Status BuildStage(OpKernelContext* ctx, const StageSpec& spec, std::shared_ptr<stage::Stage>* stage) {
-  std::shared_ptr<FunctionRuntime> runtime;
+std::vector<Tensor> SelectInputs(OpKernelContext* ctx, const std::vector<int>& indices) {
+  std::vector<Tensor> selected;
+  selected.reserve(indices.size());
+  for (int i : indices) selected.push_back(ctx->input(i));
+  return selected;
+}
+
+std::vector<Tensor> BodyArguments(const std::vector<stage::Payload>& inputs,
+                                  absl::Span<const Tensor> body_args) {
+  std::vector<Tensor> args;
+  for (const stage::Payload& input : inputs) {
+    const Tensors& element = TensorsOf(input);
+    args.insert(args.end(), element.begin(), element.end());
+  }
+  args.insert(args.end(), body_args.begin(), body_args.end());
+  return args;
+}
+
+absl::Status BuildStage(OpKernelContext* ctx, const StageSpec& spec, BuiltStage* built) {
+  std::shared_ptr<FunctionRuntime>& runtime = built->runtime;
   TF_RETURN_IF_ERROR(FunctionRuntime::Create(ctx->function_library(), &runtime));
   std::vector<stage::Stage::Input> inputs;
   for (const StageSpec::SourceSpec& source : spec.sources) {
@@ -214,10 +221,10 @@ absl::Status BuildStage(OpKernelContext* ctx, const StageSpec& spec, std::shared
     if (spec.options.use_stage_subgraph_thread_pool) {
       pool = StagePool::Get(spec.options.thread_pools[spec.options.stage_subgraph_thread_pool_id]);
     }
-    body = std::make_unique<FunctionBody>(std::move(function), Select(ctx, spec.body_args), std::move(pool));
+    body = std::make_unique<FunctionBody>(std::move(function), SelectInputs(ctx, spec.body_args), std::move(pool));
   }
-  *stage = std::make_shared<stage::Stage>(ProcessDomain(), MakeConfig(spec), std::move(inputs),
-                                          std::move(body));
+  built->stage = std::make_shared<stage::Stage>(ProcessDomain(), MakeConfig(spec), std::move(inputs),
+                                                std::move(body));
   return absl::OkStatus();
 }
 

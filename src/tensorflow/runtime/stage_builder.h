@@ -9,9 +9,11 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/types/span.h"
 #include "stage/stage.h"
 #include "tensorflow/core/framework/attr_value.pb.h"
 #include "tensorflow/core/framework/op_kernel.h"
+#include "tensorflow/runtime/function_runtime.h"
 #include "tensorflow/stage_options.h"
 
 namespace headrace {
@@ -44,9 +46,20 @@ struct StageSpec {
   static absl::Status FromAttrs(tensorflow::OpKernelConstruction* ctx, StageSpec* spec);
 };
 
+// A running stage, and what it runs on.
+struct BuiltStage {
+  std::shared_ptr<stage::Stage> stage;
+  std::shared_ptr<FunctionRuntime> runtime;
+};
+
 // Finds or makes the sources of `spec` for the handles in the context's inputs, and a stage on them.
-absl::Status BuildStage(tensorflow::OpKernelContext* ctx, const StageSpec& spec,
-                        std::shared_ptr<stage::Stage>* stage);
+absl::Status BuildStage(tensorflow::OpKernelContext* ctx, const StageSpec& spec, BuiltStage* built);
+
+// The tensors that the body function takes: those of all elements, then the call's body_args.
+std::vector<tensorflow::Tensor> BodyArguments(const std::vector<stage::Payload>& inputs,
+                                              absl::Span<const tensorflow::Tensor> body_args);
+std::vector<tensorflow::Tensor> SelectInputs(tensorflow::OpKernelContext* ctx,
+                                             const std::vector<int>& indices);
 
 }  // namespace headrace
 

@@ -1,7 +1,8 @@
-// Headrace>StagedCall: takes the next step's tensors from the stage.
+// Headrace>StagedCall takes the next step's tensors from its stage; Headrace>StageStart starts one early.
 #include <atomic>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <thread>
 #include <utility>
@@ -10,14 +11,17 @@
 #include "absl/strings/str_cat.h"
 #include "tensorflow/core/framework/op_kernel.h"
 #include "tensorflow/core/framework/resource_handle.h"
+#include "tensorflow/core/framework/resource_mgr.h"
 #include "tensorflow/runtime/convert.h"
-#include "tensorflow/runtime/process_domain.h"
+#include "tensorflow/runtime/partial_body.h"
 #include "tensorflow/runtime/stage_builder.h"
+#include "tensorflow/runtime/stage_directory.h"
 
 namespace headrace {
 namespace {
 
 using ::tensorflow::AsyncOpKernel;
+using ::tensorflow::OpKernel;
 using ::tensorflow::CancellationManager;
 using ::tensorflow::CancellationToken;
 using ::tensorflow::OpKernelConstruction;
@@ -44,13 +48,14 @@ bool RunsInline(OpKernelContext* ctx) {
 // Ends one take's wait when its step is cancelled.
 //
 // The callback may run before the take has an id and after it was served, on any thread, so it owns
-// what it needs. Disarm() is called while the step's manager still exists, possibly from inside the
+// what it needs; but not the stage, whose last reference must not go on one of the stage's own
+// threads. Disarm() is called while the step's manager still exists, possibly from inside the
 // callback.
 class CancelWait {
  public:
-  CancelWait(OpKernelContext* ctx, std::shared_ptr<Stage> stage)
+  CancelWait(OpKernelContext* ctx, const std::shared_ptr<Stage>& stage)
       : manager_(ctx->cancellation_manager()), state_(std::make_shared<State>()) {
-    state_->stage = std::move(stage);
+    state_->stage = stage;
     if (manager_ == nullptr) return;
     token_ = manager_->get_cancellation_token();
     if (!manager_->RegisterCallback(token_, [state = state_] { state->Cancel(); })) state_->Cancel();
@@ -67,7 +72,7 @@ class CancelWait {
     std::mutex mu;
     bool cancelled = false;
     Stage::TakeId id = 0;
-    std::shared_ptr<Stage> stage;
+    std::weak_ptr<Stage> stage;
 
     void Cancel() {
       std::unique_lock<std::mutex> lock(mu);
@@ -82,7 +87,10 @@ class CancelWait {
     void End(std::unique_lock<std::mutex>* lock) {
       const Stage::TakeId take = id;
       lock->unlock();
-      if (take != 0) stage->EndWait(take, Status(Code::kCancelled, "the step was cancelled"));
+      if (take == 0) return;
+      if (const auto alive = stage.lock()) {
+        alive->EndWait(take, Status(Code::kCancelled, "the step was cancelled"));
+      }
     }
   };
 
@@ -91,79 +99,49 @@ class CancelWait {
   const std::shared_ptr<State> state_;
 };
 
-class StagedCallOp : public AsyncOpKernel {
+// The stages of one call node, one for each set of handles that it was run with.
+//
+// Thread safety: every method may run concurrently.
+class CallStages {
  public:
-  explicit StagedCallOp(OpKernelConstruction* ctx) : AsyncOpKernel(ctx) {
-    OP_REQUIRES_OK(ctx, StageSpec::FromAttrs(ctx, &spec_));
-  }
-
-  void ComputeAsync(OpKernelContext* ctx, DoneCallback done) override {
+  struct Entry {
+    std::vector<ResourceHandle> handles;
     std::shared_ptr<Stage> stage;
-    OP_REQUIRES_OK_ASYNC(ctx, StageFor(ctx, &stage), done);
-    Status status;
-    Taken taken;
-    if (stage->TryTake(&status, &taken)) {
-      Deliver(ctx, status, taken);
-      done();
-      return;
-    }
-    if (RunsInline(ctx)) {
-      CancelWait cancel(ctx, stage);
-      status = stage->Take(&taken, [&](Stage::TakeId id) { cancel.Arm(id); });
-      cancel.Disarm();
-      Deliver(ctx, status, taken);
-      done();
-      return;
-    }
-    // The callback runs on a thread of the stage: hand over to the step's own threads at once.
-    auto cancel = std::make_shared<CancelWait>(ctx, stage);
-    Stage::TakeId id = 0;
-    const bool served = stage->TakeOrWait(
-        &status, &taken, &id, [this, ctx, done, cancel](const Status& s, Taken what) {
-          cancel->Disarm();
-          auto result = std::make_shared<std::pair<Status, Taken>>(s, std::move(what));
-          (*ctx->runner())([this, ctx, done, result] {
-            Deliver(ctx, result->first, result->second);
-            done();
-          });
-        });
-    if (served) {
-      cancel->Disarm();
-      Deliver(ctx, status, taken);
-      done();
-      return;
-    }
-    cancel->Arm(id);  // touches neither ctx nor this: the step may be over
-  }
+    std::shared_ptr<PartialBody> partial;
+  };
 
- private:
-  // The stage of these handles; they seldom change, and a stage whose source is closed is replaced.
-  absl::Status StageFor(OpKernelContext* ctx, std::shared_ptr<Stage>* stage) {
+  // The stage of the handles in the context's inputs. They seldom change; a stage whose source is
+  // closed is replaced. A StageStart node of the same call may have made it.
+  absl::Status Find(OpKernelContext* ctx, const StageSpec& spec, Entry* found) {
     std::lock_guard<std::mutex> lock(mu_);
-    for (auto it = stages_.begin(); it != stages_.end();) {
+    for (auto it = entries_.begin(); it != entries_.end();) {
       if (it->stage->source_closed()) {
-        it = stages_.erase(it);
+        it = entries_.erase(it);
       } else if (SameHandles(ctx, it->handles)) {
-        *stage = it->stage;
+        *found = *it;
         return absl::OkStatus();
       } else {
         ++it;
       }
     }
     Entry entry;
-    std::string key = absl::StrCat(ctx->session_handle(), "/", spec_.call_node);
+    std::string key = absl::StrCat(ctx->session_handle(), "/", spec.call_node);
     for (int i = 0; i < ctx->num_inputs(); ++i) {
       entry.handles.push_back(tensorflow::HandleFromInput(ctx, i));
       const ResourceHandle& handle = entry.handles.back();
       absl::StrAppend(&key, "|", handle.device(), "|", handle.container(), "|", handle.name());
     }
-    TF_RETURN_IF_ERROR(BuildStage(ctx, spec_, &entry.stage));
-    StageDirectory::Get().Add(key, entry.stage);
-    *stage = entry.stage;
-    stages_.push_back(std::move(entry));
+    BuiltStage built;
+    TF_RETURN_IF_ERROR(StageDirectory::Get().FindOrMake(
+        key, [&](BuiltStage* made) { return BuildStage(ctx, spec, made); }, &built));
+    entry.stage = built.stage;
+    entry.partial = std::make_shared<PartialBody>(built.runtime, spec.body);
+    entries_.push_back(entry);
+    *found = std::move(entry);
     return absl::OkStatus();
   }
 
+ private:
   static bool SameHandles(OpKernelContext* ctx, const std::vector<ResourceHandle>& handles) {
     for (int i = 0; i < ctx->num_inputs(); ++i) {
       const ResourceHandle& handle = tensorflow::HandleFromInput(ctx, i);
@@ -175,29 +153,127 @@ class StagedCallOp : public AsyncOpKernel {
     return true;
   }
 
-  void Deliver(OpKernelContext* ctx, const Status& status, const Taken& taken) const {
+  std::mutex mu_;
+  std::vector<Entry> entries_;  // guarded by mu_
+};
+
+class StagedCallOp : public AsyncOpKernel {
+ public:
+  explicit StagedCallOp(OpKernelConstruction* ctx) : AsyncOpKernel(ctx) {
+    OP_REQUIRES_OK(ctx, StageSpec::FromAttrs(ctx, &spec_));
+  }
+
+  void ComputeAsync(OpKernelContext* ctx, DoneCallback done) override {
+    CallStages::Entry entry;
+    OP_REQUIRES_OK_ASYNC(ctx, stages_.Find(ctx, spec_, &entry), done);
+    Stage& stage = *entry.stage;
+    Status status;
+    Taken taken;
+    if (stage.TryTake(&status, &taken)) {
+      Deliver(ctx, *entry.partial, status, taken);
+      done();
+      return;
+    }
+    if (RunsInline(ctx)) {
+      CancelWait cancel(ctx, entry.stage);
+      status = stage.Take(&taken, [&](Stage::TakeId id) { cancel.Arm(id); });
+      cancel.Disarm();
+      Deliver(ctx, *entry.partial, status, taken);
+      done();
+      return;
+    }
+    // The callback runs on a thread of the stage: hand over to the step's own threads at once. It must
+    // not own the stage, whose last reference must not go on one of the stage's threads.
+    auto cancel = std::make_shared<CancelWait>(ctx, entry.stage);
+    Stage::TakeId id = 0;
+    const bool served = stage.TakeOrWait(
+        &status, &taken, &id,
+        [this, ctx, done, cancel, partial = std::weak_ptr<PartialBody>(entry.partial)](const Status& s, Taken what) {
+          cancel->Disarm();
+          auto result = std::make_shared<std::pair<Status, Taken>>(s, std::move(what));
+          // A copy: the step, and the original with it, may be over before this call returns.
+          const auto runner = *ctx->runner();
+          runner([this, ctx, done, result, partial] {
+            const auto body = partial.lock();
+            if (body != nullptr) {
+              Deliver(ctx, *body, result->first, result->second);
+            } else {
+              ctx->SetStatus(absl::CancelledError("the stage was closed"));
+            }
+            done();
+          });
+        });
+    if (served) {
+      cancel->Disarm();
+      Deliver(ctx, *entry.partial, status, taken);
+      done();
+      return;
+    }
+    cancel->Arm(id);  // touches neither ctx nor this: the step may be over
+  }
+
+ private:
+  void Deliver(OpKernelContext* ctx, PartialBody& partial, Status status, const Taken& taken) const {
+    Tensors rest;
+    const Tensors* body = taken.body == nullptr ? &rest : &TensorsOf(taken.body);
+    if (!status.ok() && !taken.inputs.empty()) status = DeliverPart(ctx, partial, status, taken, &rest);
     if (!status.ok()) {
       ctx->SetStatus(ToAbsl(status));
       return;
     }
     for (std::size_t i = 0; i < spec_.outputs.size(); ++i) {
       const StageSpec::OutputSpec& from = spec_.outputs[i];
-      const stage::Payload& payload = from.source < 0 ? taken.body : taken.inputs[from.source];
-      ctx->set_output(static_cast<int>(i), TensorsOf(payload)[from.component]);
+      if (from.source >= 0) {
+        ctx->set_output(static_cast<int>(i), TensorsOf(taken.inputs[from.source])[from.component]);
+      } else if (static_cast<std::size_t>(from.component) < body->size()) {
+        ctx->set_output(static_cast<int>(i), (*body)[from.component]);
+      }
     }
   }
 
-  struct Entry {
-    std::vector<ResourceHandle> handles;
-    std::shared_ptr<Stage> stage;
-  };
+  // The body failed as a whole: computes what this step needs of it, if that is not all of it.
+  Status DeliverPart(OpKernelContext* ctx, PartialBody& partial, const Status& failure, const Taken& taken,
+                     Tensors* results) const {
+    std::set<int> needed;
+    bool all = true;
+    for (std::size_t i = 0; i < spec_.outputs.size(); ++i) {
+      if (spec_.outputs[i].source >= 0) continue;
+      if (ctx->output_required(static_cast<int>(i))) {
+        needed.insert(spec_.outputs[i].component);
+      } else {
+        all = false;
+      }
+    }
+    if (all) return failure;
+    if (needed.empty()) return Status();
+    return FromAbsl(partial.Run(BodyArguments(taken.inputs, SelectInputs(ctx, spec_.body_args)), needed,
+                                results));
+  }
 
   StageSpec spec_;  // constant after construction
-  std::mutex mu_;
-  std::vector<Entry> stages_;  // guarded by mu_
+  CallStages stages_;
+};
+
+// Makes the stage that its call node will take from, so that it reads ahead before the first step.
+class StageStartOp : public OpKernel {
+ public:
+  explicit StageStartOp(OpKernelConstruction* ctx) : OpKernel(ctx) {
+    OP_REQUIRES_OK(ctx, StageSpec::FromAttrs(ctx, &spec_));
+    OP_REQUIRES_OK(ctx, ctx->GetAttr("call", &spec_.call_node));
+  }
+
+  void Compute(OpKernelContext* ctx) override {
+    CallStages::Entry entry;
+    OP_REQUIRES_OK(ctx, stages_.Find(ctx, spec_, &entry));
+  }
+
+ private:
+  StageSpec spec_;  // constant after construction
+  CallStages stages_;
 };
 
 REGISTER_KERNEL_BUILDER(Name("Headrace>StagedCall").Device(tensorflow::DEVICE_CPU), StagedCallOp);
+REGISTER_KERNEL_BUILDER(Name("Headrace>StageStart").Device(tensorflow::DEVICE_CPU), StageStartOp);
 
 }  // namespace
 }  // namespace headrace
