@@ -1,22 +1,26 @@
 # Finds the TensorFlow wheel of a Python environment without importing it (an import takes seconds).
 #
 # Input:   HEADRACE_PYTHON  the interpreter whose site-packages hold the wheel
-#                           (default: .venv/bin/python of the source tree, else python3).
+#                           (default: the one that pip builds for, else .venv/bin/python of the
+#                           source tree, else python3).
 # Output:  TensorFlow_FOUND, TensorFlow_VERSION, TensorFlow_DIR_ROOT and the imported target
 #          TensorFlow::wheel (framework and cc libraries, headers as SYSTEM).
 #
 # NDEBUG is part of the ABI: without it EdgeSet and others have another layout than in the wheel.
 
 if(NOT HEADRACE_PYTHON)
-  if(EXISTS "${PROJECT_SOURCE_DIR}/.venv/bin/python")
+  if(SKBUILD AND Python_EXECUTABLE)
+    set(HEADRACE_PYTHON "${Python_EXECUTABLE}")
+  elseif(EXISTS "${PROJECT_SOURCE_DIR}/.venv/bin/python")
     set(HEADRACE_PYTHON "${PROJECT_SOURCE_DIR}/.venv/bin/python")
   else()
     find_program(HEADRACE_PYTHON NAMES python3 python)
   endif()
 endif()
 
+# -E: pip hides the environment's packages from its builds by way of PYTHONPATH.
 execute_process(
-  COMMAND "${HEADRACE_PYTHON}" -c
+  COMMAND "${HEADRACE_PYTHON}" -E -c
     "import importlib.util, importlib.metadata as m, os
 spec = importlib.util.find_spec('tensorflow')
 names = ('tensorflow-cpu', 'tensorflow', 'tensorflow-intel')

@@ -32,6 +32,8 @@ __all__ = sorted(["StageOptions", "ThreadPool", "errors", "__version__", *_LAZY]
 
 
 def __getattr__(name):
+    if name == "compat":
+        return importlib.import_module("headrace.compat")
     if name not in _LAZY:
         raise AttributeError(f"module 'headrace' has no attribute '{name}'")
     value = getattr(importlib.import_module(_LAZY[name]), name)
@@ -40,4 +42,4 @@ def __getattr__(name):
 
 
 def __dir__():
-    return sorted(set(globals()) | set(_LAZY))
+    return sorted({*globals(), *_LAZY, "compat"})

@@ -62,16 +62,15 @@ def doctor(format: FormatOption = Format.text):
 
 
 def _print_checks(found, ok):
-    verdict = "Headrace and TensorFlow fit." if ok else "Headrace cannot work here; see FAIL."
     if sys.stdout.isatty():
         _print_table(found)
     else:
         for check in found:
             typer.echo(f"{'ok' if check.ok else 'FAIL':<6}{check.name + ':':<12} {check.found}")
-            if not check.ok:
-                typer.echo(f"{'':<19}expected: {check.expected}")
-                typer.echo(f"{'':<19}to mend: {check.fix}")
-    typer.echo(verdict)
+    for check in found:
+        if not check.ok:
+            typer.echo(f"{check.name}: expected {check.expected}; to mend: {check.fix}")
+    typer.echo("Headrace and TensorFlow fit." if ok else "Headrace cannot work here; see FAIL.")
 
 
 def _print_table(found):
@@ -79,11 +78,10 @@ def _print_table(found):
     from rich.table import Table
     from rich.text import Text
 
-    table = Table("", "what", "found", "to mend")
+    table = Table("", "what", "found")
     for check in found:
         mark = Text("ok", "green") if check.ok else Text("FAIL", "bold red")
-        wanted = "" if check.ok else f"expected {check.expected}: {check.fix}"
-        table.add_row(mark, Text(check.name), Text(check.found), Text(wanted))
+        table.add_row(mark, Text(check.name), Text(check.found, overflow="fold"))
     Console().print(table)
 
 

@@ -20,6 +20,6 @@ def turn_eager_off():
             "process: tensors, variables and datasets made before belong to no graph and cannot be used "
             "in one. Import headrace.compat.v1 before the first TensorFlow operation",
             EagerTurnedOffWarning,
-            stacklevel=4,
+            stacklevel=3,
         )
     tf.compat.v1.disable_eager_execution()

@@ -92,6 +92,8 @@ def _make_callable(reference, method, *args, **kwargs):
 class _Explaining:
     """Mixed into TensorFlow's session classes."""
 
+    _session = None  # read by TensorFlow's __del__ also where __init__ failed
+
     def run(self, fetches, feed_dict=None, options=None, run_metadata=None):
         with explained(self.graph):
             return super().run(fetches, feed_dict, options, run_metadata)
