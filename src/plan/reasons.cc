@@ -1,0 +1,207 @@
+#include "plan/reasons.h"
+
+#include <string>
+
+namespace headrace::plan {
+namespace {
+
+std::string Quoted(const std::string& name) { return "'" + name + "'"; }
+
+class ReasonGiver {
+ public:
+  ReasonGiver(const Staging& staging, const Sides& sides, const std::vector<Stage>& stages)
+      : s_(staging), index_(staging.index()), sides_(sides), stages_(stages) {}
+
+  std::vector<Reason> Run() {
+    FindDrawsNearSources();
+    root_.assign(index_.size(), -1);
+    std::vector<Reason> reasons(index_.size());
+    for (int n : index_.order()) reasons[n] = Give(n);
+    return reasons;
+  }
+
+ private:
+  // Random ops (and what they alone feed) with a use that depends on a source: those would be staged
+  // but for their other uses; the rest, such as initial values, have nothing to do with staging.
+  void FindDrawsNearSources() {
+    near_source_.assign(index_.size(), 0);
+    const std::vector<int>& order = index_.order();
+    for (auto it = order.rbegin(); it != order.rend(); ++it) {
+      if (s_.state(*it).block.code != ReasonCode::kDrawOutside) continue;
+      for (const Use& use : index_.uses(*it)) {
+        near_source_[*it] |= near_source_[use.node];
+        near_source_[*it] |= s_.state(use.node).deps != DependencySets::kEmpty;
+      }
+    }
+  }
+
+  ReasonCode OwnCode(int n) const {
+    const NodeState& state = s_.state(n);
+    if (state.role == Role::kDead) return ReasonCode::kUnused;
+    if (state.role == Role::kConstantLike || state.role == Role::kHandle) {
+      return ReasonCode::kMainInput;
+    }
+    if (state.block.code == ReasonCode::kDrawOutside && !near_source_[n]) {
+      return ReasonCode::kNoSource;
+    }
+    return state.block.code;
+  }
+
+  Reason Give(int n) {
+    const std::string& name = s_.node(n).name;
+    const NodeState& state = s_.state(n);
+    if (s_.candidate(n)) {
+      if (!sides_.in_main[n]) {
+        return {ReasonCode::kNone, -1,
+                Quoted(name) + " runs ahead in stage " + Quoted(stages_[state.group].name)};
+      }
+      std::string text = Quoted(name) + " is cheap: the main graph computes it from what crosses";
+      if (sides_.in_stage[n]) text += ", and the stage needs it too";
+      return {ReasonCode::kCheapToRecompute, -1, text};
+    }
+    const ReasonCode code = OwnCode(n);
+    if (code == ReasonCode::kNone || (code == ReasonCode::kKept && state.block.other >= 0)) {
+      return Inherit(n);
+    }
+    root_[n] = n;
+    const int other = code == ReasonCode::kNoSource ? -1 : state.block.other;
+    const int ancestor = other >= 0 && root_[other] >= 0 ? root_[other] : other;
+    const std::string verb = state.role == Role::kMain ? " is not staged: it " : " ";
+    return {code, ancestor, Quoted(name) + verb + Clause(n)};
+  }
+
+  bool Blocks(int input) const {
+    const Role role = s_.state(input).role;
+    return role == Role::kMain || role == Role::kDead || s_.kept_source(input);
+  }
+
+  // The first input, in order, that is not staged; controls after data.
+  Reason Inherit(int n) {
+    ReasonCode code = ReasonCode::kBlockedInput;
+    int blocker = -1;
+    for (const Endpoint& in : s_.node(n).inputs) {
+      if (blocker < 0 && Blocks(in.node)) blocker = in.node;
+    }
+    if (blocker < 0) {
+      code = ReasonCode::kBlockedControl;
+      for (int in : index_.controls(n)) {
+        if (blocker < 0 && Blocks(in)) blocker = in;
+      }
+    }
+    if (s_.kept_source(blocker) && s_.candidate(blocker)) {
+      code = ReasonCode::kKept;
+      root_[blocker] = blocker;
+    }
+    const int root = root_[blocker];
+    root_[n] = root;
+    std::string text = Quoted(s_.node(n).name) + " is not staged: ";
+    if (code == ReasonCode::kBlockedControl) {
+      text += "it waits for " + Quoted(s_.node(blocker).name) + ", which ";
+      if (root != blocker) text += "depends on " + Quoted(s_.node(root).name) + ", which ";
+    } else if (root == blocker) {
+      text += "its input " + Quoted(s_.node(root).name) + " ";
+    } else {
+      text += "it depends on " + Quoted(s_.node(root).name) + ", which ";
+    }
+    return {code, root, text + Clause(root)};
+  }
+
+  // What is said of a node that blocks, to follow "it", "which" or its name.
+  std::string Clause(int n) const {
+    const Node& node = s_.node(n);
+    const int other = s_.state(n).block.other;
+    const std::string other_name = other >= 0 ? Quoted(s_.node(other).name) : "";
+    switch (OwnCode(n)) {
+      case ReasonCode::kTarget:
+        return "is a marked target";
+      case ReasonCode::kExcluded:
+        return "is excluded by name";
+      case ReasonCode::kNone:  // a kept source, itself staged
+      case ReasonCode::kKept:
+        return "is kept: it must remain feedable and fetchable under its own name";
+      case ReasonCode::kSecondRead:
+        return "reads the same resource as " + other_name;
+      case ReasonCode::kRefType:
+        if (other >= 0) return "takes a reference from " + other_name;
+        return "has a reference output, which can neither cross nor be used in a stage";
+      case ReasonCode::kSourceInput:
+        return "reads with the input " + other_name + ", which is not constant";
+      case ReasonCode::kBlockedInput:
+        return "is a random op, and its input " + other_name + " is not constant";
+      case ReasonCode::kBlockedControl:
+        if (node.trait == Trait::kSource) return "reads only after " + other_name + ", no source";
+        return "is a random op, and waits for " + other_name;
+      case ReasonCode::kUnmarkedSource:
+        return "feeds no tf.staged mark";
+      case ReasonCode::kPastMark:
+        return "is not above a tf.staged mark, and growing past marks is off";
+      case ReasonCode::kDevice:
+        return "would bring devices " + Quoted(s_.device_name(s_.state(n).device)) + " and " +
+               Quoted(s_.device_name(s_.state(other).device)) + " (of " + other_name +
+               ") into one stage";
+      case ReasonCode::kMeeting:
+        return "combines " + Sources(n) + ", of which a fetch may need one without the other";
+      case ReasonCode::kDrawOutside:
+        if (other < 0) return "is random and may be fetched where no element is consumed";
+        return "is random and also used by " + other_name + ", outside the stage";
+      case ReasonCode::kNoSource:
+        return "is random and depends on no source";
+      case ReasonCode::kOnlyFeedsQueue:
+        return "feeds nothing but a queue, which is read ahead already";
+      case ReasonCode::kUnused:
+        return UnusedClause(n);
+      case ReasonCode::kMainInput:
+        return MainInputClause(n);
+      default:
+        if (!node.barrier_text.empty()) return node.barrier_text;
+        if (node.trait == Trait::kQueueWrite) return "writes into a queue";
+        if (index_.cyclic(n)) return "is part of a cycle";
+        return "is a " + node.op + ", which does not run ahead";
+    }
+  }
+
+  std::string UnusedClause(int n) const {
+    if (s_.state(n).role == Role::kDead) return "is used by nothing that has an effect";
+    if (s_.node(n).outputs.empty()) return "yields no tensor, and no staged node waits for it";
+    return "yields nothing that is used";
+  }
+
+  std::string MainInputClause(int n) const {
+    const NodeState& state = s_.state(n);
+    if (state.role == Role::kHandle) return "is a handle: the main graph passes it to the stage";
+    if (state.role == Role::kConstantLike) {
+      return "is constant: a stage that needs it holds a copy";
+    }
+    return "is a handle that depends on " + Quoted(s_.node(state.block.other).name);
+  }
+
+  std::string Sources(int n) const {
+    constexpr std::size_t kNamed = 4;
+    const std::vector<int> sources = s_.sets().Elements(s_.state(n).deps);
+    std::string text = "sources ";
+    for (std::size_t i = 0; i < sources.size() && i < kNamed; ++i) {
+      if (i > 0) text += i + 1 == sources.size() ? " and " : ", ";
+      text += Quoted(s_.node(s_.sources()[sources[i]]).name);
+    }
+    if (sources.size() > kNamed) {
+      text += " and " + std::to_string(sources.size() - kNamed) + " more";
+    }
+    return text;
+  }
+
+  const Staging& s_;
+  const GraphIndex& index_;
+  const Sides& sides_;
+  const std::vector<Stage>& stages_;
+  std::vector<int> root_;  // of a node that is not staged: the node to blame
+  std::vector<char> near_source_;
+};
+
+}  // namespace
+
+std::vector<Reason> GiveReasons(const Staging& staging, const Sides& sides,
+                                const std::vector<Stage>& stages) {
+  return ReasonGiver(staging, sides, stages).Run();
+}
+
+}  // namespace headrace::plan
