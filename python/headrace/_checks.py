@@ -4,6 +4,7 @@ Each returns the value in its plain Python form, or raises an error that names f
 """
 
 import operator
+import sys
 
 from headrace.errors import OptionError, OptionTypeError
 
@@ -84,16 +85,19 @@ def status_codes(field: str, value) -> tuple:
     return tuple(codes)
 
 
+def _tensorflow_errors():
+    # A program that holds one of TensorFlow's classes has imported it; others need not.
+    if "tensorflow" not in sys.modules:
+        return []
+    errors = sys.modules["tensorflow"].compat.v1.errors
+    return [(code, errors.exception_type_from_error_code(code)) for code in range(1, 17)]
+
+
 def _status_code(field: str, entry) -> int:
     if isinstance(entry, type) and issubclass(entry, BaseException):
-        # Only a program that has imported TensorFlow can hold one of its classes.
-        if entry.__module__.startswith("tensorflow."):
-            import tensorflow as tf
-
-            try:
-                return int(tf.compat.v1.errors.error_code_from_exception_type(entry))
-            except KeyError:
-                pass
+        for code, kind in _tensorflow_errors():
+            if kind is entry:
+                return code
         raise OptionTypeError(field, entry, _CODE_RANGE)
     if isinstance(entry, bool):
         raise OptionTypeError(field, entry, _CODE_RANGE)

@@ -35,12 +35,13 @@ def configure(config, options=None):
     options: StageOptions (None = the defaults).
     Errors: OptionTypeError; what library.load() raises where Headrace and TensorFlow do not fit.
     """
-    library.load()
     if config is None:
         config = config_pb2.ConfigProto()
     if not isinstance(config, config_pb2.ConfigProto):
         raise OptionTypeError("config", config, "a stock tf.compat.v1.ConfigProto")
-    return set_carrier(config, encode(options, tag=uuid.uuid4().hex))
+    message = encode(options, tag=uuid.uuid4().hex)
+    library.load()
+    return set_carrier(config, message)
 
 
 def encode(options=None, tag=""):
