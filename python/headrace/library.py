@@ -178,7 +178,7 @@ class Library:
         return status, self._take(error.value).decode()
 
     def stats(self, tag: str) -> list:
-        return json.loads(self._take(self._handle.headrace_stats(tag.encode())))
+        return json.loads(self._take(self._handle.headrace_stats(tag.encode())))["stages"]
 
     def close(self, tag: str) -> int:
         return self._handle.headrace_close(tag.encode())

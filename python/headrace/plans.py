@@ -38,18 +38,29 @@ class Explanation:
 
     def staged_nodes(self) -> set:
         """Names of the operations that run ahead of the step: sources, random draws and bodies."""
-        return {name for stage in self.stages for key in _STAGED for name in stage[key]}
+        return {node["name"] for node in self.json["nodes"] if node["stage"] is not None}
 
     def reasons(self) -> dict:
-        """For every operation that does not run ahead: its name -> {"code", "ancestor", "text"}."""
+        """For every operation that does not run ahead: its name -> {"code", "ancestor", "text"}.
+
+        ancestor: name of the operation that blocks, or None.
+        """
         return {
-            node["name"]: {key: node.get(key) for key in ("code", "ancestor", "text")}
+            node["name"]: {"code": node["reason"], "ancestor": node["ancestor"], "text": node["text"]}
             for node in self.json["nodes"]
-            if not node["staged"]
+            if node["stage"] is None
         }
 
-
-_STAGED = ("sources", "draws", "body")
+    def summary(self) -> str:
+        """One line a stage: what it reads, how much runs ahead, and how much crosses."""
+        lines = [f"plan {self.hash}: {len(self.stages) or 'no'} stage(s)"]
+        for stage in self.stages:
+            nodes = sum(len(stage[key]) for key in ("sources", "draws", "body"))
+            lines.append(
+                f"stage '{stage['name']}' reads {', '.join(stage['sources'])}; {nodes} node(s) run ahead, "
+                f"{len(stage['outputs'])} tensor(s) cross"
+            )
+        return "\n".join(lines)
 
 
 def explain(graph, options=None, *, tags=None) -> Explanation:

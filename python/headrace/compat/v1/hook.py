@@ -33,7 +33,7 @@ class PrefetchHook(tf.compat.v1.train.SessionRunHook):
             # A report must not end a training run that works without it.
             log.warning("no plan to report: %s", error)
             return
-        log.info("%s", plan)
+        log.info("%s", plan.summary())
         if plan.stages:
             start_stages(session)
 
@@ -41,7 +41,7 @@ class PrefetchHook(tf.compat.v1.train.SessionRunHook):
         log = logger()
         try:
             for figures in live.stats(session):
-                log.info("%s", summary(figures))
+                log.info("%s", figures_text(figures))
             live.close(session)
         except HeadraceError as error:
             log.warning("stages not closed: %s", error)
@@ -61,9 +61,17 @@ def start_stages(session) -> bool:
     return True
 
 
-def summary(figures) -> str:
+def figures_text(figures) -> str:
     """One line about one stage, from what stats() says of it."""
-    return ", ".join(f"{key} {value}" for key, value in figures.items())
+    waited = {
+        who: figures[f"{who}_wait_us"] / 1e6 for who in ("producer", "consumer")
+    }
+    text = (
+        f"stage '{figures['name']}': {figures['taken']} taken, {figures['failed']} failed, "
+        f"{figures['skipped']} skipped; stage waited {waited['producer']:.3f} s, steps waited "
+        f"{waited['consumer']:.3f} s"
+    )
+    return text + (f"; last error: {figures['last_error']}" if figures["last_error"] else "")
 
 
 __all__ = ["make_prefetch_hook", "PrefetchHook", "start_stages"]
