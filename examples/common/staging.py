@@ -43,3 +43,14 @@ def stats(stepper):
     import headrace
 
     return headrace.stats(stepper.session)
+
+
+def require_staged(stepper, op):
+    """Raises RuntimeError unless an op of type `op` runs ahead in a Stepper's graph: without it a
+    comparison with the unstaged graph would compare nothing."""
+    import headrace
+
+    explanation = headrace.explain(stepper.graph, stepper.config)
+    ahead = explanation.staged_nodes()
+    if not any(node.type == op and node.name in ahead for node in stepper.graph.get_operations()):
+        raise RuntimeError(f"no {op} runs ahead:\n{explanation}")

@@ -40,6 +40,10 @@ class Stepper:
         self.session.run(initializers)
         self._step = self.session.make_callable(fetches)
 
+    def replace_step(self, step):
+        """From now on a step is a call of `step`: for steps of several runs."""
+        self._step = step
+
     def advance(self, steps):
         """Runs `steps` steps. Errors of the graph are raised as they are."""
         step, values = self._step, []

@@ -1,0 +1,1 @@
+"""Benchmarks of staging: `python bench/run.py`; README.md says what each one measures."""

@@ -1,0 +1,152 @@
+"""Taking a step of 40 tensors from a stage, against put and get of TensorFlow's StagingArea.
+
+  stage           a step that takes 40 ready tensors; the stage is full before the steps are timed, so
+                  that what is timed is the hand-over and not the reading
+  area, one run   put and get of 40 tensors in one step, side by side (TensorFlow's own advice)
+  area, two runs  put and get in two steps
+  empty           a step that does nothing: what calling costs by itself, part of all the others
+
+The goal is half of the faster area, whole steps compared, as a training loop meets them.
+"""
+
+import time
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.python.ops import data_flow_ops
+
+from bench import workloads
+from bench.intervals import over
+from bench.processes import Contender, Field
+from examples.common import staging
+from examples.common.stepper import Segment, Stepper, keeping_config
+
+NAME = "take"
+GOAL = 0.5
+TENSORS, LENGTH = 40, 512
+CONTENDERS = ("stage", "area, one run", "area, two runs", "empty")
+AHEAD = 256
+
+
+def add_arguments(parser):
+    del parser  # none of its own
+
+
+def _use(tensors):
+    """An op that needs every tensor and does nothing with it."""
+    return tf.raw_ops.IdentityN(input=tensors)[0].op
+
+
+def _config(ahead=None):
+    config = staging.session_config(ahead)
+    config.MergeFrom(keeping_config())  # else the use of the tensors would be optimized away
+    return config
+
+
+class _FullStage:
+    """Steps a staged graph in bursts, each begun with a full stage."""
+
+    def __init__(self):
+        def build():
+            tensors, initializer = workloads.tensors(TENSORS, LENGTH)
+            return _use(tensors), initializer
+
+        self._stepper = Stepper("stage", build, _config(staging.Staging(capacity=AHEAD)))
+        staging.require_staged(self._stepper, "IteratorGetNext")
+        self._stepper.advance(1)  # the first take starts the stage
+
+    def _fill(self):
+        while True:
+            figures, = staging.stats(self._stepper)
+            if figures["depth"] >= AHEAD:
+                return
+            time.sleep(0.0005)
+
+    def advance(self, steps):
+        parts = []
+        while steps > 0:
+            self._fill()
+            parts.append(self._stepper.advance(min(steps, AHEAD // 2)))
+            steps -= parts[-1].steps
+        return Segment(sum(p.steps for p in parts), sum(p.seconds for p in parts),
+                       sum(p.cpu_seconds for p in parts), [])
+
+    def close(self):
+        self._stepper.close()
+
+
+class _Area:
+    """Steps a StagingArea that always holds one batch, in one run a step or in two."""
+
+    def __init__(self, runs):
+        def build():
+            # Constants: nothing is computed or read to be put.
+            batch = [tf.constant(np.full(LENGTH, i, np.int64)) for i in range(TENSORS)]
+            area = data_flow_ops.StagingArea([tf.int64] * TENSORS, shapes=[[LENGTH]] * TENSORS,
+                                             capacity=2)
+            self._ops = area.put(batch), _use(area.get())
+            return tf.group(*self._ops), []
+
+        self._stepper = Stepper("area", build, _config())
+        put, get = (self._stepper.session.make_callable(op) for op in self._ops)
+        put()
+        if runs == 2:
+            def both():
+                put()
+                get()
+
+            self._stepper.replace_step(both)
+
+    def advance(self, steps):
+        return self._stepper.advance(steps)
+
+    def close(self):
+        self._stepper.close()
+
+
+def make(contender):
+    """What bench.worker steps."""
+    if contender == "stage":
+        return _FullStage()
+    if contender == "empty":
+        return Stepper(contender, lambda: (tf.no_op(), []), _config())
+    return _Area(runs=2 if contender == "area, two runs" else 1)
+
+
+def run(args, say):
+    """One row: the stage against the faster area, and what each of the contenders costs."""
+    say(f"{NAME}: {TENSORS} tensors")
+    with Field(Contender(name, "bench.take:make", {"contender": name}) for name in CONTENDERS) as field:
+        rounds = field.run(2 * args.rounds, args.seconds, args.seed)
+
+    def area(r):
+        return min(r.seconds("area, one run"), r.seconds("area, two runs"))
+
+    def without_call(r):
+        # What the hand-over itself costs: the step less the call that both pay.
+        return (r.seconds("stage") - r.seconds("empty")) / (area(r) - r.seconds("empty"))
+
+    ratio = over(rounds, lambda r: r.seconds("stage") / area(r))
+    return [{"tensors": TENSORS, "ratio": ratio.as_json(),
+             "ratio_without_call": over(rounds, without_call).as_json(),
+             "us": {name: over(rounds, lambda r, n=name: 1e6 * r.seconds(n)).as_json()
+                    for name in CONTENDERS},
+             "goal": GOAL, "met": ratio.median <= GOAL}]
+
+
+COLUMNS = (
+    *((f"{name}, us", lambda row, n=name: f"{row['us'][n]['median']:.1f}") for name in CONTENDERS),
+    ("stage / faster area (95% interval)", lambda row: "{median:.3f} ({low:.3f} to {high:.3f})".format(
+        **row["ratio"])),
+    ("the same less an empty call", lambda row: f"{row['ratio_without_call']['median']:.3f}"),
+)
+
+
+def draw(rows, axes):
+    """Time of a step by contender."""
+    us = rows[0]["us"]
+    axes.bar(range(len(CONTENDERS)), [us[name]["median"] for name in CONTENDERS],
+             yerr=[[us[n]["median"] - us[n]["low"] for n in CONTENDERS],
+                   [us[n]["high"] - us[n]["median"] for n in CONTENDERS]], capsize=4)
+    axes.set_xticks(range(len(CONTENDERS)), CONTENDERS)
+    axes.set_ylabel(f"step of {TENSORS} tensors, us")
