@@ -107,7 +107,8 @@ bool Classifier::HasUnusableRef(int n) const {
   if (!any) return false;
   if (s_.leaf(n) || s_.kept_source(n)) return true;
   for (const Use& use : index_.uses(n)) {
-    if (use.output != Use::kControl && !node.outputs[use.output].can_cross) return true;
+    if (use.output == Use::kControl || s_.states_[use.node].role == Role::kDead) continue;
+    if (!node.outputs[use.output].can_cross) return true;
   }
   return false;
 }
