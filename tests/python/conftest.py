@@ -20,3 +20,11 @@ def ends_in_time():
     faulthandler.dump_traceback_later(HANG_SECONDS, exit=True)
     yield
     faulthandler.cancel_dump_traceback_later()
+
+
+def pytest_addoption(parser):
+    group = parser.getgroup("headrace")
+    group.addoption("--random-graphs", type=int, default=250, metavar="N",
+                    help="how many random graphs to run staged and unstaged")
+    group.addoption("--random-seed", type=int, default=None, metavar="SEED",
+                    help="seed of the first of them; the following ones count up (default: by date)")

@@ -121,7 +121,10 @@ def assert_that_nothing_waits_for():
     return program([iterator], None, script=script)
 
 
-@case([{"next", "y", "assert_less/Less", "assert_less/All"}])
+_GUARD = "assert_less/Assert/AssertGuard"
+
+
+@case([{"next", "y", "assert_less/Less", "assert_less/All", _GUARD, _GUARD + "/Identity", "Identity"}])
 def assert_of_the_python_api():
     """tf.debugging.assert_less: a guarded assert, one conditional that holds an Assert."""
     iterator, x = iterate(Dataset.range(6))
@@ -129,6 +132,20 @@ def assert_of_the_python_api():
     with tf.control_dependencies([tf1.assert_less(y, tf.constant(4, tf.int64))]):
         total = train(tf.identity(y))
     return program([iterator], None, script=times([total], 7))
+
+
+@case([{"next", "neg", "assert_less/Less", "assert_less/All", _GUARD, _GUARD + "/Identity"}])
+def assert_of_the_python_api_that_nothing_waits_for():
+    """It has an output, so it runs ahead; but it fails only the steps that fetch it."""
+    iterator, x = iterate(Dataset.range(8))
+    total = train(tf.negative(x, name="neg"))
+    check = tf1.assert_less(x, tf.constant(3, tf.int64))
+
+    def script(steps):
+        for fetch in (total, check, total, total, check, total, [total, check], total, total):
+            steps.run(fetch)
+
+    return program([iterator], None, script=script)
 
 
 @case([{"next", "neg"}], left_out={"printed": "print"})

@@ -14,7 +14,7 @@ class PlannedStage:
 @dataclasses.dataclass(frozen=True)
 class Plan:
     stages: tuple
-    reasons: dict  # node that is not staged -> reason code
+    reasons: dict  # node -> reason code; "none" where it is staged and nowhere else
 
     @property
     def staged(self):
@@ -22,14 +22,13 @@ class Plan:
 
 
 def plan_of(graph, options):
-    explanation = headrace.explain(graph, options)
-    stages = []
-    for stage in explanation.json["stages"]:
-        stages.append(PlannedStage(
-            staged=frozenset(stage["sources"]) | frozenset(stage["draws"]) | frozenset(stage["body"]),
-            crossing=frozenset(output["name"] for output in stage["outputs"])))
-    reasons = {name: reason["code"] for name, reason in explanation.reasons().items()}
-    return Plan(tuple(stages), reasons)
+    plan = headrace.explain(graph, options).json
+    stages = tuple(
+        PlannedStage(
+            staged=frozenset(stage["sources"] + stage["draws"] + stage["body"]),
+            crossing=frozenset(f"{o['node']}:{o['output']}" for o in stage["outputs"]))
+        for stage in plan["stages"])
+    return Plan(stages, {node["name"]: node["reason"] for node in plan["nodes"]})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +39,7 @@ class StageFigures:
     failed: int
     skipped: int
     depth: int
+    waiting: int
     last_error: str
 
 

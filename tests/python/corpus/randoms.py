@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from corpus.case import Dataset, case, iterate, program, train
+from corpus.case import Dataset, case, iterate, program, times, to_the_end, train
 
 tf1 = tf.compat.v1
 
@@ -67,6 +67,37 @@ def draw_in_one_of_two_branches():
     noisy = train(tf.add(x, _draw(), name="sum"))
     plain = train(tf.multiply(x, 2.0, name="doubled"), "plain")
     return program([iterator], [noisy, plain])
+
+
+@case([{"next", "float", "noise", "sum"}])
+def draw_across_a_restart():
+    """Initializing in mid-epoch drops elements, but not the noise drawn for them: no step had it."""
+    iterator, x = _floats()
+    total = train(tf.add(x, _draw(), name="sum"))
+
+    def script(steps):
+        times([total], 3)(steps)
+        steps.gate()
+        steps.quiet(iterator.initializer)
+        times([total], 4)(steps)
+        steps.quiet(iterator.initializer)
+        times([total], 8)(steps)
+
+    return program([iterator], None, script=script)
+
+
+@case([{"next", "float", "noise", "sum"}])
+def draw_over_three_epochs():
+    """The step that finds the end of data draws too: random ops do not wait for the element."""
+    iterator, x = _floats(4)
+    total = train(tf.add(x, _draw(), name="sum"))
+
+    def script(steps):
+        for _ in range(3):
+            to_the_end([total], beyond=1)(steps)
+            steps.quiet(iterator.initializer)
+
+    return program([iterator], None, script=script)
 
 
 @case([{"next", "float", "shape"}])
