@@ -46,10 +46,11 @@ if(TensorFlow_FOUND AND NOT TARGET TensorFlow::wheel)
   add_library(TensorFlow::wheel INTERFACE IMPORTED)
   target_include_directories(TensorFlow::wheel SYSTEM INTERFACE "${TensorFlow_DIR_ROOT}/include")
   target_compile_definitions(TensorFlow::wheel INTERFACE NDEBUG EIGEN_MAX_ALIGN_BYTES=64)
-  target_link_directories(TensorFlow::wheel INTERFACE "${TensorFlow_DIR_ROOT}")
+  # Full paths: CMake then sets the run path in the build tree, and takes it out on installation.
   # --no-as-needed: the linker drops libtensorflow_cc when nothing of it is named, and with it
   # the session factories and kernels that register themselves.
   target_link_libraries(TensorFlow::wheel INTERFACE
-    -Wl,--no-as-needed -l:libtensorflow_framework.so.2 -l:libtensorflow_cc.so.2 -Wl,--as-needed)
-  target_link_options(TensorFlow::wheel INTERFACE "-Wl,-rpath,${TensorFlow_DIR_ROOT}")
+    -Wl,--no-as-needed
+    "${TensorFlow_DIR_ROOT}/libtensorflow_framework.so.2" "${TensorFlow_DIR_ROOT}/libtensorflow_cc.so.2"
+    -Wl,--as-needed)
 endif()
