@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from bench import calibrate, workloads
 from bench.intervals import over
-from bench.processes import Contender, Field
+from bench.processes import Contender, Field, Round
 from examples.common import staging
 from examples.common.stepper import Stepper
 
@@ -50,6 +50,15 @@ def make(case, strings, staged):
     return stepper
 
 
+def _row(rounds, case):
+    def by_contender(value):
+        return {n: over(rounds, lambda r: 1e3 * value(r, n)).as_json() for n in ("unstaged", "staged")}
+
+    ratio = over(rounds, lambda r: r.seconds("unstaged") / r.seconds("staged"))
+    return {"case": case, "ratio": ratio.as_json(), "ms": by_contender(Round.seconds),
+            "cpu_ms": by_contender(Round.cpu_seconds), "goal": GOAL, "met": ratio.median >= GOAL}
+
+
 def run(args, say):
     """Rows of the result, one a case."""
     strings = calibrate.strings_for(STEP_MS, calibrate.strings_per_millisecond())
@@ -59,15 +68,7 @@ def run(args, say):
         with Field(Contender(name, "bench.overhead:make",
                              {"case": case, "strings": strings, "staged": name == "staged"})
                    for name in ("unstaged", "staged")) as field:
-            rounds = field.run(2 * args.rounds, args.seconds, args.seed)
-        ratio = over(rounds, lambda r: r.seconds("unstaged") / r.seconds("staged"))
-        rows.append({
-            "case": case, "ratio": ratio.as_json(),
-            "ms": {name: over(rounds, lambda r, n=name: 1e3 * r.seconds(n)).as_json()
-                   for name in ("unstaged", "staged")},
-            "cpu_ms": {name: over(rounds, lambda r, n=name: 1e3 * r.cpu_seconds(n)).as_json()
-                       for name in ("unstaged", "staged")},
-            "goal": GOAL, "met": ratio.median >= GOAL})
+            rows.append(_row(field.run(2 * args.rounds, args.seconds, args.seed), case))
     return rows
 
 

@@ -6,7 +6,10 @@
   area, two runs  put and get in two steps
   empty           a step that does nothing: what calling costs by itself, part of all the others
 
-The goal is half of the faster area, whole steps compared, as a training loop meets them.
+Each runs with the step in the caller's thread (inter_op_parallelism_threads = -1), where calling costs
+least, and on the session's pool. The goal is half of the faster area, whole steps compared, in the
+caller's thread; on the pool, handing the step to another thread costs all of them more than what is
+compared here.
 """
 
 import time
@@ -24,6 +27,7 @@ from examples.common.stepper import Segment, Stepper, keeping_config
 NAME = "take"
 GOAL = 0.5
 TENSORS, LENGTH = 40, 512
+EXECUTORS = {"caller's thread": -1, "pool": 0}
 CONTENDERS = ("stage", "area, one run", "area, two runs", "empty")
 AHEAD = 256
 
@@ -37,8 +41,9 @@ def _use(tensors):
     return tf.raw_ops.IdentityN(input=tensors)[0].op
 
 
-def _config(ahead=None):
+def _config(inter_op_threads, ahead=None):
     config = staging.session_config(ahead)
+    config.inter_op_parallelism_threads = inter_op_threads
     config.MergeFrom(keeping_config())  # else the use of the tensors would be optimized away
     return config
 
@@ -46,12 +51,12 @@ def _config(ahead=None):
 class _FullStage:
     """Steps a staged graph in bursts, each begun with a full stage."""
 
-    def __init__(self):
+    def __init__(self, inter_op_threads):
         def build():
             tensors, initializer = workloads.tensors(TENSORS, LENGTH)
             return _use(tensors), initializer
 
-        self._stepper = Stepper("stage", build, _config(staging.Staging(capacity=AHEAD)))
+        self._stepper = Stepper("stage", build, _config(inter_op_threads, staging.Staging(capacity=AHEAD)))
         staging.require_staged(self._stepper, "IteratorGetNext")
         self._stepper.advance(1)  # the first take starts the stage
 
@@ -78,7 +83,7 @@ class _FullStage:
 class _Area:
     """Steps a StagingArea that always holds one batch, in one run a step or in two."""
 
-    def __init__(self, runs):
+    def __init__(self, inter_op_threads, runs):
         def build():
             # Constants: nothing is computed or read to be put.
             batch = [tf.constant(np.full(LENGTH, i, np.int64)) for i in range(TENSORS)]
@@ -87,7 +92,7 @@ class _Area:
             self._ops = area.put(batch), _use(area.get())
             return tf.group(*self._ops), []
 
-        self._stepper = Stepper("area", build, _config())
+        self._stepper = Stepper("area", build, _config(inter_op_threads))
         put, get = (self._stepper.session.make_callable(op) for op in self._ops)
         put()
         if runs == 2:
@@ -104,21 +109,16 @@ class _Area:
         self._stepper.close()
 
 
-def make(contender):
+def make(contender, inter_op_threads):
     """What bench.worker steps."""
     if contender == "stage":
-        return _FullStage()
+        return _FullStage(inter_op_threads)
     if contender == "empty":
-        return Stepper(contender, lambda: (tf.no_op(), []), _config())
-    return _Area(runs=2 if contender == "area, two runs" else 1)
+        return Stepper(contender, lambda: (tf.no_op(), []), _config(inter_op_threads))
+    return _Area(inter_op_threads, runs=2 if contender == "area, two runs" else 1)
 
 
-def run(args, say):
-    """One row: the stage against the faster area, and what each of the contenders costs."""
-    say(f"{NAME}: {TENSORS} tensors")
-    with Field(Contender(name, "bench.take:make", {"contender": name}) for name in CONTENDERS) as field:
-        rounds = field.run(2 * args.rounds, args.seconds, args.seed)
-
+def _row(rounds, executor):
     def area(r):
         return min(r.seconds("area, one run"), r.seconds("area, two runs"))
 
@@ -127,14 +127,28 @@ def run(args, say):
         return (r.seconds("stage") - r.seconds("empty")) / (area(r) - r.seconds("empty"))
 
     ratio = over(rounds, lambda r: r.seconds("stage") / area(r))
-    return [{"tensors": TENSORS, "ratio": ratio.as_json(),
-             "ratio_without_call": over(rounds, without_call).as_json(),
-             "us": {name: over(rounds, lambda r, n=name: 1e6 * r.seconds(n)).as_json()
-                    for name in CONTENDERS},
-             "goal": GOAL, "met": ratio.median <= GOAL}]
+    has_goal = EXECUTORS[executor] == -1
+    return {"executor": executor, "tensors": TENSORS, "ratio": ratio.as_json(),
+            "ratio_without_call": over(rounds, without_call).as_json(),
+            "us": {name: over(rounds, lambda r, n=name: 1e6 * r.seconds(n)).as_json()
+                   for name in CONTENDERS},
+            "goal": GOAL if has_goal else None, "met": ratio.median <= GOAL if has_goal else None}
+
+
+def run(args, say):
+    """Rows of the result, one an executor."""
+    rows = []
+    for executor, threads in EXECUTORS.items():
+        say(f"{NAME}: {TENSORS} tensors, {executor}")
+        with Field(Contender(name, "bench.take:make",
+                             {"contender": name, "inter_op_threads": threads})
+                   for name in CONTENDERS) as field:
+            rows.append(_row(field.run(2 * args.rounds, args.seconds, args.seed), executor))
+    return rows
 
 
 COLUMNS = (
+    ("step runs in", lambda row: row["executor"]),
     *((f"{name}, us", lambda row, n=name: f"{row['us'][n]['median']:.1f}") for name in CONTENDERS),
     ("stage / faster area (95% interval)", lambda row: "{median:.3f} ({low:.3f} to {high:.3f})".format(
         **row["ratio"])),
@@ -143,10 +157,15 @@ COLUMNS = (
 
 
 def draw(rows, axes):
-    """Time of a step by contender."""
-    us = rows[0]["us"]
-    axes.bar(range(len(CONTENDERS)), [us[name]["median"] for name in CONTENDERS],
-             yerr=[[us[n]["median"] - us[n]["low"] for n in CONTENDERS],
-                   [us[n]["high"] - us[n]["median"] for n in CONTENDERS]], capsize=4)
-    axes.set_xticks(range(len(CONTENDERS)), CONTENDERS)
+    """Time of a step by contender and executor."""
+    width = 0.8 / len(rows)
+    for at, row in enumerate(rows):
+        us = row["us"]
+        axes.bar([i + at * width for i in range(len(CONTENDERS))],
+                 [us[name]["median"] for name in CONTENDERS], width,
+                 yerr=[[us[n]["median"] - us[n]["low"] for n in CONTENDERS],
+                       [us[n]["high"] - us[n]["median"] for n in CONTENDERS]],
+                 capsize=3, label=row["executor"])
+    axes.set_xticks([i + 0.4 - width / 2 for i in range(len(CONTENDERS))], CONTENDERS)
     axes.set_ylabel(f"step of {TENSORS} tensors, us")
+    axes.legend()

@@ -76,7 +76,10 @@ class Result:
         lines += [_losses_line(result)]
         if "loss_falls" in self.checks:
             lines.append(f"loss falls: {'yes' if self.checks['loss_falls'] else 'NO'}")
-        return "\n".join(lines + _plan_lines(self.plan))
+        if self.plan is not None:
+            lines += ["", self.plan["summary"]]
+        lines += [_wait_line(figures) for figures in self.stats or []]
+        return "\n".join(lines)
 
 
 def _losses_line(result):
@@ -90,11 +93,6 @@ def _losses_line(result):
         "are equal bit for bit" if equal else "DIFFER")
 
 
-def _plan_lines(plan):
-    if plan is None:
-        return []
-    lines = [f"plan {plan['hash']}: {len(plan['stages'])} stage(s)"]
-    for stage in plan["stages"]:
-        lines.append(f"  {stage['name']}: {stage['nodes']} ops run ahead, {stage['crossing']} tensors "
-                     f"cross; reads {', '.join(stage['sources'])}")
-    return lines
+def _wait_line(figures):
+    ms = figures["consumer_wait_us"] / 1e3 / max(1, figures["taken"])
+    return f"stage '{figures['name']}': {figures['taken']} steps taken, which waited {ms:.3f} ms each for it"

@@ -27,15 +27,13 @@ def session_config(staging=None):
 
 
 def plan(stepper):
-    """What headrace.explain() says of a Stepper's graph, in short: a list of one dict per stage."""
+    """What headrace.explain() says of a Stepper's graph: its hash, one dict a stage, and a summary."""
     import headrace
 
     explanation = headrace.explain(stepper.graph, stepper.config)
-    return {"hash": explanation.hash, "stages": [
-        {"name": stage["name"], "sources": list(stage["sources"]),
-         "nodes": sum(len(stage[key]) for key in ("sources", "draws", "body")),
-         "crossing": len(stage["outputs"])}
-        for stage in explanation.stages]}
+    stages = [{"name": stage["name"], "sources": stage["sources"], "draws": stage["draws"],
+               "body": stage["body"], "outputs": stage["outputs"]} for stage in explanation.stages]
+    return {"hash": explanation.hash, "stages": stages, "summary": explanation.summary()}
 
 
 def stats(stepper):
