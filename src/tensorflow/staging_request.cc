@@ -45,6 +45,12 @@ Status SetSessionOptions(const Carrier& carrier, StagingRequest* request) {
   return Status();
 }
 
+bool HasCarrier(const tensorflow::ConfigProto& config) {
+  const auto& entries = config.graph_options().rewrite_options().custom_optimizers();
+  return std::any_of(entries.begin(), entries.end(),
+                     [](const Carrier& entry) { return entry.name() == kCarrierName; });
+}
+
 Status ReadSessionOptions(const tensorflow::ConfigProto& config, StagingRequest* request) {
   const Carrier* found = nullptr;
   for (const Carrier& entry : config.graph_options().rewrite_options().custom_optimizers()) {

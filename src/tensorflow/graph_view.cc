@@ -1,0 +1,201 @@
+#include "tensorflow/graph_view.h"
+
+#include <algorithm>
+
+#include "tensorflow/attributes.h"
+#include "tensorflow/core/framework/function.h"
+#include "tensorflow/core/framework/node_def_util.h"
+#include "tensorflow/core/framework/types.h"
+#include "tensorflow/core/graph/graph.h"
+#include "tensorflow/core/util/device_name_utils.h"
+#include "tensorflow/op_traits.h"
+#include "tensorflow/staging_request.h"
+
+namespace headrace {
+namespace {
+
+using ::tensorflow::DataType;
+using ::tensorflow::DeviceNameUtils;
+using ::tensorflow::Edge;
+using ::tensorflow::Graph;
+using ::tensorflow::Node;
+using ::tensorflow::PartialTensorShape;
+using plan::Trait;
+
+// Payload up to which an elementwise op costs no more than a launch.
+constexpr std::int64_t kSmallBytes = 256;
+
+bool Flag(const Node& node, const char* attr) {
+  bool value = false;
+  return tensorflow::TryGetNodeAttr(node.attrs(), attr, &value) && value;
+}
+
+// "[?,13]", "?" for an unknown rank.
+std::string ShapeText(const PartialTensorShape& shape) {
+  if (shape.unknown_rank()) return "?";
+  std::string text = "[";
+  for (int i = 0; i < shape.dims(); ++i) {
+    if (i > 0) text += ',';
+    text += shape.dim_size(i) < 0 ? "?" : std::to_string(shape.dim_size(i));
+  }
+  return text + "]";
+}
+
+std::int64_t Bytes(DataType type, const PartialTensorShape& shape) {
+  const std::int64_t elements = shape.num_elements();
+  const int size = tensorflow::DataTypeSize(type);
+  return elements < 0 || size == 0 ? -1 : elements * size;
+}
+
+plan::OutputInfo Describe(DataType type, const PartialTensorShape& shape) {
+  plan::OutputInfo info;
+  info.dtype = tensorflow::DataTypeString(type);
+  info.shape = ShapeText(shape);
+  info.bytes = Bytes(type, shape);
+  // A handle may be passed in, but a stage does not hand handles out.
+  info.can_cross = !tensorflow::IsRefType(type) && type != tensorflow::DT_RESOURCE;
+  return info;
+}
+
+// Nodes whose shapes matter: those that could be staged, by their own trait and their inputs'.
+std::unordered_set<const Node*> MayBeStaged(const GraphView& view) {
+  std::unordered_set<const Node*> staged(view.nodes.begin(), view.nodes.end());
+  std::vector<const Node*> open;
+  for (std::size_t i = 0; i < view.nodes.size(); ++i) {
+    const Trait trait = view.graph.nodes[i].trait;
+    if (trait == Trait::kBarrier || trait == Trait::kQueueWrite) open.push_back(view.nodes[i]);
+  }
+  for (const Node* node : open) staged.erase(node);
+  while (!open.empty()) {
+    const Node* node = open.back();
+    open.pop_back();
+    for (const Edge* edge : node->out_edges()) {
+      if (!edge->IsControlEdge() && edge->dst()->IsOp() && staged.erase(edge->dst()) > 0) {
+        open.push_back(edge->dst());
+      }
+    }
+  }
+  return staged;
+}
+
+void FillEdges(const GraphView& view, const Node& node, bool drop_controls, plan::Node* out) {
+  out->inputs.resize(node.num_inputs());
+  std::vector<int> controls;
+  for (const Edge* edge : node.in_edges()) {
+    if (!edge->src()->IsOp()) continue;
+    const int source = view.index.at(edge->src());
+    if (!edge->IsControlEdge()) {
+      out->inputs[edge->dst_input()] = {source, edge->src_output()};
+    } else if (!drop_controls) {
+      controls.push_back(source);
+    }
+  }
+  std::sort(controls.begin(), controls.end());
+  out->control_inputs = std::move(controls);
+}
+
+// A node that takes a handle runs where the handle is.
+std::string DeviceOf(const Node& node, bool on_cpu) {
+  for (const Edge* edge : node.in_edges()) {
+    if (edge->IsControlEdge() || node.input_type(edge->dst_input()) != tensorflow::DT_RESOURCE) {
+      continue;
+    }
+    const Node* producer = Handles::Producer(edge->src(), edge->src_output());
+    if (producer == nullptr) continue;
+    std::string device = StageDevice(producer->requested_device(), on_cpu);
+    if (!device.empty()) return device;
+  }
+  return StageDevice(node.requested_device(), on_cpu);
+}
+
+plan::Node Translate(const Node& node, const StagingRequest& request, TraitFinder* finder) {
+  plan::Node out;
+  out.name = node.name();
+  out.op = node.type_string();
+  NodeTraits traits = finder->Of(node);
+  out.trait = traits.trait;
+  out.barrier_code = traits.code;
+  out.barrier_text = std::move(traits.text);
+  out.resource = std::move(traits.resource);
+  out.device = DeviceOf(node, request.session.stage_subgraph_on_cpu);
+  out.target = Flag(node, kTargetAttr);
+  out.excluded = request.exclude.count(node.name()) > 0;
+  out.keep = Flag(node, kKeepAttr);
+  if (!tensorflow::TryGetNodeAttr(node.attrs(), kStagedAttr, &out.mark)) out.mark = -1;
+  out.cost = OpCost(node.type_string());
+  return out;
+}
+
+void AddShapes(const Shapes& shapes, const Node& node, plan::Node* out) {
+  const auto known = shapes.find(&node);
+  bool small = node.num_outputs() > 0;
+  for (int i = 0; i < node.num_outputs(); ++i) {
+    const PartialTensorShape shape =
+        known == shapes.end() ? PartialTensorShape() : known->second[i];
+    out->outputs.push_back(Describe(node.output_type(i), shape));
+    const std::int64_t bytes = out->outputs.back().bytes;
+    small &= bytes >= 0 && bytes <= kSmallBytes;
+  }
+  out->cheap = out->trait == Trait::kPure && (IsMetadataOp(out->op) || (small && IsCheapOnSmall(out->op)));
+}
+
+}  // namespace
+
+std::string StageDevice(const std::string& requested, bool on_cpu) {
+  DeviceNameUtils::ParsedName parsed;
+  if (requested.empty() || !DeviceNameUtils::ParseFullName(requested, &parsed)) return requested;
+  if (parsed.has_type && (on_cpu || parsed.type == "CPU")) {
+    parsed.has_type = false;
+    parsed.has_id = false;
+  }
+  // A type alone means its first device.
+  if (parsed.has_type && !parsed.has_id) {
+    parsed.has_id = true;
+    parsed.id = 0;
+  }
+  if (!parsed.has_type) parsed.has_id = false;
+  return DeviceNameUtils::ParsedNameToString(parsed);
+}
+
+GraphView MakeGraphView(const Graph& graph, const tensorflow::FunctionLibraryDefinition& library,
+                        const StagingRequest& request, TraitFinder* finder) {
+  GraphView view;
+  for (Node* node : graph.op_nodes()) view.nodes.push_back(node);
+  std::sort(view.nodes.begin(), view.nodes.end(),
+            [](const Node* a, const Node* b) { return a->name() < b->name(); });
+  for (std::size_t i = 0; i < view.nodes.size(); ++i) view.index[view.nodes[i]] = static_cast<int>(i);
+  for (const Node* node : view.nodes) {
+    plan::Node out = Translate(*node, request, finder);
+    // A constant's control inputs only say whether it runs at all; where everything runs, nothing.
+    const bool drop_controls = out.trait == Trait::kConstant && !finder->MayBeDead(*node);
+    if (out.trait == Trait::kConstant && finder->MayBeDead(*node)) out.trait = Trait::kPure;
+    FillEdges(view, *node, drop_controls, &out);
+    view.graph.nodes.push_back(std::move(out));
+  }
+  view.shapes = InferShapes(graph, library, MayBeStaged(view));
+  for (std::size_t i = 0; i < view.nodes.size(); ++i) {
+    AddShapes(view.shapes, *view.nodes[i], &view.graph.nodes[i]);
+  }
+  return view;
+}
+
+bool HasSource(const Graph& graph, const tensorflow::FunctionLibraryDefinition& library) {
+  FunctionAnalyzer functions(&library);
+  for (const Node* node : graph.op_nodes()) {
+    switch (LookUpOp(node->type_string())) {
+      case OpGroup::kIteratorNext:
+      case OpGroup::kIteratorNextOptional:
+      case OpGroup::kResourceRead:
+        return true;
+      case OpGroup::kDataset:
+        break;
+      default:
+        if (!functions.RunsFunctions(node->def())) break;
+        const FunctionEffects effects = functions.OfNode(node->def(), node->num_inputs());
+        if (effects.has_source || effects.has_hidden_source) return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace headrace
