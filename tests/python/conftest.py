@@ -1,6 +1,7 @@
 """Set-up that every Python test shares."""
 
 import faulthandler
+import gc
 import os
 import sys
 
@@ -22,9 +23,33 @@ def ends_in_time():
     faulthandler.cancel_dump_traceback_later()
 
 
+@pytest.fixture
+def stage_threads_end():
+    """Fails a test behind which more threads of sources and stages are left than before it."""
+    from corpus import sessions, waiting  # imports TensorFlow, which not every test needs
+
+    gc.collect()
+    before = len(sessions.stage_threads())
+    yield
+    gc.collect()
+    waiting.wait_until(
+        lambda: len(sessions.stage_threads()) <= before, "the threads of the stages to end"
+    )
+
+
 def pytest_addoption(parser):
     group = parser.getgroup("headrace")
-    group.addoption("--random-graphs", type=int, default=250, metavar="N",
-                    help="how many random graphs to run staged and unstaged")
-    group.addoption("--random-seed", type=int, default=None, metavar="SEED",
-                    help="seed of the first of them; the following ones count up (default: by date)")
+    group.addoption(
+        "--random-graphs",
+        type=int,
+        default=250,
+        metavar="N",
+        help="how many random graphs to run staged and unstaged",
+    )
+    group.addoption(
+        "--random-seed",
+        type=int,
+        default=None,
+        metavar="SEED",
+        help="seed of the first of them; the following ones count up (default: by date)",
+    )

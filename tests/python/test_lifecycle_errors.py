@@ -6,8 +6,17 @@ import time
 import pytest
 import tensorflow as tf
 
-from corpus.sessions import (Dataset, Gate, numbers, numbers_here, only_stage, run_until_error,
-                             staged_config, staged_session, wait_ahead)
+from corpus.sessions import (
+    Dataset,
+    Gate,
+    numbers,
+    numbers_here,
+    only_stage,
+    run_until_error,
+    staged_config,
+    staged_session,
+    wait_ahead,
+)
 from corpus.waiting import wait_until
 
 tf1 = tf.compat.v1
@@ -18,8 +27,13 @@ def _texts(*texts):
     with tf.Graph().as_default() as graph:
         iterator = tf1.data.make_initializable_iterator(Dataset.from_tensor_slices(list(texts)))
         number = tf.strings.to_number(iterator.get_next(name="next"), tf.int64, name="number")
-        weight = tf1.get_variable("weight", shape=[], dtype=tf.int64, use_resource=True,
-                                  initializer=tf1.zeros_initializer())
+        weight = tf1.get_variable(
+            "weight",
+            shape=[],
+            dtype=tf.int64,
+            use_resource=True,
+            initializer=tf1.zeros_initializer(),
+        )
         out = tf.add(number, weight.read_value(), name="out")
         return graph, [tf1.global_variables_initializer(), iterator.initializer], out
 
@@ -52,8 +66,9 @@ def test_error_in_batch_seven_of_ten(threads):
 @pytest.mark.parametrize("threads", [1, 4])
 def test_ignored_errors_are_skipped_and_counted(threads):
     built = _texts("1", "x", "3", "y", "z", "6")
-    session, out = _session(built, num_threads=threads,
-                            ignored_exception_types=(tf.errors.InvalidArgumentError,))
+    session, out = _session(
+        built, num_threads=threads, ignored_exception_types=(tf.errors.InvalidArgumentError,)
+    )
     with session:
         values, error = run_until_error(session, out)
         assert values == [1, 3, 6]
@@ -66,8 +81,9 @@ def test_ignored_errors_are_skipped_and_counted(threads):
 def test_ignoring_is_bounded():
     """The fourth bad element in a row is delivered as the error that it is."""
     built = _texts("1", "a", "b", "c", "d", "6")
-    session, out = _session(built, ignored_exception_types=(tf.errors.InvalidArgumentError,),
-                            ignored_limit=3)
+    session, out = _session(
+        built, ignored_exception_types=(tf.errors.InvalidArgumentError,), ignored_limit=3
+    )
     with session:
         values, error = run_until_error(session, out)
         assert values == [1]

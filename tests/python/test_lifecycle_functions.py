@@ -51,6 +51,7 @@ _EXPECTED = [
 
 def _run(mode):
     import json  # pylint: disable=import-outside-toplevel
+
     return json.loads(in_process(_ALTERNATE, mode).stdout.splitlines()[-1])
 
 

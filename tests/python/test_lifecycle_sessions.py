@@ -5,25 +5,35 @@ import resource
 import threading
 import time
 
+import headrace
 import pytest
 import tensorflow as tf
 
-from corpus.sessions import (Dataset, Gate, numbers, numbers_here, only_stage, run_until_error,
-                             stage_threads, staged_config, staged_session, thread_names, wait_ahead)
 from corpus.plan_view import figures_of
+from corpus.sessions import (
+    Dataset,
+    Gate,
+    numbers,
+    numbers_here,
+    only_stage,
+    run_until_error,
+    stage_threads,
+    staged_config,
+    staged_session,
+    thread_names,
+    wait_ahead,
+)
 from corpus.waiting import wait_until
 
 tf1 = tf.compat.v1
 
 
-def _gone(session):
-    """Closes and destroys the session that `session` (a list) holds."""
-    session.pop().close()
-    gc.collect()
+# Every test here ends with as few of Headrace's threads as it began with.
+pytestmark = pytest.mark.usefixtures("stage_threads_end")
 
 
-def _no_stage_threads():
-    wait_until(lambda: not stage_threads(), "the stage's threads to end")
+def _stages_end(before):
+    wait_until(lambda: len(stage_threads()) <= before, "the threads of the stages to end")
 
 
 def test_closed_while_the_stage_blocks():
@@ -31,8 +41,13 @@ def test_closed_while_the_stage_blocks():
     with tf.Graph().as_default() as graph:
         queue = tf1.FIFOQueue(4, tf.int64, [[]], name="queue")
         fill = queue.enqueue_many([tf.range(2, dtype=tf.int64)])
-        weight = tf1.get_variable("weight", shape=[], dtype=tf.int64, use_resource=True,
-                                  initializer=tf1.zeros_initializer())
+        weight = tf1.get_variable(
+            "weight",
+            shape=[],
+            dtype=tf.int64,
+            use_resource=True,
+            initializer=tf1.zeros_initializer(),
+        )
         out = tf.negative(queue.dequeue(name="dequeue"), name="neg") + weight.read_value()
         init = tf1.global_variables_initializer()
     session = tf1.Session(graph=graph, config=staged_config())
@@ -53,28 +68,27 @@ def test_closed_while_the_stage_blocks():
     blocked.join()
     assert time.monotonic() - started < 2.0
     assert isinstance(errors[0], tf.errors.CancelledError)
-    holder = [session]
-    del session
-    _gone(holder)
-    _no_stage_threads()
 
 
 def test_closed_while_a_source_is_deaf_to_cancellation():
     """Closing takes as long as the source does, and no thread is left behind."""
+    before = len(stage_threads())
     gate = Gate(5, 2)
     holder = [staged_session(numbers(gate.dataset()))]
-    assert int(holder[0].run(holder[0].graph.get_tensor_by_name("out:0"))) == 0
+    assert int(holder[0].run("out:0")) == 0
     gate.reached[2].wait()
     opener = threading.Timer(1.5, gate.open)
     opener.start()
     started = time.monotonic()
-    _gone(holder)
-    _no_stage_threads()
+    holder.pop().close()
+    gc.collect()
+    _stages_end(before)
     assert 1.0 < time.monotonic() - started < 10.0
     opener.join()
 
 
 def test_two_hundred_sessions_leave_nothing_behind():
+    before = len(stage_threads())
     program = numbers(count=50)
 
     def one_session():
@@ -88,11 +102,11 @@ def test_two_hundred_sessions_leave_nothing_behind():
 
     for _ in range(40):
         one_session()
-    _no_stage_threads()
+    _stages_end(before)
     threads, memory = len(thread_names()), resident_kilobytes()
     for _ in range(200):
         one_session()
-    _no_stage_threads()
+    _stages_end(before)
     assert len(thread_names()) <= threads
     assert resident_kilobytes() - memory < 0.01 * memory + 4096
 
@@ -106,8 +120,10 @@ def test_two_staged_sessions_at_once():
             assert int(two.run(program.out)) == expected
         assert only_stage(one).taken == only_stage(two).taken == 50
         seen = [[], []]
-        threads = [threading.Thread(target=lambda s=s, i=i: i.extend(run_until_error(s, program.out)[0]))
-                   for s, i in zip((one, two), seen)]
+        threads = [
+            threading.Thread(target=lambda s=s, i=i: i.extend(run_until_error(s, program.out)[0]))
+            for s, i in zip((one, two), seen, strict=True)
+        ]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -196,7 +212,6 @@ def test_graph_extended_by_a_second_read():
 
 def test_closed_by_headrace():
     """headrace.close() ends the stages, not the data: takes fail, elements stay with the source."""
-    import headrace  # pylint: disable=import-outside-toplevel
     program = numbers(count=10)
     with staged_session(program) as session:
         assert int(session.run(program.out)) == 0
@@ -215,8 +230,10 @@ def test_storm_of_closing_and_cancelling():
         out = tf.strings.as_string(queue.dequeue(name="dequeue"), name="text")
     slowest = 0.0
     for round_number in range(60):
-        session = tf1.Session(graph=graph, config=staged_config(capacity=1 + round_number % 3,
-                                                                num_threads=1 + round_number % 2))
+        session = tf1.Session(
+            graph=graph,
+            config=staged_config(capacity=1 + round_number % 3, num_threads=1 + round_number % 2),
+        )
         session.run(fill)
         taken = []
 
@@ -236,8 +253,5 @@ def test_storm_of_closing_and_cancelling():
         session.close()
         runner.join()
         slowest = max(slowest, time.monotonic() - started)
-        assert taken == [b"0", b"1", b"2"][:len(taken)]
-        del session, runner, steps
-        gc.collect()
+        assert taken == [b"0", b"1", b"2"][: len(taken)]
     assert slowest < 2.0
-    _no_stage_threads()

@@ -1,14 +1,25 @@
 """Which thread runs what."""
 
+import gc
 import os
 import threading
 
+import headrace
 import pytest
 import tensorflow as tf
 
-import headrace
-from corpus.sessions import (STAGE_THREADS, Dataset, numbers, numbers_here, run_until_error,
-                             stage_threads, staged_config, staged_session, thread_names, wait_ahead)
+from corpus.sessions import (
+    STAGE_THREADS,
+    Dataset,
+    numbers,
+    numbers_here,
+    run_until_error,
+    stage_threads,
+    staged_config,
+    staged_session,
+    thread_names,
+    wait_ahead,
+)
 from corpus.waiting import wait_until
 
 tf1 = tf.compat.v1
@@ -17,6 +28,7 @@ tf1 = tf.compat.v1
 def _testing_library():
     """Ops that only tests use; built beside libheadrace.so, and not part of the package."""
     from headrace import library  # pylint: disable=import-outside-toplevel
+
     return os.path.join(os.path.dirname(library.library_path()), "libheadrace_testing.so")
 
 
@@ -32,20 +44,24 @@ def fixture_thread_id():
 
 def test_sources_and_stages_have_threads_of_their_own():
     program = numbers(count=100)
-    before = set(stage_threads())
-    assert not before
+    before = len(stage_threads())
     with staged_session(program, num_threads=3) as session:
         session.run(program.out)
         wait_ahead(session)
-        assert len(stage_threads()) >= 4  # one reads, three compute
-    wait_until(lambda: not stage_threads(), "the stage's threads to end")
+        assert len(stage_threads()) == before + 4  # one reads, three compute
+    gc.collect()
+    wait_until(lambda: len(stage_threads()) <= before, "the threads of the stage to end")
 
 
 def test_thread_pool_of_the_stage():
     pools = (headrace.ThreadPool(1, 1, "unused_pool"), headrace.ThreadPool(2, 1, "side_pool"))
     program = numbers(count=100)
-    with staged_session(program, use_stage_subgraph_thread_pool=True, thread_pools=pools,
-                        stage_subgraph_thread_pool_id=1) as session:
+    with staged_session(
+        program,
+        use_stage_subgraph_thread_pool=True,
+        thread_pools=pools,
+        stage_subgraph_thread_pool_id=1,
+    ) as session:
         assert [int(session.run(program.out)) for _ in range(5)] == [0, 1, 2, 3, 4]
         names = thread_names()
         assert [n for n in names if "side_pool" in n]
@@ -61,7 +77,9 @@ def test_main_never_runs_on_a_stage_thread(thread_id):
     with staged_session(program, num_threads=2) as session:
         for pool in (-1, 0):
             options = tf1.RunOptions(inter_op_thread_pool=pool)
-            call = session._make_callable_from_options(_callable_options(options, program.out, where))
+            call = session._make_callable_from_options(
+                _callable_options(options, program.out, where)
+            )
             for _ in range(20):
                 _, thread = call()
                 name = _name_of(int(thread))
@@ -87,6 +105,7 @@ def test_body_runs_on_the_stage_pool(thread_id):
 
 def _callable_options(run_options, *tensors):
     from tensorflow.core.protobuf import config_pb2  # pylint: disable=import-outside-toplevel
+
     options = config_pb2.CallableOptions()
     options.fetch.extend(t.name for t in tensors)
     options.run_options.CopyFrom(run_options)

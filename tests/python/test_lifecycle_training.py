@@ -2,23 +2,37 @@
 
 import os
 
+import headrace
 import pytest
 import tensorflow as tf
 
-import headrace
 from corpus.plan_view import figures_of
-from corpus.sessions import (Dataset, in_process, numbers, numbers_here, only_stage, run_until_error,
-                             staged_config, staged_session, wait_ahead)
+from corpus.sessions import (
+    Dataset,
+    in_process,
+    numbers,
+    numbers_here,
+    only_stage,
+    run_until_error,
+    staged_config,
+    staged_session,
+    wait_ahead,
+)
 
 tf1 = tf.compat.v1
 
 
 def _training(count=12):
-    """(graph, scaffold maker, step): the global step counts, the sum of what was seen is trained."""
+    """(graph, program, step): the global step counts, the sum of what was seen is trained."""
     with tf.Graph().as_default() as graph:
         program = numbers_here(Dataset.range(count), graph)
-        total = tf1.get_variable("total", shape=[], dtype=tf.int64, use_resource=True,
-                                 initializer=tf1.zeros_initializer())
+        total = tf1.get_variable(
+            "total",
+            shape=[],
+            dtype=tf.int64,
+            use_resource=True,
+            initializer=tf1.zeros_initializer(),
+        )
         step = tf1.train.create_global_step()
         with tf.control_dependencies([total.assign_add(program.number, read_value=False)]):
             count_up = tf1.assign_add(step, 1)
@@ -28,8 +42,9 @@ def _training(count=12):
 
 
 def _scaffold(program):
-    return tf1.train.Scaffold(local_init_op=tf.group(tf1.local_variables_initializer(),
-                                                     program.iterator.initializer))
+    return tf1.train.Scaffold(
+        local_init_op=tf.group(tf1.local_variables_initializer(), program.iterator.initializer)
+    )
 
 
 def _monitored(config, folder, hooks):
@@ -37,9 +52,15 @@ def _monitored(config, folder, hooks):
     rows = []
     with graph.as_default():
         with tf1.train.MonitoredTrainingSession(
-                config=config, scaffold=_scaffold(program), checkpoint_dir=folder, hooks=hooks,
-                save_checkpoint_steps=4, save_summaries_steps=0, save_summaries_secs=None,
-                log_step_count_steps=0) as session:
+            config=config,
+            scaffold=_scaffold(program),
+            checkpoint_dir=folder,
+            hooks=hooks,
+            save_checkpoint_steps=4,
+            save_summaries_steps=0,
+            save_summaries_secs=None,
+            log_step_count_steps=0,
+        ) as session:
             while not session.should_stop():
                 rows.append(session.run(result).tolist())
     return rows
@@ -87,8 +108,11 @@ def test_checkpoints_and_meta_graphs_hold_nothing_of_headrace(tmp_path):
         meta = tf1.MetaGraphDef()
         meta.ParseFromString((tmp_path / name).read_bytes())
         assert not [n.op for n in meta.graph_def.node if "Headrace" in n.op]
-        assert not [f.signature.name for f in meta.graph_def.library.function
-                    if "eadrace" in f.signature.name]
+        assert not [
+            f.signature.name
+            for f in meta.graph_def.library.function
+            if "eadrace" in f.signature.name
+        ]
     checkpoint = tf1.train.NewCheckpointReader(tf1.train.latest_checkpoint(str(tmp_path)))
     assert set(checkpoint.get_variable_to_shape_map()) == {"global_step", "total", "weight"}
 
@@ -112,7 +136,9 @@ def test_saved_model_of_a_staged_graph_runs_without_headrace(tmp_path):
             tf1.saved_model.load(session, ["serve"], sys.argv[1])
             print(int(session.run("y:0", {"x:0": 5, "next:0": 37})))
         assert not [m for m in sys.modules if m.startswith("headrace")]
-        """, str(tmp_path / "model"))
+        """,
+        str(tmp_path / "model"),
+    )
     assert done.stdout.split() == ["42"]
 
 
@@ -167,7 +193,9 @@ def test_kill_switch_of_the_operator():
         with staged_session(program) as session:
             print(run_until_error(session, program.out)[0])
             print(headrace.stats(session))
-        """, environment={"HEADRACE_STAGING": "off"})
+        """,
+        environment={"HEADRACE_STAGING": "off"},
+    )
     assert done.stdout.splitlines()[-2:] == ["[0, 1, 2, 3, 4]", "[]"]
     assert "HEADRACE_STAGING" in done.stderr
 
@@ -206,7 +234,7 @@ def test_distributed_sessions_share_an_iterator(server):
 
 
 def test_failed_plan_or_rewrite_is_no_reason_to_fail():
-    """Options of a version that the library does not know: the graph runs unstaged, and says why."""
+    """Options of an unknown version: the graph runs unstaged, and says why."""
     config = staged_config()
     entry = config.graph_options.rewrite_options.custom_optimizers[0]
     entry.parameter_map["version"].i = 999

@@ -5,10 +5,10 @@ import pickle
 import subprocess
 import sys
 
+import headrace
 import pytest
 import tensorflow as tf
 
-import headrace
 from corpus import marks, plan_view, runner
 from corpus.case import expand
 from corpus.outcome import difference
@@ -30,8 +30,13 @@ def real_marks():
 def reference(tmp_path_factory):
     """What stock TensorFlow gives for every case, from a process that never loads Headrace."""
     out = tmp_path_factory.mktemp("reference") / "outcomes"
-    done = subprocess.run([sys.executable, "-m", "corpus.reference", str(out)], capture_output=True,
-                          text=True, cwd=os.path.dirname(__file__), timeout=REFERENCE_SECONDS)
+    done = subprocess.run(
+        [sys.executable, "-m", "corpus.reference", str(out)],
+        capture_output=True,
+        text=True,
+        cwd=os.path.dirname(__file__),
+        timeout=REFERENCE_SECONDS,
+    )
     assert done.returncode == 0, done.stderr[-4000:]
     with open(out, "rb") as file:
         return pickle.load(file)
@@ -76,7 +81,9 @@ def test_staged_equals_stock(name, reference):
 
     # The library alone, without options, changes nothing.
     steps = runner.run_program(built, graph, _stock_config(case))
-    assert not difference(expected, steps.outcomes), "unstaged: " + difference(expected, steps.outcomes)
+    assert not difference(expected, steps.outcomes), "unstaged: " + difference(
+        expected, steps.outcomes
+    )
 
     for capacity, threads in CONFIGURATIONS:
         options = _options(case, capacity=capacity, num_threads=threads, cut="largest")

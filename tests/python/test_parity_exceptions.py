@@ -5,8 +5,15 @@ import threading
 import pytest
 import tensorflow as tf
 
-from corpus.sessions import (Dataset, numbers, only_stage, run_until_error, staged_config,
-                             staged_session, wait_ahead)
+from corpus.sessions import (
+    Dataset,
+    numbers,
+    only_stage,
+    run_until_error,
+    staged_config,
+    staged_session,
+    wait_ahead,
+)
 from corpus.waiting import wait_until
 
 tf1 = tf.compat.v1
@@ -17,8 +24,9 @@ def test_fetch_that_needs_an_element_but_not_the_random_op():
     with tf.Graph().as_default() as graph:
         iterator = tf1.data.make_initializable_iterator(Dataset.range(1000))
         x = tf.cast(iterator.get_next(name="next"), tf.float32, name="float")
-        noise = tf.raw_ops.RandomUniform(shape=tf.constant([], tf.int32), dtype=tf.float32, seed=7,
-                                         seed2=3, name="noise")
+        noise = tf.raw_ops.RandomUniform(
+            shape=tf.constant([], tf.int32), dtype=tf.float32, seed=7, seed2=3, name="noise"
+        )
         v = tf1.get_variable("v", shape=[], initializer=tf1.zeros_initializer(), use_resource=True)
         noisy = tf.add(x, noise, name="sum") + v.read_value()
         plain = tf.negative(x, name="neg") + v.read_value()
@@ -41,12 +49,20 @@ def test_two_sources_of_which_the_second_fails():
     """The first is consumed with it, always: here the second has a bad element in the middle."""
     with tf.Graph().as_default() as graph:
         one = tf1.data.make_initializable_iterator(Dataset.range(10))
-        bad = Dataset.range(10).map(lambda i: tf.cast(tf.debugging.check_numerics(
-            tf.where(tf.equal(i, 4), float("nan"), 1.0), "bad"), tf.int64) * i)
+        bad = Dataset.range(10).map(
+            lambda i: (
+                tf.cast(
+                    tf.debugging.check_numerics(tf.where(tf.equal(i, 4), float("nan"), 1.0), "bad"),
+                    tf.int64,
+                )
+                * i
+            )
+        )
         two = tf1.data.make_initializable_iterator(bad)
         a, b = one.get_next(name="a"), two.get_next(name="b")
-        v = tf1.get_variable("v", shape=[], dtype=tf.int64, initializer=tf1.zeros_initializer(),
-                             use_resource=True)
+        v = tf1.get_variable(
+            "v", shape=[], dtype=tf.int64, initializer=tf1.zeros_initializer(), use_resource=True
+        )
         out = tf.add(a * 100, b, name="sum") + v.read_value()
         init = [tf1.global_variables_initializer(), one.initializer, two.initializer]
     with tf1.Session(graph=graph, config=staged_config(capacity=8)) as session:
@@ -70,7 +86,9 @@ def test_queue_with_a_consumer_outside():
         session.run(fill)
         assert int(session.run(out)) == 0
         # One taken; three ahead: two results that wait, one more element for the thread.
-        wait_until(lambda: int(session.run(size)) == 10 - 1 - 3, "the stage to be as far as it goes")
+        wait_until(
+            lambda: int(session.run(size)) == 10 - 1 - 3, "the stage to be as far as it goes"
+        )
 
 
 def test_initializing_that_fails_has_dropped_what_was_ahead():
@@ -109,7 +127,9 @@ def test_main_held_inside_a_step():
         step = threading.Thread(target=lambda: values.append(int(session.run(held))))
         step.start()
         entered.wait()
-        wait_until(lambda: only_stage(session).produced >= 4, "three results beyond the one in training")
+        wait_until(
+            lambda: only_stage(session).produced >= 4, "three results beyond the one in training"
+        )
         assert only_stage(session).taken == 1
         leave.set()
         step.join()

@@ -1,4 +1,4 @@
-"""Random graphs, staged against stock TensorFlow: same fetches, same variables, same end, bit for bit.
+"""Random graphs, staged against stock TensorFlow: same fetches, variables and end, bit for bit.
 
     pytest tests/python/test_random_graphs.py --random-graphs=5000 --random-seed=1
 
@@ -12,9 +12,9 @@ import pickle
 import subprocess
 import sys
 
+import headrace
 import tensorflow as tf
 
-import headrace
 from corpus import marks, plan_view, random_graphs, runner
 from corpus.outcome import difference
 
@@ -31,8 +31,13 @@ def _first_seed(given):
 def _reference(out, first, count):
     """Starts the reference process."""
     command = [sys.executable, "-m", "corpus.random_reference", str(out), str(first), str(count)]
-    return subprocess.Popen(command, cwd=os.path.dirname(__file__), stdout=subprocess.PIPE,
-                            stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command,
+        cwd=os.path.dirname(__file__),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 def test_random_graphs(pytestconfig, tmp_path, capsys):
@@ -71,7 +76,9 @@ def _compare(seed, expected):
     config = headrace.configure(tf1.ConfigProto(), options)
     outcomes = runner.run_program(built.program, graph, config).outcomes
     found = difference(expected, outcomes)
-    assert not found, (f"seed {seed}: {found}\n{built.text}\n"
-                       f"staged: {sorted(plan.staged)}")
-    return {"stages": len(plan.stages), "steps": len(outcomes),
-            "ended": any(o.error == "OutOfRangeError" for o in outcomes)}
+    assert not found, f"seed {seed}: {found}\n{built.text}\nstaged: {sorted(plan.staged)}"
+    return {
+        "stages": len(plan.stages),
+        "steps": len(outcomes),
+        "ended": any(o.error == "OutOfRangeError" for o in outcomes),
+    }

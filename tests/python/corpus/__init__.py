@@ -8,5 +8,8 @@ marks.py      keep, mark_target_node, staged: no-ops in the reference
 plan_view.py  the one place that knows the schema of explain and stats
 waiting.py    waits on conditions with a deadline
 
-The other modules are the cases, by subject; random_graphs.py generates graphs from a seed.
+sessions.py   staged sessions and small graphs for the life-cycle tests
+random_*.py   graphs generated from a seed, and their reference process
+
+The other modules are the cases, by subject.
 """

@@ -21,8 +21,13 @@ def pure_function():
 @case([{"next", "neg"}])
 def function_that_reads_a_variable():
     iterator, x = iterate(Dataset.range(7))
-    weight = tf1.get_variable("weight", shape=[], dtype=tf.int64, use_resource=True,
-                              initializer=tf1.constant_initializer(4))
+    weight = tf1.get_variable(
+        "weight",
+        shape=[],
+        dtype=tf.int64,
+        use_resource=True,
+        initializer=tf1.constant_initializer(4),
+    )
 
     @tf.function
     def weighted(v):

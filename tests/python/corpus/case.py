@@ -2,23 +2,32 @@
 
 A case is a function that builds into the current graph and returns a Program. Its decorator holds
 the golden: for every stage the names of the nodes that must run ahead (sources, draws and body)
-under cut="largest", worked out by hand from the rules of the design. A name that ends in "/*" stands
-for every node below that prefix which depends on a source.
+under cut="largest", worked out by hand from the rules of the design. A name that ends in "/*"
+stands for every node below that prefix which depends on a source.
 """
 
 import dataclasses
 import fnmatch
-from typing import Any, Callable, Mapping, Optional, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import tensorflow as tf
 
 tf1 = tf.compat.v1
 Dataset = tf1.data.Dataset
 
-SOURCE_OPS = frozenset({
-    "IteratorGetNext", "IteratorGetNextAsOptional", "IteratorGetNextSync",
-    "QueueDequeueV2", "QueueDequeueManyV2", "QueueDequeueUpToV2", "ReaderReadV2", "ReaderReadUpToV2",
-})
+SOURCE_OPS = frozenset(
+    {
+        "IteratorGetNext",
+        "IteratorGetNextAsOptional",
+        "IteratorGetNextSync",
+        "QueueDequeueV2",
+        "QueueDequeueManyV2",
+        "QueueDequeueUpToV2",
+        "ReaderReadV2",
+        "ReaderReadUpToV2",
+    }
+)
 
 
 @dataclasses.dataclass
@@ -29,6 +38,7 @@ class Program:
     script: takes a runner.Steps and runs the steps that are compared.
     final: fetched once after the script (variables).
     """
+
     init: Sequence[Any]
     script: Callable[[Any], None]
     final: Any = None
@@ -47,14 +57,15 @@ class Case:
     options: further fields of StageOptions.
     config: changes the session's ConfigProto, in every run.
     """
+
     name: str
     build: Callable[[], Program]
     stages: Sequence[frozenset]
-    crossing: Optional[frozenset] = None
+    crossing: frozenset | None = None
     left_out: Mapping[str, str] = dataclasses.field(default_factory=dict)
     ahead: bool = True
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    config: Optional[Callable[[Any], None]] = None
+    config: Callable[[Any], None] | None = None
 
 
 CASES: dict = {}
@@ -103,7 +114,9 @@ def expand(golden, graph):
     names = set()
     for entry in golden:
         if not entry.endswith("/*"):
-            graph.get_operation_by_name(entry)  # KeyError: the golden names a node that is not there
+            graph.get_operation_by_name(
+                entry
+            )  # KeyError: the golden names a node that is not there
             names.add(entry)
             continue
         if below_sources is None:
@@ -126,18 +139,27 @@ def train(signal, name="state"):
 
     The read comes after the write, so the value does not depend on how the executor orders them.
     """
-    state = tf1.get_variable(name, shape=signal.shape, dtype=signal.dtype,
-                             initializer=tf1.zeros_initializer(), use_resource=True)
+    state = tf1.get_variable(
+        name,
+        shape=signal.shape,
+        dtype=signal.dtype,
+        initializer=tf1.zeros_initializer(),
+        use_resource=True,
+    )
     return tf.identity(state.assign_add(signal), name=name + "_after")
 
 
 def program(iterators, fetches, *, script=None, final=None, extra_init=(), queue_runners=False):
-    """A Program that initializes variables, tables and `iterators` and runs `fetches` to the end."""
-    init = [tf1.global_variables_initializer(), tf1.local_variables_initializer(),
-            tf1.tables_initializer()]
+    """A Program that initializes variables, tables, `iterators`, and runs `fetches` to the end."""
+    init = [
+        tf1.global_variables_initializer(),
+        tf1.local_variables_initializer(),
+        tf1.tables_initializer(),
+    ]
     init += [i.initializer for i in iterators] + list(extra_init)
-    return Program(init=init, script=script or to_the_end(fetches), final=final,
-                   queue_runners=queue_runners)
+    return Program(
+        init=init, script=script or to_the_end(fetches), final=final, queue_runners=queue_runners
+    )
 
 
 def to_the_end(fetches, *, beyond=1, limit=40):

@@ -22,7 +22,8 @@ def source_error_in_batch_seven():
     """The dataset itself fails; the iterator goes on behind the bad element."""
     values = np.array([1, 2, 3, 4, 5, 6, np.nan, 8, 9, 10], np.float32)
     dataset = Dataset.from_tensor_slices(values).map(
-        lambda v: tf.debugging.check_numerics(v, "bad record"))
+        lambda v: tf.debugging.check_numerics(v, "bad record")
+    )
     iterator, x = iterate(dataset)
     return program([iterator], None, script=times([train(tf.negative(x, name="neg"))], 12))
 
@@ -30,7 +31,8 @@ def source_error_in_batch_seven():
 @case([{"next", "neg"}])
 def source_that_always_fails():
     dataset = Dataset.from_tensor_slices(tf.fill([4], np.float32(np.nan))).map(
-        lambda v: tf.debugging.check_numerics(v, "bad record"))
+        lambda v: tf.debugging.check_numerics(v, "bad record")
+    )
     iterator, x = iterate(dataset)
     return program([iterator], None, script=times([train(tf.negative(x, name="neg"))], 6))
 

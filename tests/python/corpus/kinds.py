@@ -22,8 +22,10 @@ def sparse_element_made_dense():
     return program([iterator], [train(tf.reduce_sum(dense, axis=[0], name="sum"))])
 
 
-@case([{"next", "DeserializeSparse", "unstack", "stack", "rows", "shape"}],
-      crossing={"DeserializeSparse:0", "DeserializeSparse:1", "shape:0"})
+@case(
+    [{"next", "DeserializeSparse", "unstack", "stack", "rows", "shape"}],
+    crossing={"DeserializeSparse:0", "DeserializeSparse:1", "shape:0"},
+)
 def sparse_element_crosses():
     """Indices, values and shape of a sparse batch are fetched and multiplied with a variable."""
     iterator, rows = iterate(Dataset.from_tensor_slices(_sparse_rows()).batch(4))
@@ -40,8 +42,12 @@ def ragged_tokens():
     with tf1.name_scope("tokens"):
         tokens = tf.strings.split(lines)
     ids = tf.strings.to_hash_bucket_fast(tokens.values, 50, name="hash")
-    table = tf1.get_variable("table", shape=[50, 3], use_resource=True,
-                             initializer=tf1.constant_initializer(np.arange(150.0).reshape(50, 3)))
+    table = tf1.get_variable(
+        "table",
+        shape=[50, 3],
+        use_resource=True,
+        initializer=tf1.constant_initializer(np.arange(150.0).reshape(50, 3)),
+    )
     summed = tf.math.segment_sum(tf.gather(table, ids), tokens.value_rowids())
     return program([iterator], [summed, tokens.row_splits, ids])
 
@@ -76,9 +82,17 @@ def variant_crosses():
     listed = tf.raw_ops.TensorListFromTensor(tensor=x, element_shape=shape, name="list")
     step = train(tf.constant(1000, tf.int64))
     written = tf.raw_ops.TensorListSetItem(input_handle=listed, index=1, item=step)
-    return program([iterator], [
-        tf.raw_ops.TensorListStack(input_handle=listed, element_shape=shape, element_dtype=tf.int64),
-        tf.raw_ops.TensorListStack(input_handle=written, element_shape=shape, element_dtype=tf.int64)])
+    return program(
+        [iterator],
+        [
+            tf.raw_ops.TensorListStack(
+                input_handle=listed, element_shape=shape, element_dtype=tf.int64
+            ),
+            tf.raw_ops.TensorListStack(
+                input_handle=written, element_shape=shape, element_dtype=tf.int64
+            ),
+        ],
+    )
 
 
 @case([{"next", "after", "splits", "values", "slices"}], crossing={"slices:0"})
@@ -86,18 +100,43 @@ def ragged_variant_crosses():
     iterator, x = iterate(Dataset.range(1, 6))
     after = tf.add(x, 1, name="after")
     splits = tf.stack([tf.constant(0, tf.int64), x, after], name="splits")
-    values = tf.raw_ops.Range(start=tf.constant(0, tf.int64), limit=after,
-                              delta=tf.constant(1, tf.int64), name="values")
-    variant = tf.raw_ops.RaggedTensorToVariant(rt_nested_splits=[splits], rt_dense_values=values,
-                                               batched_input=True, name="slices")
+    values = tf.raw_ops.Range(
+        start=tf.constant(0, tf.int64), limit=after, delta=tf.constant(1, tf.int64), name="values"
+    )
+    variant = tf.raw_ops.RaggedTensorToVariant(
+        rt_nested_splits=[splits], rt_dense_values=values, batched_input=True, name="slices"
+    )
     picked = tf.gather(variant, train(tf.constant(0, tf.int64)))
-    return program([iterator], [tf.raw_ops.RaggedTensorFromVariant(
-        encoded_ragged=picked, input_ragged_rank=0, output_ragged_rank=0, Tvalues=tf.int64,
-        Tsplits=tf.int64)])
+    return program(
+        [iterator],
+        [
+            tf.raw_ops.RaggedTensorFromVariant(
+                encoded_ragged=picked,
+                input_ragged_rank=0,
+                output_ragged_rank=0,
+                Tvalues=tf.int64,
+                Tsplits=tf.int64,
+            )
+        ],
+    )
 
 
-_WIDTHS = (tf.int8, tf.uint8, tf.int16, tf.uint16, tf.int32, tf.uint32, tf.uint64, tf.float16,
-           tf.bfloat16, tf.float32, tf.float64, tf.complex64, tf.complex128, tf.bool)
+_WIDTHS = (
+    tf.int8,
+    tf.uint8,
+    tf.int16,
+    tf.uint16,
+    tf.int32,
+    tf.uint32,
+    tf.uint64,
+    tf.float16,
+    tf.bfloat16,
+    tf.float32,
+    tf.float64,
+    tf.complex64,
+    tf.complex128,
+    tf.bool,
+)
 
 
 @case([{"next"} | {f"to_{t.name}" for t in _WIDTHS}])
@@ -144,7 +183,9 @@ def ops_that_depend_on_the_shape():
 def shapes_known_only_when_run():
     iterator, x = iterate(Dataset.range(30).map(lambda i: i * i % 7).batch(7))
     unique, _ = tf.unique(x, name="unique")
-    parts = tf.dynamic_partition(x, tf.cast(tf.greater(x, 3, name="large"), tf.int32, name="which"), 2, name="parts")
+    parts = tf.dynamic_partition(
+        x, tf.cast(tf.greater(x, 3, name="large"), tf.int32, name="which"), 2, name="parts"
+    )
     where = tf.where(tf.equal(x, 2, name="twos"), name="where")
     top = tf.nn.top_k(tf.cast(x, tf.int32, name="narrow"), 2, name="top")
     return program([iterator], [unique, parts, where, top.values])

@@ -63,7 +63,7 @@ def crossing_tensor_fetched_and_fed():
 
 @case([{"next", "text"}], crossing={"text:0"})
 def kept_tensor_fetched_and_fed():
-    """keep() ends the stage at text, which can then be fed: what follows is computed from the feed."""
+    """keep() ends the stage at text, which can be fed: what follows is computed from the feed."""
     iterator, _, text, _, bucket = _chain()
     marks.keep(text)
     total = train(bucket)
@@ -116,8 +116,11 @@ def target_in_training():
     return program([iterator], [total])
 
 
-@case([{"next", "text", "upper", "bucket"}], crossing={"next:0", "bucket:0"},
-      left_out={"neg": "target", "square": "blocked_input"})
+@case(
+    [{"next", "text", "upper", "bucket"}],
+    crossing={"next:0", "bucket:0"},
+    left_out={"neg": "target", "square": "blocked_input"},
+)
 def target_in_one_branch():
     iterator, x, _, _, bucket = _chain()
     neg = tf.negative(x, name="neg")
@@ -135,8 +138,12 @@ def target_is_a_constant():
     return program([iterator], [train(bucket), tf.multiply(x, three, name="tripled")])
 
 
-@case([{"next", "text"}], crossing={"text:0"}, options={"exclude": ["upper"]},
-      left_out={"upper": "excluded", "bucket": "blocked_input"})
+@case(
+    [{"next", "text"}],
+    crossing={"text:0"},
+    options={"exclude": ["upper"]},
+    left_out={"upper": "excluded", "bucket": "blocked_input"},
+)
 def excluded_op():
     iterator, _, _, _, bucket = _chain()
     return program([iterator], [train(bucket)])

@@ -8,8 +8,9 @@ tf1 = tf.compat.v1
 
 
 def _counter(name="counter"):
-    return tf1.get_variable(name, shape=[], dtype=tf.int64, use_resource=True,
-                            initializer=tf1.zeros_initializer())
+    return tf1.get_variable(
+        name, shape=[], dtype=tf.int64, use_resource=True, initializer=tf1.zeros_initializer()
+    )
 
 
 @case([{"next"}], crossing={"next:0"}, left_out={"text": "blocked_control"})
@@ -90,8 +91,9 @@ def assert_that_fails():
     """Elements 4 and 5 fail, each in its place; 6 and 7 are good again."""
     data = [0, 1, 2, 3, 400, 500, 6, 7]
     iterator, x = iterate(Dataset.from_tensor_slices(tf.constant(data, tf.int64)))
-    check = tf.raw_ops.Assert(condition=tf.less(x, 100, name="small"),
-                              data=[tf.constant("too large"), x], name="check")
+    check = tf.raw_ops.Assert(
+        condition=tf.less(x, 100, name="small"), data=[tf.constant("too large"), x], name="check"
+    )
     with tf.control_dependencies([check]):
         number = tf.add(x, 1, name="number")
     return program([iterator], None, script=times([train(number)], 10))
@@ -124,7 +126,9 @@ def assert_that_nothing_waits_for():
 _GUARD = "assert_less/Assert/AssertGuard"
 
 
-@case([{"next", "y", "assert_less/Less", "assert_less/All", _GUARD, _GUARD + "/Identity", "Identity"}])
+@case(
+    [{"next", "y", "assert_less/Less", "assert_less/All", _GUARD, _GUARD + "/Identity", "Identity"}]
+)
 def assert_of_the_python_api():
     """tf.debugging.assert_less: a guarded assert, one conditional that holds an Assert."""
     iterator, x = iterate(Dataset.range(6))

@@ -2,10 +2,12 @@
 
 import dataclasses
 import re
-from typing import Any, Tuple
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
+
+_RAGGED = tf.compat.v1.ragged.RaggedTensorValue
 
 # Text that TensorFlow adds around a kernel's own message.
 _HEADER = "Graph execution error:\n\n"
@@ -21,10 +23,11 @@ _NUMBERS = ((re.compile(r"'_\d+_"), "'_N_"), (re.compile(r"Dataset:\d+"), "Datas
 class Outcome:
     """Of one step. Two are equal when every byte of every fetched tensor is, or the same op failed
     in the same way."""
-    leaves: Tuple[Any, ...] = ()
-    error: str = ""    # name of the exception class, "" for success
+
+    leaves: tuple[Any, ...] = ()
+    error: str = ""  # name of the exception class, "" for success
     message: str = ""  # the kernel's own
-    node: str = ""     # the op that TensorFlow names, "" where it names none
+    node: str = ""  # the op that TensorFlow names, "" where it names none
 
     @property
     def ok(self):
@@ -54,7 +57,7 @@ def of_error(error):
 def _strip(text):
     text = text.split("\n\nOriginal stack trace")[0]
     if text.startswith(_HEADER):
-        text = text[len(_HEADER):]
+        text = text[len(_HEADER) :]
     text = _DETECTED.sub("", text)
     text = _FUNCTION_NODE.sub("", text)
     return _IN_OP.sub("", _NODE.sub("", text)).strip()
@@ -64,7 +67,7 @@ def _collect(value, path, leaves):
     if isinstance(value, dict):
         for key in sorted(value):
             _collect(value[key], f"{path}.{key}", leaves)
-    elif isinstance(value, tf1_ragged()):
+    elif isinstance(value, _RAGGED):
         _collect(value.values, path + ".values", leaves)
         _collect(value.row_splits, path + ".row_splits", leaves)
     elif isinstance(value, (list, tuple)):
@@ -82,10 +85,6 @@ def _collect(value, path, leaves):
             leaves.append((path, array.dtype.name, array.shape, array.tobytes()))
 
 
-def tf1_ragged():
-    return tf.compat.v1.ragged.RaggedTensorValue
-
-
 def _leaf_text(leaf):
     path, dtype, shape, data = leaf
     if isinstance(data, bytes) and dtype not in ("none", "bfloat16"):
@@ -94,18 +93,10 @@ def _leaf_text(leaf):
 
 
 def difference(expected, actual):
-    """A text that says where two lists of outcomes differ, or "" where they do not.
-
-    The staged op may carry more context than the unstaged one, so a message matches if it is the
-    same and an op name matches if it is the same op, wherever it ran.
-    """
-    for step, (want, got) in enumerate(zip(expected, actual)):
-        if not _same(want, got):
+    """A text that says where two lists of outcomes differ, or "" where they do not."""
+    for step, (want, got) in enumerate(zip(expected, actual, strict=False)):
+        if want != got:
             return f"step {step}: expected {want}\n          but got {got}"
     if len(expected) != len(actual):
         return f"{len(expected)} steps expected, {len(actual)} made"
     return ""
-
-
-def _same(want, got):
-    return want == got

@@ -7,7 +7,7 @@ import headrace
 
 @dataclasses.dataclass(frozen=True)
 class PlannedStage:
-    staged: frozenset    # names of sources, draws and body
+    staged: frozenset  # names of sources, draws and body
     crossing: frozenset  # names of tensors
 
 
@@ -26,8 +26,10 @@ def plan_of(graph, options):
     stages = tuple(
         PlannedStage(
             staged=frozenset(stage["sources"] + stage["draws"] + stage["body"]),
-            crossing=frozenset(f"{o['node']}:{o['output']}" for o in stage["outputs"]))
-        for stage in plan["stages"])
+            crossing=frozenset(f"{o['node']}:{o['output']}" for o in stage["outputs"]),
+        )
+        for stage in plan["stages"]
+    )
     return Plan(stages, {node["name"]: node["reason"] for node in plan["nodes"]})
 
 

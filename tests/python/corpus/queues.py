@@ -22,13 +22,18 @@ def _filled(queue, values, name):
 
 
 def _producer(*files):
-    return tf1.train.string_input_producer([_file(f) for f in files], num_epochs=1, shuffle=False,
-                                           name="files")
+    return tf1.train.string_input_producer(
+        [_file(f) for f in files], num_epochs=1, shuffle=False, name="files"
+    )
 
 
-@case([{"batch", "csv", "words"}], crossing={"csv:0", "words:0"}, left_out={"read": "only_feeds_queue"})
+@case(
+    [{"batch", "csv", "words"}],
+    crossing={"csv:0", "words:0"},
+    left_out={"read": "only_feeds_queue"},
+)
 def string_input_producer_and_batch():
-    """The seed's second example: the reader feeds only the batch queue, which reads ahead already."""
+    """The seed's second example: the reader feeds only the batch queue, which reads ahead."""
     _, line = tf1.TextLineReader().read(_producer("pairs.csv"), name="read")
     lines = tf1.train.batch([line], batch_size=2, capacity=6, name="batch")
     number, word = tf1.decode_csv(lines, [[0], [""]], name="csv")
@@ -39,8 +44,9 @@ def string_input_producer_and_batch():
 @case([{"batch", "csv", "sum", "minus"}])
 def train_batch_with_a_partial_last_batch():
     _, line = tf1.TextLineReader().read(_producer("pairs.csv"), name="read")
-    lines = tf1.train.batch([line], batch_size=3, capacity=9, name="batch",
-                            allow_smaller_final_batch=True)
+    lines = tf1.train.batch(
+        [line], batch_size=3, capacity=9, name="batch", allow_smaller_final_batch=True
+    )
     number, word = tf1.decode_csv(lines, [[0], [""]], name="csv")
     total = train(tf.reduce_sum(number, axis=[0], name="sum"))
     return program([], [total, tf.negative(number, name="minus"), word], queue_runners=True)
@@ -57,7 +63,9 @@ def reader_read():
 
 @case([{"read", "ReduceJoin/joined", "length", "upper"}])
 def reader_read_up_to():
-    keys, lines = tf1.TextLineReader().read_up_to(_producer("pairs.csv", "words.txt"), 3, name="read")
+    keys, lines = tf1.TextLineReader().read_up_to(
+        _producer("pairs.csv", "words.txt"), 3, name="read"
+    )
     del keys
     joined = tf.strings.reduce_join(lines, axis=0, separator="|", name="joined")
     length = tf.strings.length(joined, name="length")

@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from corpus import marks
 from corpus.case import Dataset, Program
+from corpus.random_script import RandomScript
 
 tf1 = tf.compat.v1
 
@@ -23,18 +24,19 @@ tf1 = tf.compat.v1
 @dataclasses.dataclass(eq=False)
 class Value:
     """A tensor of the graph. sources: of which iterators it is computed (through data)."""
+
     tensor: Any
-    kind: str          # "int", "float", "text"
-    vector: bool       # else a scalar; vectors of one source have one length
+    kind: str  # "int", "float", "text"
+    vector: bool  # else a scalar; vectors of one source have one length
     sources: frozenset
-    training: bool     # depends on a variable or a placeholder: never staged
+    training: bool  # depends on a variable or a placeholder: never staged
 
 
 @dataclasses.dataclass
 class RandomProgram:
     program: Program
-    options: dict      # of StageOptions: cut, capacity, num_threads, exclude
-    text: str          # what was generated, for a failure's message
+    options: dict  # of StageOptions: cut, capacity, num_threads, exclude
+    text: str  # what was generated, for a failure's message
 
 
 class Generator:
@@ -43,11 +45,11 @@ class Generator:
     def __init__(self, seed):
         self.rng = random.Random(seed)
         self.values = []
-        self.updates = []     # Value of each update's result
+        self.updates = []  # Value of each update's result
         self.placeholders = []
-        self.reads = {}       # variable's name -> (variable, reads that its update must wait for)
-        self.updated = {}     # variable's name -> its update's result; later reads wait for it
-        self.effects = []     # operations that steps may fetch beside values
+        self.reads = {}  # variable's name -> (variable, reads that its update must wait for)
+        self.updated = {}  # variable's name -> its update's result; later reads wait for it
+        self.effects = []  # operations that steps may fetch beside values
         self.iterators = []
         self.draws = 0
         self.asserts = 0
@@ -89,25 +91,34 @@ class Generator:
         rng = self.rng
         for i in range(count):
             elements, batch = rng.randint(1, 9), rng.randint(1, 4)
-            dataset = Dataset.range(i * 1000, i * 1000 + elements * batch - rng.randint(0, batch - 1))
+            dataset = Dataset.range(
+                i * 1000, i * 1000 + elements * batch - rng.randint(0, batch - 1)
+            )
             components = rng.choice((1, 1, 2, 3))
             if components > 1:
-                dataset = dataset.map(lambda x, n=components: tuple(x * (k + 1) + k for k in range(n)))
+                dataset = dataset.map(
+                    lambda x, n=components: tuple(x * (k + 1) + k for k in range(n))
+                )
             if rng.random() < 0.2:
                 dataset = dataset.shuffle(7, seed=3, reshuffle_each_iteration=False)
             dataset = dataset.batch(batch)
             iterator = tf1.data.make_initializable_iterator(dataset)
             self.iterators.append(iterator)
             out = iterator.get_next(name=f"next_{i}")
-            for tensor in (out if isinstance(out, tuple) else (out,)):
+            for tensor in out if isinstance(out, tuple) else (out,):
                 self.values.append(Value(tensor, "int", True, frozenset({i}), False))
                 self._note(tensor, f"source {i}")
 
     def _variable(self):
         name = f"v{len(self.reads)}"
         start = self.rng.randint(-3, 3)
-        variable = tf1.get_variable(name, shape=[], dtype=tf.int64, use_resource=True,
-                                    initializer=tf1.constant_initializer(start))
+        variable = tf1.get_variable(
+            name,
+            shape=[],
+            dtype=tf.int64,
+            use_resource=True,
+            initializer=tf1.constant_initializer(start),
+        )
         self.reads[name] = (variable, [])
         if self.rng.random() < 0.8:
             self._read(name)
@@ -134,8 +145,11 @@ class Generator:
 
     def _pick(self, kind=None, vector=None):
         """An existing value; newer ones are likelier, so that chains grow."""
-        fitting = [v for v in self.values if (kind is None or v.kind == kind) and
-                   (vector is None or v.vector == vector)]
+        fitting = [
+            v
+            for v in self.values
+            if (kind is None or v.kind == kind) and (vector is None or v.vector == vector)
+        ]
         if not fitting:
             return None
         return fitting[-1 - min(int(self.rng.expovariate(0.25)), len(fitting) - 1)]
@@ -146,7 +160,9 @@ class Generator:
             bucket = tf.strings.to_hash_bucket_fast(value.tensor, 101)
             value = self._add(bucket, "int", value.vector, [value])
         if value.kind == "float":
-            value = self._add(tf.cast(tf.round(value.tensor), tf.int64), "int", value.vector, [value])
+            value = self._add(
+                tf.cast(tf.round(value.tensor), tf.int64), "int", value.vector, [value]
+            )
         if value.vector:
             value = self._add(tf.reduce_sum(value.tensor, axis=[0]), "int", False, [value])
         return value
@@ -154,23 +170,57 @@ class Generator:
     def _op(self):
         rng = self.rng
         make = rng.choices(
-            (self._unary, self._binary, self._convert, self._reduce, self._nested, self._draw,
-             self._after, self._check, self._summary, self._lookup, self._python),
-            (26, 26, 16, 10, 7, 3, 6, 3, 2, 2, 1))[0]
+            (
+                self._unary,
+                self._binary,
+                self._convert,
+                self._reduce,
+                self._nested,
+                self._draw,
+                self._after,
+                self._check,
+                self._summary,
+                self._lookup,
+                self._python,
+            ),
+            (26, 26, 16, 10, 7, 3, 6, 3, 2, 2, 1),
+        )[0]
         make()
 
     def _unary(self):
         rng, value = self.rng, self._pick()
         t = value.tensor
         if value.kind == "int":
-            out = rng.choice((tf.negative, tf.square, lambda x: x * 3, lambda x: tf.math.floormod(x, 7),
-                              lambda x: tf.maximum(x, 2), tf.identity, tf.abs))(t)
+            out = rng.choice(
+                (
+                    tf.negative,
+                    tf.square,
+                    lambda x: x * 3,
+                    lambda x: tf.math.floormod(x, 7),
+                    lambda x: tf.maximum(x, 2),
+                    tf.identity,
+                    tf.abs,
+                )
+            )(t)
         elif value.kind == "float":
-            out = rng.choice((tf.tanh, tf.sqrt if rng.random() < 0.3 else tf.abs, tf.identity,
-                              lambda x: x * 0.5, lambda x: x + 1.25))(t)
+            out = rng.choice(
+                (
+                    tf.tanh,
+                    tf.sqrt if rng.random() < 0.3 else tf.abs,
+                    tf.identity,
+                    lambda x: x * 0.5,
+                    lambda x: x + 1.25,
+                )
+            )(t)
         else:
-            out = rng.choice((tf.strings.upper, lambda x: tf.strings.regex_replace(x, "1", "one"),
-                              lambda x: tf.strings.join([x, "!"]), tf.identity))(t)
+            out = rng.choice(
+                (
+                    tf.strings.upper,
+                    lambda x: tf.strings.regex_replace(x, "1", "one"),
+                    lambda x: tf.strings.join([x, "!"]),
+                    tf.identity,
+                )
+            )(t)
         if value.vector and value.kind != "text" and rng.random() < 0.2:
             out = rng.choice((lambda x: tf.reverse(x, [0]), tf.cumsum))(out)
         self._add(out, value.kind, value.vector, [value])
@@ -185,7 +235,9 @@ class Generator:
                 return
             out = tf.strings.join([a.tensor, b.tensor], separator="_")
         else:
-            out = self.rng.choice((tf.add, tf.subtract, tf.multiply, tf.maximum))(a.tensor, b.tensor)
+            out = self.rng.choice((tf.add, tf.subtract, tf.multiply, tf.maximum))(
+                a.tensor, b.tensor
+            )
         self._add(out, a.kind, a.vector or b.vector, [a, b])
 
     def _convert(self):
@@ -204,8 +256,12 @@ class Generator:
         else:
             # Rounded and bounded first: what a cast makes of larger numbers is not defined.
             small = tf.clip_by_value(tf.round(value.tensor), -1e6, 1e6)
-            self._add(tf.cast(tf.where(tf.math.is_nan(small), tf.zeros_like(small), small), tf.int64),
-                      "int", value.vector, [value])
+            self._add(
+                tf.cast(tf.where(tf.math.is_nan(small), tf.zeros_like(small), small), tf.int64),
+                "int",
+                value.vector,
+                [value],
+            )
 
     def _reduce(self):
         value = self._pick(vector=True)
@@ -215,8 +271,11 @@ class Generator:
         choices = [lambda: tf.size(t, out_type=tf.int64), lambda: tf.shape(t, out_type=tf.int64)[0]]
         kind = "int"
         if value.kind == "int":
-            choices += [lambda: tf.reduce_max(t, axis=[0]), lambda: tf.size(tf.unique(t)[0], tf.int64),
-                        lambda: tf.reduce_sum(tf.boolean_mask(t, t > 3), axis=[0])]
+            choices += [
+                lambda: tf.reduce_max(t, axis=[0]),
+                lambda: tf.size(tf.unique(t)[0], tf.int64),
+                lambda: tf.reduce_sum(tf.boolean_mask(t, t > 3), axis=[0]),
+            ]
         elif value.kind == "text":
             kind = "text" if self.rng.random() < 0.5 else "int"
             choices = [lambda: tf.strings.reduce_join(t, axis=0)] if kind == "text" else choices
@@ -236,9 +295,11 @@ class Generator:
         if shape == 0:
             out = tf.cond(x.tensor % 2 > 0, lambda: inside(x.tensor), lambda: x.tensor - 5)
         elif shape == 1:
-            out = tf.while_loop(lambda i, v: i < tf.math.floormod(x.tensor, 4),
-                                lambda i, v: (i + 1, inside(v)),
-                                [tf.constant(0, tf.int64), x.tensor])[1]
+            out = tf.while_loop(
+                lambda i, v: i < tf.math.floormod(x.tensor, 4),
+                lambda i, v: (i + 1, inside(v)),
+                [tf.constant(0, tf.int64), x.tensor],
+            )[1]
         else:
             out = tf.function(inside)(x.tensor)
         self._add(out, "int", False, [x], training=training)
@@ -249,8 +310,9 @@ class Generator:
         if value is None or not value.sources:
             return
         self.draws += 1
-        noise = tf.raw_ops.RandomUniform(shape=tf.constant([], tf.int32), dtype=tf.float32,
-                                         seed=self.draws, seed2=self.draws + 5)
+        noise = tf.raw_ops.RandomUniform(
+            shape=tf.constant([], tf.int32), dtype=tf.float32, seed=self.draws, seed2=self.draws + 5
+        )
         self._add(value.tensor + noise, "float", value.vector, [value])
 
     def _after(self):
@@ -264,7 +326,7 @@ class Generator:
         self._note(out.tensor, f"waits for {before.tensor.name}")
 
     def _check(self):
-        """At most one, since of two that fail in one step either may be the one that is reported."""
+        """At most one: of two that fail in one step either may be the one that is reported."""
         value = self._scalar(self._pick())
         if self.asserts or not value.sources:
             return
@@ -284,8 +346,12 @@ class Generator:
 
     def _lookup(self):
         value = self._scalar(self._pick())
-        table = tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer(
-            tf.range(5, dtype=tf.int64), tf.range(5, dtype=tf.int64) * 11), -1)
+        table = tf.lookup.StaticHashTable(
+            tf.lookup.KeyValueTensorInitializer(
+                tf.range(5, dtype=tf.int64), tf.range(5, dtype=tf.int64) * 11
+            ),
+            -1,
+        )
         self._add(table.lookup(tf.math.floormod(value.tensor, 7)), "int", False, [value])
 
     def _python(self):
@@ -322,8 +388,11 @@ class Generator:
 
     def _options(self):
         rng = self.rng
-        options = {"cut": rng.choice(("largest", "auto")), "capacity": rng.choice((1, 2, 8)),
-                   "num_threads": rng.choice((1, 4))}
+        options = {
+            "cut": rng.choice(("largest", "auto")),
+            "capacity": rng.choice((1, 2, 8)),
+            "num_threads": rng.choice((1, 4)),
+        }
         if rng.random() < 0.15:
             options["exclude"] = [rng.choice(self.values).tensor.op.name]
         self.log.append(f"options {options}")
@@ -333,8 +402,11 @@ class Generator:
 
     def _fetchable(self):
         """Values that keep their name whatever the cut: without consumers, of training, or kept."""
-        return [v for v in self.values + self.effects
-                if v.training or v in self.kept or not v.tensor.consumers()]
+        return [
+            v
+            for v in self.values + self.effects
+            if v.training or v in self.kept or not v.tensor.consumers()
+        ]
 
     def _script(self):
         rng = self.rng
@@ -344,8 +416,10 @@ class Generator:
         if self.draws:  # else a step might not make every draw
             sets = [[v.tensor for v in sinks if v in fetchable] + [v.tensor for v in self.updates]]
         else:
-            sets = [rng.sample(everything, min(len(everything), rng.randint(1, 4)))
-                    for _ in range(rng.randint(1, 4))]
+            sets = [
+                rng.sample(everything, min(len(everything), rng.randint(1, 4)))
+                for _ in range(rng.randint(1, 4))
+            ]
         steps = [(rng.choice(sets), self._feeds()) for _ in range(rng.randint(4, 16))]
         variables = [variable.read_value() for variable, _ in self.reads.values()]
         iterator = self.iterators[0] if len(self.iterators) == 1 else None
@@ -359,30 +433,6 @@ class Generator:
             if value.kind == "int" and not value.vector and not self.draws and rng.random() < 0.3:
                 feeds[value.tensor] = rng.randint(-9, 9)
         return feeds
-
-
-class RandomScript:
-    """Runs the steps; after each good one records the variables too.
-
-    restart: the one iterator, where what follows the first error is defined as well: the steps go on
-      behind it after initializing the iterator again. None: the first error ends the script.
-    """
-
-    def __init__(self, steps, variables, restart):
-        self._steps = steps
-        self._variables = variables
-        self._restart = restart
-
-    def __call__(self, steps):
-        for fetches, feeds in self._steps:
-            if not fetches:
-                continue
-            if steps.run(fetches, feeds).ok:
-                steps.run(self._variables)
-                continue
-            if self._restart is None:
-                return
-            steps.run(self._restart.initializer)
 
 
 def build(seed):

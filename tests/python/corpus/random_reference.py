@@ -13,7 +13,9 @@ import sys
 def main(argv):
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     import tensorflow as tf  # pylint: disable=import-outside-toplevel
+
     from corpus import random_graphs, runner  # pylint: disable=import-outside-toplevel
+
     tf.get_logger().setLevel("ERROR")
     out, first, count = argv[0], int(argv[1]), int(argv[2])
     results = {}

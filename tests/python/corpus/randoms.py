@@ -13,8 +13,9 @@ def _floats(count=8):
 
 
 def _draw(name="noise", seed=7):
-    return tf.raw_ops.RandomUniform(shape=tf.constant([3]), dtype=tf.float32, seed=seed, seed2=3,
-                                    name=name)
+    return tf.raw_ops.RandomUniform(
+        shape=tf.constant([3]), dtype=tf.float32, seed=seed, seed2=3, name=name
+    )
 
 
 @case([{"next", "float", "noise", "sum"}], crossing={"sum:0"})
@@ -30,16 +31,19 @@ def draw_through_the_python_api():
     return program([iterator], [train(tf.add(x, noise, name="sum"))])
 
 
-@case([{"next", "float", "normal", "uniform", "integers", "sum", "both", "narrow",
-        "mixed"}])
+@case([{"next", "float", "normal", "uniform", "integers", "sum", "both", "narrow", "mixed"}])
 def three_draws():
     iterator, x = _floats()
     shape = tf.constant([2])
-    normal = tf.raw_ops.RandomStandardNormal(shape=shape, dtype=tf.float32, seed=1, seed2=1,
-                                             name="normal")
-    uniform = tf.raw_ops.RandomUniform(shape=shape, dtype=tf.float32, seed=1, seed2=2, name="uniform")
-    integers = tf.raw_ops.RandomUniformInt(shape=shape, minval=0, maxval=9, seed=3, seed2=3,
-                                           name="integers")
+    normal = tf.raw_ops.RandomStandardNormal(
+        shape=shape, dtype=tf.float32, seed=1, seed2=1, name="normal"
+    )
+    uniform = tf.raw_ops.RandomUniform(
+        shape=shape, dtype=tf.float32, seed=1, seed2=2, name="uniform"
+    )
+    integers = tf.raw_ops.RandomUniformInt(
+        shape=shape, minval=0, maxval=9, seed=3, seed2=3, name="integers"
+    )
     both = tf.multiply(tf.add(x, normal, name="sum"), uniform, name="both")
     mixed = tf.add(tf.cast(x, tf.int32, name="narrow"), integers, name="mixed")
     return program([iterator], [train(both), train(mixed, "other")])
@@ -62,7 +66,7 @@ def draw_used_without_the_data():
 
 @case([{"next", "float", "noise", "sum", "doubled"}], crossing={"sum:0", "doubled:0"})
 def draw_in_one_of_two_branches():
-    """Every step fetches both. (A fetch set without the draw is an exception of docs/guarantees.)"""
+    """Every step fetches both: a fetch set without the draw is an exception (docs/guarantees)."""
     iterator, x = _floats(9)
     noisy = train(tf.add(x, _draw(), name="sum"))
     plain = train(tf.multiply(x, 2.0, name="doubled"), "plain")
@@ -71,7 +75,7 @@ def draw_in_one_of_two_branches():
 
 @case([{"next", "float", "noise", "sum"}])
 def draw_across_a_restart():
-    """Initializing in mid-epoch drops elements, but not the noise drawn for them: no step had it."""
+    """Initializing drops elements, but not the noise drawn for them: no step had it."""
     iterator, x = _floats()
     total = train(tf.add(x, _draw(), name="sum"))
 
@@ -105,7 +109,9 @@ def draw_of_the_batch_shape():
     """The shape of the noise comes from the data: stays behind, and so does what is added to it."""
     iterator, x = iterate(Dataset.range(14).batch(4))
     x = tf.cast(x, tf.float32, name="float")
-    noise = tf.raw_ops.RandomUniform(shape=tf.shape(x, name="shape"), dtype=tf.float32, seed=3, seed2=4)
+    noise = tf.raw_ops.RandomUniform(
+        shape=tf.shape(x, name="shape"), dtype=tf.float32, seed=3, seed2=4
+    )
     return program([iterator], [tf.reduce_sum(x + noise), train(tf.constant(1))])
 
 
@@ -122,8 +128,9 @@ def stateless_random():
     """Seeded by the element: pure, on any number of threads."""
     iterator, x = iterate(Dataset.range(8))
     seed = tf.stack([x, tf.constant(5, tf.int64)], name="seed")
-    noise = tf.raw_ops.StatelessRandomUniform(shape=tf.constant([2]), seed=seed, dtype=tf.float32,
-                                              name="noise")
+    noise = tf.raw_ops.StatelessRandomUniform(
+        shape=tf.constant([2]), seed=seed, dtype=tf.float32, name="noise"
+    )
     return program([iterator], [train(tf.reduce_sum(noise, axis=[0], name="sum"))])
 
 
@@ -137,7 +144,8 @@ def random_shuffle_of_the_batch():
 def unseeded_random():
     """Without a seed no two runs agree; times zero it must still stay where it is."""
     iterator, x = iterate(Dataset.range(6))
-    noise = tf.raw_ops.RandomUniform(shape=tf.constant([], tf.int32), dtype=tf.float32, seed=0,
-                                     seed2=0)
+    noise = tf.raw_ops.RandomUniform(
+        shape=tf.constant([], tf.int32), dtype=tf.float32, seed=0, seed2=0
+    )
     out = tf.cast(x, tf.int32, name="narrow") * tf.cast(noise * 0.5, tf.int32)
     return program([iterator], [train(out)])

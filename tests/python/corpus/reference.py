@@ -11,13 +11,25 @@ import os
 import pickle
 import sys
 
-CASE_MODULES = ("sources", "queues", "kinds", "tables", "randoms", "control_flow", "ordering", "errors",
-                "training", "calls", "naming")
+CASE_MODULES = (
+    "sources",
+    "queues",
+    "kinds",
+    "tables",
+    "randoms",
+    "control_flow",
+    "ordering",
+    "errors",
+    "training",
+    "calls",
+    "naming",
+)
 
 
 def load_cases():
     """All cases by name."""
     from corpus import case  # pylint: disable=import-outside-toplevel
+
     for module in CASE_MODULES:
         importlib.import_module(f"corpus.{module}")
     return case.CASES
@@ -26,7 +38,9 @@ def load_cases():
 def main(argv):
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     import tensorflow as tf  # pylint: disable=import-outside-toplevel
+
     from corpus import runner  # pylint: disable=import-outside-toplevel
+
     tf.get_logger().setLevel("ERROR")
     out, names = argv[0], argv[1:]
     cases = load_cases()

@@ -11,8 +11,8 @@ tf1 = tf.compat.v1
 class Steps:
     """What a script drives. Records every run(); quiet() runs without recording.
 
-    stages: a function that gives the figures of this session's live stages (plan_view.StageFigures),
-      or None where nothing is staged.
+    stages: a function that gives the figures of this session's live stages
+      (plan_view.StageFigures), or None where nothing is staged.
     """
 
     def __init__(self, session, stages=None):
@@ -53,11 +53,12 @@ class Steps:
             return
         self._gated = True
         self.seen_ahead.update(
-            s.name for s in wait_until(all_ahead, f"run-ahead of {[s.name for s in started]}"))
+            s.name for s in wait_until(all_ahead, f"run-ahead of {[s.name for s in started]}")
+        )
 
 
 def run_program(program, graph, config, stages_of=None):
-    """Runs `program` in a new session; gives its Steps. `stages_of`: session -> figures, if staged."""
+    """Runs `program` in a new session; gives its Steps. stages_of: session -> figures, if staged."""
     graph.finalize()  # a script that builds nodes would test something else in every run
     with graph.as_default(), tf1.Session(graph=graph, config=config) as session:
         steps = Steps(session, None if stages_of is None else lambda: stages_of(session))

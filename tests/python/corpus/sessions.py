@@ -8,9 +8,9 @@ import textwrap
 import threading
 from typing import Any
 
+import headrace
 import tensorflow as tf
 
-import headrace
 from corpus import plan_view
 from corpus.waiting import wait_until
 
@@ -26,6 +26,7 @@ class Numbers:
 
     out: element + weight, where weight starts at 0 and no step writes it.
     """
+
     graph: Any
     iterator: Any
     raw: Any
@@ -48,8 +49,9 @@ def numbers_here(dataset, graph):
     iterator = tf1.data.make_initializable_iterator(dataset)
     raw = iterator.get_next(name="next")
     number = tf.strings.to_number(tf.strings.as_string(raw, name="text"), tf.int64, name="number")
-    weight = tf1.get_variable("weight", shape=[], dtype=tf.int64, use_resource=True,
-                              initializer=tf1.zeros_initializer())
+    weight = tf1.get_variable(
+        "weight", shape=[], dtype=tf.int64, use_resource=True, initializer=tf1.zeros_initializer()
+    )
     out = tf.add(number, weight.read_value(), name="out")
     return Numbers(graph, iterator, raw, number, out, tf1.global_variables_initializer())
 
@@ -74,8 +76,10 @@ def only_stage(session):
 
 def wait_ahead(session):
     """Until the session's only stage has something that no step has taken."""
-    return wait_until(lambda: next((s for s in plan_view.figures_of(session) if s.produced > s.taken), None),
-                      "run-ahead")
+    return wait_until(
+        lambda: next((s for s in plan_view.figures_of(session) if s.produced > s.taken), None),
+        "run-ahead",
+    )
 
 
 def run_until_error(session, fetch, limit=10_000):
@@ -138,7 +142,14 @@ def in_process(code, *arguments, environment=None, timeout=240):
     here = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     env = dict(os.environ, TF_CPP_MIN_LOG_LEVEL="1", **(environment or {}))
     env["PYTHONPATH"] = os.pathsep.join([here, *(p for p in sys.path if p)])
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code), *arguments], env=env,
-                          capture_output=True, text=True, timeout=timeout)
-    assert done.returncode == 0, f"exit status {done.returncode}\n{done.stdout}\n{done.stderr[-6000:]}"
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code), *arguments],
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+    )
+    assert done.returncode == 0, (
+        f"exit status {done.returncode}\n{done.stdout}\n{done.stderr[-6000:]}"
+    )
     return done

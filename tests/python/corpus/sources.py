@@ -18,13 +18,21 @@ def _bucket(x, name=""):
 def _main(x, name="out"):
     """x plus a variable that the program writes: never staged."""
     with tf1.variable_scope("", reuse=tf1.AUTO_REUSE):
-        weight = tf1.get_variable("weight", shape=[], dtype=tf.int64, use_resource=True,
-                                  initializer=tf1.constant_initializer(100))
+        weight = tf1.get_variable(
+            "weight",
+            shape=[],
+            dtype=tf.int64,
+            use_resource=True,
+            initializer=tf1.constant_initializer(100),
+        )
     return tf.add(x, weight.read_value(), name=name)
 
 
-@case([{"next", "text", "bucket"}], crossing={"bucket:0"},
-      left_out={"state_after": "blocked_input", "MakeIterator": "stateful"})
+@case(
+    [{"next", "text", "bucket"}],
+    crossing={"bucket:0"},
+    left_out={"state_after": "blocked_input", "MakeIterator": "stateful"},
+)
 def one_iterator():
     iterator, x = iterate(Dataset.range(7))
     return program([iterator], [train(_bucket(x))])
@@ -57,8 +65,11 @@ def nothing_to_stage():
     return program([], None, script=times([total], 4))
 
 
-@case([{"next_a", "twice_a"}, {"next_b", "twice_b"}], crossing={"twice_a:0", "twice_b:0"},
-      left_out={"both": "meeting"})
+@case(
+    [{"next_a", "twice_a"}, {"next_b", "twice_b"}],
+    crossing={"twice_a:0", "twice_b:0"},
+    left_out={"both": "meeting"},
+)
 def two_iterators_two_stages():
     """Fetch sets that need one source, the other, or both."""
     it_a, a = iterate(Dataset.range(7), "next_a")
@@ -74,8 +85,20 @@ def two_iterators_two_stages():
             steps.run(fetch)
         steps.gate()
         # No step that needs both once one has ended: whether it still consumes the other is a race.
-        for fetch in ([loss_a, loss_b], both, loss_a, loss_b, both, loss_a, loss_a, loss_b, loss_b,
-                      loss_a, loss_b, loss_b):
+        for fetch in (
+            [loss_a, loss_b],
+            both,
+            loss_a,
+            loss_b,
+            both,
+            loss_a,
+            loss_a,
+            loss_b,
+            loss_b,
+            loss_a,
+            loss_b,
+            loss_b,
+        ):
             steps.run(fetch)
 
     return program([it_a, it_b], None, script=script)
@@ -96,8 +119,11 @@ def two_sources_one_stage_second_ends():
     return program([it_a, it_b], [train(tf.add(a, b, name="sum"))])
 
 
-@case([{"next_a"}, {"next_b"}], crossing={"next_a:0", "next_a:1", "next_b:0"},
-      left_out={"sum": "meeting"})
+@case(
+    [{"next_a"}, {"next_b"}],
+    crossing={"next_a:0", "next_a:1", "next_b:0"},
+    left_out={"sum": "meeting"},
+)
 def unused_component_keeps_sources_apart():
     """next_a:1 has no consumer, so it may be fetched, and a fetch of it must not consume b."""
     pairs = Dataset.zip((Dataset.range(6), Dataset.range(10, 16)))
@@ -194,8 +220,9 @@ def three_epochs_and_a_restart():
 def iterator_switched_in_mid_epoch():
     """Two datasets take turns on one iterator; nothing of the old one may come out after."""
     first, second = Dataset.range(8), Dataset.range(500, 504)
-    iterator = tf1.data.Iterator.from_structure(tf1.data.get_output_types(first),
-                                                tf1.data.get_output_shapes(first))
+    iterator = tf1.data.Iterator.from_structure(
+        tf1.data.get_output_types(first), tf1.data.get_output_shapes(first)
+    )
     out = train(_bucket(iterator.get_next(name="next")))
     to_first, to_second = iterator.make_initializer(first), iterator.make_initializer(second)
 
@@ -254,8 +281,7 @@ def optional_get_next():
     return program([iterator], None, script=times([train(value), tf.logical_not(has, "ended")], 9))
 
 
-@case([{"optional/IteratorGetNextAsOptional", "has", "value"}],
-      crossing={"has:0", "value:0"})
+@case([{"optional/IteratorGetNextAsOptional", "has", "value"}], crossing={"has:0", "value:0"})
 def optional_value_unguarded():
     """has_value alone is False at the end; the value is an error there, and only there."""
     iterator = tf1.data.make_initializable_iterator(Dataset.range(5))

@@ -13,8 +13,9 @@ tf1 = tf.compat.v1
 
 def _embedding(rows=20, columns=3, name="table", **kwargs):
     values = np.arange(rows * columns, dtype=np.float32).reshape(rows, columns) / 10
-    return tf1.get_variable(name, shape=[rows, columns], initializer=tf1.constant_initializer(values),
-                            **kwargs)
+    return tf1.get_variable(
+        name, shape=[rows, columns], initializer=tf1.constant_initializer(values), **kwargs
+    )
 
 
 def _words():
@@ -25,10 +26,22 @@ def _words():
 _OF_IDS = "gradients/model/Gather_grad/"
 
 
-@case([{"next", "ids", _OF_IDS + "Size", _OF_IDS + "ExpandDims", _OF_IDS + "concat",
-        _OF_IDS + "Reshape_1", "Adagrad/update_table/Unique", "Adagrad/update_table/Shape",
-        "Adagrad/update_table/strided_slice"}],
-      left_out={"model/Gather": "variable_read"})
+@case(
+    [
+        {
+            "next",
+            "ids",
+            _OF_IDS + "Size",
+            _OF_IDS + "ExpandDims",
+            _OF_IDS + "concat",
+            _OF_IDS + "Reshape_1",
+            "Adagrad/update_table/Unique",
+            "Adagrad/update_table/Shape",
+            "Adagrad/update_table/strided_slice",
+        }
+    ],
+    left_out={"model/Gather": "variable_read"},
+)
 def gradients_through_a_gather():
     """What the gradient needs of the ids alone (their number, their shape) is staged with them."""
     iterator, words = _words()
@@ -40,27 +53,48 @@ def gradients_through_a_gather():
     return program([iterator], [loss, step], final=[table.read_value()])
 
 
-@case([{"next", "csv", "dense", "log", "ids_0", "ids_1",
-        "gradients/model/logistic_loss/mul_grad/Shape_1"} |
-       {f"gradients/model/embedding_lookup{i}_grad/{n}"
-        for i in ("", "_1") for n in ("Size", "ExpandDims", "concat", "Reshape_1")}])
+@case(
+    [
+        {
+            "next",
+            "csv",
+            "dense",
+            "log",
+            "ids_0",
+            "ids_1",
+            "gradients/model/logistic_loss/mul_grad/Shape_1",
+        }
+        | {
+            f"gradients/model/embedding_lookup{i}_grad/{n}"
+            for i in ("", "_1")
+            for n in ("Size", "ExpandDims", "concat", "Reshape_1")
+        }
+    ]
+)
 def small_dlrm():
     """Dense and categorical features, two towers, gradients to all variables."""
     rows = [f"{i % 2},{i * 0.5},{i * i * 0.25},k{i % 5},v{i % 3}" for i in range(14)]
     iterator, lines = iterate(Dataset.from_tensor_slices(rows).batch(4))
-    label, one, two, first, second = tf1.decode_csv(lines, [[0.0], [0.0], [0.0], [""], [""]], name="csv")
+    label, one, two, first, second = tf1.decode_csv(
+        lines, [[0.0], [0.0], [0.0], [""], [""]], name="csv"
+    )
     dense = tf.math.log1p(tf.stack([one, two], axis=1, name="dense"), name="log")
-    ids = [tf.strings.to_hash_bucket_fast(c, 7, name=f"ids_{i}") for i, c in enumerate((first, second))]
+    ids = [
+        tf.strings.to_hash_bucket_fast(c, 7, name=f"ids_{i}") for i, c in enumerate((first, second))
+    ]
     tables = [_embedding(7, 2, f"table_{i}", use_resource=True) for i in range(2)]
     weight = _embedding(2, 2, "weight", use_resource=True)
     with tf1.name_scope("model"):
         bottom = tf.nn.relu(tf.matmul(dense, weight))
-        features = tf.concat([bottom] + [tf.nn.embedding_lookup(t, i) for t, i in zip(tables, ids)], 1)
+        features = tf.concat(
+            [bottom] + [tf.nn.embedding_lookup(t, i) for t, i in zip(tables, ids, strict=True)], 1
+        )
         logit = tf.reduce_sum(features, axis=1)
         loss = tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(labels=label, logits=logit))
     step = tf1.train.GradientDescentOptimizer(0.05).minimize(loss)
-    return program([iterator], [loss, step],
-                   final=[t.read_value() for t in tables] + [weight.read_value()])
+    return program(
+        [iterator], [loss, step], final=[t.read_value() for t in tables] + [weight.read_value()]
+    )
 
 
 @case([{"next", "ids"}], crossing={"ids:0"})
