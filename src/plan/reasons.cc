@@ -65,7 +65,9 @@ class ReasonGiver {
     }
     root_[n] = n;
     const int other = code == ReasonCode::kNoSource ? -1 : state.block.other;
-    const int ancestor = other >= 0 && root_[other] >= 0 ? root_[other] : other;
+    const bool by_input = code == ReasonCode::kSourceInput || code == ReasonCode::kMainInput ||
+                          s_.node(n).trait == Trait::kDraw;
+    const int ancestor = by_input && other >= 0 && root_[other] >= 0 ? root_[other] : other;
     const std::string verb = state.role == Role::kMain ? " is not staged: it " : " ";
     return {code, ancestor, Quoted(name) + verb + Clause(n)};
   }
@@ -125,12 +127,14 @@ class ReasonGiver {
         if (other >= 0) return "takes a reference from " + other_name;
         return "has a reference output, which can neither cross nor be used in a stage";
       case ReasonCode::kSourceInput:
-        return "reads with the input " + other_name + ", which is not constant";
+        return "reads with the input " + other_name + ", " + WhichVaries(other);
       case ReasonCode::kBlockedInput:
-        return "is a random op, and its input " + other_name + " is not constant";
+        return "is a random op with the input " + other_name + ", " + WhichVaries(other);
       case ReasonCode::kBlockedControl:
-        if (node.trait == Trait::kSource) return "reads only after " + other_name + ", no source";
-        return "is a random op, and waits for " + other_name;
+        if (node.trait == Trait::kSource) {
+          return "reads only after " + other_name + ", which is computed from an element";
+        }
+        return "is a random op that waits for " + other_name + ", " + WhichVaries(other);
       case ReasonCode::kUnmarkedSource:
         return "feeds no tf.staged mark";
       case ReasonCode::kPastMark:
@@ -172,7 +176,18 @@ class ReasonGiver {
     if (state.role == Role::kConstantLike) {
       return "is constant: a stage that needs it holds a copy";
     }
-    return "is a handle that depends on " + Quoted(s_.node(state.block.other).name);
+    const int other = state.block.other;
+    if (other < 0) return "is part of a cycle";
+    return "is a handle that depends on " + Quoted(s_.node(other).name) + ", " +
+           WhichVaries(other);
+  }
+
+  // Of a node that is neither constant nor a handle: why not.
+  std::string WhichVaries(int n) const {
+    const int root = root_[n];
+    if (root < 0) return "which is not constant";
+    if (root == n) return "which " + Clause(n);
+    return "which depends on " + Quoted(s_.node(root).name) + ", which " + Clause(root);
   }
 
   std::string Sources(int n) const {
