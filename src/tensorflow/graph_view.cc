@@ -52,8 +52,7 @@ plan::OutputInfo Describe(DataType type, const PartialTensorShape& shape) {
   info.dtype = tensorflow::DataTypeString(type);
   info.shape = ShapeText(shape);
   info.bytes = Bytes(type, shape);
-  // A handle may be passed in, but a stage does not hand handles out.
-  info.can_cross = !tensorflow::IsRefType(type) && type != tensorflow::DT_RESOURCE;
+  info.can_cross = !tensorflow::IsRefType(type);
   return info;
 }
 
