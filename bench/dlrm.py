@@ -1,9 +1,9 @@
 """DLRM on a CPU: unstaged, staged, tuned by hand, and the limit that its parts set.
 
-The model and its input are those of examples/dlrm. The hand-tuned input (parse and hash in a parallel
-map, prefetch, AUTOTUNE) is tried with several degrees of parallelism, and the staged one with several
-depths and threads, in trial rounds of their own; the best of each then competes. All must have the
-same losses, bit for bit.
+The model and its input are those of examples/dlrm. The hand-tuned input (parse and hash in a
+parallel map, prefetch, AUTOTUNE) is tried with several degrees of parallelism, and the staged one
+with several depths and threads, in trial rounds of their own; the best of each then competes. All
+must have the same losses, bit for bit.
 """
 
 import pathlib
@@ -59,7 +59,8 @@ def _contender(name, kind, files, batch_size, **settings):
 
 
 def _best(args, files, batch_size, kind, candidates):
-    """The settings of `candidates` with the shortest median step in trial rounds, and all medians."""
+    """The settings of `candidates` with the shortest median step in trial rounds, and all
+    medians."""
     if len(candidates) == 1:
         return candidates[0], []
     named = {", ".join(f"{k} {v}" for k, v in c.items()): c for c in candidates}

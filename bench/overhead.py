@@ -52,7 +52,8 @@ def make(case, strings, staged):
 
 def _row(rounds, case):
     def by_contender(value):
-        return {n: over(rounds, lambda r: 1e3 * value(r, n)).as_json() for n in ("unstaged", "staged")}
+        return {n: over(rounds, lambda r: 1e3 * value(r, n)).as_json()
+                for n in ("unstaged", "staged")}
 
     ratio = over(rounds, lambda r: r.seconds("unstaged") / r.seconds("staged"))
     return {"case": case, "ratio": ratio.as_json(), "ms": by_contender(Round.seconds),
@@ -76,8 +77,8 @@ COLUMNS = (
     ("case", lambda row: row["case"]),
     ("unstaged ms", lambda row: f"{row['ms']['unstaged']['median']:.4f}"),
     ("staged ms", lambda row: f"{row['ms']['staged']['median']:.4f}"),
-    ("unstaged / staged (95% interval)", lambda row: "{median:.4f} ({low:.4f} to {high:.4f})".format(
-        **row["ratio"])),
+    ("unstaged / staged (95% interval)",
+     lambda row: "{median:.4f} ({low:.4f} to {high:.4f})".format(**row["ratio"])),
 )
 
 

@@ -1,13 +1,14 @@
 """Pipeline efficiency: how near a staged step comes to the limit that its parts set.
 
-The stage computes for as long as the training part takes, the hardest case for overlapping: any time
-lost in either shows in the step. The training part computes too, or waits as for an accelerator.
+The stage computes for as long as the training part takes, the hardest case for overlapping: any
+time lost in either shows in the step. The training part computes too, or waits as for an
+accelerator.
 
     T_limit = max(T_main, T_read, (T_read + T_body) / threads, CPU time / effective cores)
     efficiency = T_limit / T_step
 
-T_main, T_read and T_read + T_body are steps of graphs that hold that part alone; CPU time is that of an
-unstaged step in a session whose threads do not spin when idle.
+T_main, T_read and T_read + T_body are steps of graphs that hold that part alone; CPU time is that
+of an unstaged step in a session whose threads do not spin when idle.
 """
 
 import functools
@@ -28,7 +29,8 @@ def add_arguments(parser):
     parser.add_argument("--lengths", type=float, nargs="+", metavar="MS",
                         default=[0.05, 0.2, 0.5, 1.0, 5.0],
                         help="lengths of the training part in milliseconds (default: %(default)s)")
-    parser.add_argument("--main", choices=("compute", "wait"), nargs="+", default=["compute", "wait"],
+    parser.add_argument("--main", choices=("compute", "wait"), nargs="+",
+                        default=["compute", "wait"],
                         help="what the training part does (default: both)")
     parser.add_argument("--pipeline-capacity", type=int, default=2, help="default: %(default)s")
     parser.add_argument("--pipeline-threads", type=int, default=1, help="default: %(default)s")
@@ -114,8 +116,8 @@ def draw(rows, axes):
         above = [row["efficiency"]["high"] - row["efficiency"]["median"] for row in mine]
         axes.errorbar(x, y, yerr=[below, above], marker="o", capsize=3,
                       label=f"training part: {main}")
-    axes.plot([GOAL_FROM_MS, max(row["length_ms"] for row in rows)], [GOAL, GOAL], "k--", linewidth=1,
-              label="goal")
+    axes.axhline(GOAL, color="k", linestyle="--", linewidth=1,
+                 label=f"goal from {GOAL_FROM_MS} ms on")
     axes.set_xscale("log")
     axes.set_xlabel("training part, ms")
     axes.set_ylabel("limit / step")

@@ -1,9 +1,9 @@
 """Contenders in processes of their own that run in turns: the harness of every benchmark here.
 
-A contender that is not being timed is stopped (SIGSTOP) with all of its threads, so that nothing is read
-ahead, prefetched or spun in the background of another one's measurement, and each goes on from its own
-steady state. A round times every contender once, in an order drawn anew for each round; ratios are
-taken inside rounds.
+A contender that is not being timed is stopped (SIGSTOP) with all of its threads, so that nothing is
+read ahead, prefetched or spun in the background of another one's measurement, and each goes on from
+its own steady state. A round times every contender once, in an order drawn anew for each round;
+ratios are taken inside rounds.
 """
 
 import dataclasses

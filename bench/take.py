@@ -1,15 +1,15 @@
 """Taking a step of 40 tensors from a stage, against put and get of TensorFlow's StagingArea.
 
-  stage           a step that takes 40 ready tensors; the stage is full before the steps are timed, so
-                  that what is timed is the hand-over and not the reading
+  stage           a step that takes 40 ready tensors; the stage is full before the steps are timed,
+                  so that what is timed is the hand-over and not the reading
   area, one run   put and get of 40 tensors in one step, side by side (TensorFlow's own advice)
   area, two runs  put and get in two steps
   empty           a step that does nothing: what calling costs by itself, part of all the others
 
-Each runs with the step in the caller's thread (inter_op_parallelism_threads = -1), where calling costs
-least, and on the session's pool. The goal is half of the faster area, whole steps compared, in the
-caller's thread; on the pool, handing the step to another thread costs all of them more than what is
-compared here.
+Each runs with the step in the caller's thread (inter_op_parallelism_threads = -1), where calling
+costs least, and on the session's pool. The goal is half of the faster area, whole steps compared,
+in the caller's thread; on the pool, handing the step to another thread costs all of them more than
+what is compared here.
 """
 
 import time
@@ -56,7 +56,8 @@ class _FullStage:
             tensors, initializer = workloads.tensors(TENSORS, LENGTH)
             return _use(tensors), initializer
 
-        self._stepper = Stepper("stage", build, _config(inter_op_threads, staging.Staging(capacity=AHEAD)))
+        ahead = staging.Staging(capacity=AHEAD)
+        self._stepper = Stepper("stage", build, _config(inter_op_threads, ahead))
         staging.require_staged(self._stepper, "IteratorGetNext")
         self._stepper.advance(1)  # the first take starts the stage
 
@@ -150,8 +151,8 @@ def run(args, say):
 COLUMNS = (
     ("step runs in", lambda row: row["executor"]),
     *((f"{name}, us", lambda row, n=name: f"{row['us'][n]['median']:.1f}") for name in CONTENDERS),
-    ("stage / faster area (95% interval)", lambda row: "{median:.3f} ({low:.3f} to {high:.3f})".format(
-        **row["ratio"])),
+    ("stage / faster area (95% interval)",
+     lambda row: "{median:.3f} ({low:.3f} to {high:.3f})".format(**row["ratio"])),
     ("the same less an empty call", lambda row: f"{row['ratio_without_call']['median']:.3f}"),
 )
 

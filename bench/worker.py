@@ -2,14 +2,15 @@
 
     python -m bench.worker '{"factory": "bench.pipeline:make", "arguments": {...}}'
 
-The factory returns an object with advance(steps) -> Segment and close(). Requests and replies are JSON,
-one a line, on standard input and output:
+The factory returns an object with advance(steps) -> Segment and close(). Requests and replies are
+JSON, one a line, on standard input and output:
 
     -> {"untimed": 3, "steps": 100, "values": false}
-    <- {"steps": 100, "seconds": 0.1, "cpu_seconds": 0.2}      with "values": those of the timed steps
+    <- {"steps": 100, "seconds": 0.1, "cpu_seconds": 0.2}
 
-The first line out is {"ready": true}. What ends the process is the end of its input; an error ends it
-with a traceback on standard error.
+With "values": true the reply also holds what the timed steps fetched. The first line out is
+{"ready": true}. What ends the process is the end of its input; an error ends it with a traceback on
+standard error.
 """
 
 import ctypes
@@ -47,7 +48,7 @@ def serve(contender, requests, reply):
 def main():
     die_with_parent()
     out = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # prints of libraries must not mix with replies
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # libraries' prints must not mix with replies
 
     def reply(answer):
         print(json.dumps(answer), file=out, flush=True)

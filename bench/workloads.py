@@ -1,9 +1,9 @@
 """Work of a chosen length, for graphs whose every microsecond is known.
 
-Computing is SipHash over strings of 4 KiB (StringToHashBucketStrong): one thread, no memory traffic to
-speak of, and a fixed amount of work, so that a core that is shared makes it take longer. (An op that
-spun until a time had passed would hide that.) Waiting is the next element of a dataset that sleeps: no
-processor time, as a step on an accelerator.
+Computing is SipHash over strings of 4 KiB (StringToHashBucketStrong): one thread, no memory traffic
+to speak of, and a fixed amount of work, so that a core that is shared makes it take longer. (An op
+that spun until a time had passed would hide that.) Waiting is the next element of a dataset that
+sleeps: no processor time, as a step on an accelerator.
 """
 
 import tensorflow as tf
@@ -28,7 +28,8 @@ def element(strings):
 
 
 def tensors(count, length=512):
-    """(list of int64 tensors [length], initializer): the next element of a source with many parts."""
+    """(list of int64 tensors [length], initializer): the next element of a source with many
+    parts."""
     parts = tuple(tf.fill([length], tf.constant(i, tf.int64)) for i in range(count))
     iterator = tf1.data.make_initializable_iterator(
         _plain(tf.data.Dataset.from_tensors(parts).repeat()))
@@ -43,8 +44,8 @@ def compute(strings):
 def keep(batch):
     """An op that puts every tensor of `batch` into a variable of its own, by reference.
 
-    It needs their values (what only a control edge needed would be optimized away) and, as it writes,
-    neither it nor anything behind it can run ahead.
+    It needs their values (what only a control edge needed would be optimized away) and, as it
+    writes, neither it nor anything behind it can run ahead.
     """
     def kept(index, tensor):
         zeros = tf.zeros(tensor.shape, tensor.dtype) if tensor.dtype != tf.string else tf.fill(

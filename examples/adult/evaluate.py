@@ -10,7 +10,8 @@ tf1 = tf.compat.v1
 
 
 def test_scores(path, batch_size, seed, checkpoint, config):
-    """(labels, logits) of every record of `path`, from a checkpoint, in a graph and session of its own."""
+    """(labels, logits) of every record of `path`, from a checkpoint, in a graph and session of its
+    own."""
     labels, logits = [], []
     with tf.Graph().as_default():
         lines, initializer = adult.test_lines(path, batch_size)

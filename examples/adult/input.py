@@ -1,27 +1,28 @@
 """UCI Adult's text to tensors, in the graph.
 
-Format: 14 fields and the label, separated by a comma and a space; a header line in some copies, a line
-that starts with '|' in UCI's own test file, a blank last line in others; '?' = missing; the label has
-a full stop behind it in the test file.
+Format: 14 fields and the label, separated by a comma and a space; a header line in some copies, a
+line that starts with '|' in UCI's own test file, a blank last line in others; '?' = missing; the
+label has a full stop behind it in the test file.
 
-Header, comment and blank lines are dropped from their batch. Any other line that does not parse is an
-error that names the record and the field.
+Header, comment and blank lines are dropped from their batch. Any other line that does not parse is
+an error that names the record and the field.
 """
 
 from typing import NamedTuple
 
 import tensorflow as tf
 
-COLUMNS = ("age", "workclass", "fnlwgt", "education", "education-num", "marital-status", "occupation",
-           "relationship", "race", "sex", "capital-gain", "capital-loss", "hours-per-week",
-           "native-country", "label")
+COLUMNS = ("age", "workclass", "fnlwgt", "education", "education-num", "marital-status",
+           "occupation", "relationship", "race", "sex", "capital-gain", "capital-loss",
+           "hours-per-week", "native-country", "label")
 NUMBERS = ("age", "fnlwgt", "education-num", "capital-gain", "capital-loss", "hours-per-week")
 NOT_A_RECORD = r"\s*|\|.*|\s*age\s*,\s*workclass.*"
 LABEL = r"(<=50K|>50K)\.?"
 
 
 class Examples(NamedTuple):
-    """label float [n]: 1 for more than 50K. numbers: float [n] by name. words: string [n] by name."""
+    """label float [n]: 1 for more than 50K. numbers: float [n] by name. words: string [n] by
+    name."""
 
     label: tf.Tensor
     numbers: dict
@@ -45,8 +46,10 @@ def parse(lines):
 
 
 def training_lines(path, batch_size, seed):
-    """(lines [batch_size], initializer): the file's over and over, shuffled anew each time round."""
-    dataset = tf.data.TextLineDataset(str(path)).shuffle(1 << 16, seed=seed).repeat().batch(batch_size)
+    """(lines [batch_size], initializer): the file's over and over, shuffled anew each time
+    round."""
+    lines = tf.data.TextLineDataset(str(path)).shuffle(1 << 16, seed=seed)
+    dataset = lines.repeat().batch(batch_size)
     iterator = tf.compat.v1.data.make_initializable_iterator(dataset)
     return iterator.get_next(), iterator.initializer
 

@@ -1,8 +1,9 @@
 """Wide-and-deep (Cheng et al., 2016) on UCI Adult, as a plain tf.compat.v1 graph.
 
-Wide: crosses of words and of age ranges, hashed, one weight each, trained by FTRL. Deep: numbers and
-embeddings of words, three layers, trained by Adagrad. Words are looked up in tables that are filled
-once and never written again; a word that is not in its table ('?' included) gets an id of its own.
+Wide: crosses of words and of age ranges, hashed, one weight each, trained by FTRL. Deep: numbers
+and embeddings of words, three layers, trained by Adagrad. Words are looked up in tables that are
+filled once and never written again; a word that is not in its table ('?' included) gets an id of
+its own.
 """
 
 import math
@@ -25,14 +26,16 @@ VOCABULARIES = {
                    "Prof-specialty", "Handlers-cleaners", "Machine-op-inspct", "Adm-clerical",
                    "Farming-fishing", "Transport-moving", "Priv-house-serv", "Protective-serv",
                    "Armed-Forces"),
-    "relationship": ("Wife", "Own-child", "Husband", "Not-in-family", "Other-relative", "Unmarried"),
+    "relationship": ("Wife", "Own-child", "Husband", "Not-in-family", "Other-relative",
+                     "Unmarried"),
     "race": ("White", "Asian-Pac-Islander", "Amer-Indian-Eskimo", "Other", "Black"),
     "sex": ("Female", "Male"),
 }
 COUNTRY_BUCKETS = 128
 AGE_BOUNDARIES = [18.0, 25.0, 30.0, 35.0, 40.0, 45.0, 50.0, 55.0, 60.0, 65.0]
-CROSSES = (("education", "occupation"), ("marital-status", "sex"), ("age", "education", "occupation"),
-           ("workclass", "occupation"), ("native-country", "occupation"), ("relationship", "age"))
+CROSSES = (("education", "occupation"), ("marital-status", "sex"),
+           ("age", "education", "occupation"), ("workclass", "occupation"),
+           ("native-country", "occupation"), ("relationship", "age"))
 CROSS_BUCKETS = 10_000
 EMBEDDING = 8
 LAYERS = (128, 64, 32)
@@ -42,7 +45,8 @@ SCALES = {"age": (38.6, 13.6), "education-num": (10.1, 2.57), "hours-per-week": 
 
 
 class Features(NamedTuple):
-    """ids: int64 [n] by word column. crosses: int64 [n] for each of CROSSES. dense: float [n, 5]."""
+    """ids: int64 [n] by word column. crosses: int64 [n] for each of CROSSES. dense: float [n,
+    5]."""
 
     ids: dict
     crosses: tuple
@@ -50,7 +54,8 @@ class Features(NamedTuple):
 
 
 def features(examples):
-    """What the model takes of input.Examples: no variables, so that it may run ahead of training."""
+    """What the model takes of input.Examples: no variables, so that it may run ahead of
+    training."""
     ids = {}
     for column, vocabulary in VOCABULARIES.items():
         keys = tf.constant(vocabulary)
@@ -63,9 +68,8 @@ def features(examples):
 
     age = tf.raw_ops.Bucketize(input=examples.numbers["age"], boundaries=AGE_BOUNDARIES)
     parts = {**examples.words, "age": tf.strings.as_string(age)}
-    crosses = tuple(
-        tf.strings.to_hash_bucket_fast(tf.strings.join([parts[p] for p in cross], "\t"), CROSS_BUCKETS)
-        for cross in CROSSES)
+    joined = [tf.strings.join([parts[part] for part in cross], "\t") for cross in CROSSES]
+    crosses = tuple(tf.strings.to_hash_bucket_fast(text, CROSS_BUCKETS) for text in joined)
 
     dense = []
     for column, (mean, deviation) in SCALES.items():

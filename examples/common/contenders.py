@@ -13,8 +13,8 @@ class Contenders:
     """Makes Steppers that train the same model on the same input. Each is the caller's to close.
 
     read: () -> (raw element, initializers): builds the source alone.
-    next_batch: () -> (batch, initializers): builds source and preparation; a batch is any structure of
-    tensors that holds all that the training part takes.
+    next_batch: () -> (batch, initializers): builds source and preparation; a batch is any structure
+    of tensors that holds all that the training part takes.
     step: (batch) -> tensor: builds the training part; fetching the tensor trains one step.
     """
 

@@ -45,9 +45,9 @@ def effective_cores(threads=None, seconds=0.2):
 class Terms:
     """Seconds of one step's parts, each measured while nothing else ran.
 
-    main: the training part on a batch that is already there. read: the next raw element. prepare: the
-    next raw element and all that is made of it before the training part. cpu: processor time of an
-    unstaged step, without the threads' idle spinning. cores: from effective_cores().
+    main: the training part on a batch that is already there. read: the next raw element. prepare:
+    the next raw element and all that is made of it before the training part. cpu: processor time of
+    an unstaged step, without the threads' idle spinning. cores: from effective_cores().
     """
 
     main: float

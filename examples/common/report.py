@@ -65,20 +65,22 @@ class Result:
         for name, c in result["contenders"].items():
             turns = f"{c['fastest_turn_ms']:.2f} to {c['slowest_turn_ms']:.2f}"
             gain = f"{c['speedup']:.3f}x" if "speedup" in c else ""
-            lines.append(f"{name:10}{c['steps_per_second']:9.2f}{c['ms_per_step']:10.2f}   {turns:17}"
-                         f"{gain:>12}")
+            lines.append(f"{name:10}{c['steps_per_second']:9.2f}{c['ms_per_step']:10.2f}   "
+                         f"{turns:17}{gain:>12}")
         limit = result["limit"]
         lines.append(f"{'limit':10}{limit['steps_per_second']:9.2f}{limit['ms_per_step']:10.2f}   "
                      f"set by: {limit['bound_by']}")
         parts = ", ".join(f"{name} {ms:.2f}" for name, ms in limit["parts_ms"].items())
-        lines.append(f"  parts alone, ms/step: {parts}; {limit['effective_cores']:.2f} effective cores")
+        lines.append(f"  parts alone, ms/step: {parts}; "
+                     f"{limit['effective_cores']:.2f} effective cores")
         lines.append("")
         lines += [_losses_line(result)]
-        if "loss_falls" in self.checks:
-            lines.append(f"loss falls: {'yes' if self.checks['loss_falls'] else 'NO'}")
         if self.plan is not None:
             lines += ["", self.plan["summary"]]
         lines += [_wait_line(figures) for figures in self.stats or []]
+        lines += ["", "checks: " + ", ".join(
+            f"{name.replace('_', ' ')}: {'yes' if passed else 'NO'}"
+            for name, passed in self.checks.items())]
         return "\n".join(lines)
 
 
@@ -95,4 +97,4 @@ def _losses_line(result):
 
 def _wait_line(figures):
     ms = figures["consumer_wait_us"] / 1e3 / max(1, figures["taken"])
-    return f"stage '{figures['name']}': {figures['taken']} steps taken, which waited {ms:.3f} ms each for it"
+    return f"stage '{figures['name']}': {figures['taken']} steps, {ms:.3f} ms waited for each"

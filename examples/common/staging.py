@@ -27,7 +27,8 @@ def session_config(staging=None):
 
 
 def plan(stepper):
-    """What headrace.explain() says of a Stepper's graph: its hash, one dict a stage, and a summary."""
+    """What headrace.explain() says of a Stepper's graph: its hash, one dict a stage, and a
+    summary."""
     import headrace
 
     explanation = headrace.explain(stepper.graph, stepper.config)

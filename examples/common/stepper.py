@@ -10,7 +10,8 @@ tf1 = tf.compat.v1
 
 
 class Segment(NamedTuple):
-    """Steps run one after the other: wall and processor time of all of them, and what each fetched."""
+    """Steps run one after the other: wall and processor time of all of them, and what each
+    fetched."""
 
     steps: int
     seconds: float
@@ -95,8 +96,8 @@ def quiet_config():
 def keeping_config():
     """A session that computes what only control edges ask for.
 
-    TensorFlow's dependency optimizer makes such ops no-ops, if they are pure: a part of a graph that is run
-    for its time alone would cost nothing.
+    TensorFlow's dependency optimizer makes such ops no-ops, if they are pure: a part of a graph
+    that is run for its time alone would cost nothing.
     """
     config = tf1.ConfigProto()
     config.graph_options.rewrite_options.dependency_optimization = (

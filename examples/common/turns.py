@@ -19,10 +19,11 @@ class Turns:
     Before the steps of a turn are timed, some run untimed: no contender may live on what was made
     ready while another one ran. In every turn the parts of a step are timed alone as well.
 
-    steppers: the contenders. parts: a Stepper for each name of contenders.PARTS. All stay the caller's.
+    steppers: the contenders. parts: a Stepper for each name of contenders.PARTS. All stay the
+    caller's.
     staging: how far the staged contender runs ahead.
-    Results: `segments` (lists of Segment, one a turn, by contender or part), `losses` (every step's, by
-    contender), `cores` (effective cores, one a turn).
+    Results: `segments` (lists of Segment, one a turn, by contender or part), `losses` (every
+    step's, by contender), `cores` (effective cores, one a turn).
     """
 
     def __init__(self, steppers, parts, staging):

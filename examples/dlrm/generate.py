@@ -10,12 +10,11 @@ Distribution
   emptied. Values are different in every column.
   Integer column: floor(exp(1.5 + 1.5 z)), z standard normal, at most MAX_INTEGER; the second column
   is 3 lower, so that it starts at -3. MISSING_DENSE of the fields are emptied.
-Signal
-  logit = BIAS + sum over columns of an effect of that field; the label is 1 with probability
-  sigmoid(logit). A value's effect is drawn once, normal with deviation CATEGORICAL_EFFECT; an integer
-  column's effect is a weight, normal with deviation DENSE_EFFECT, times log1p(max(x, 0)) less its
-  centre. Missing fields have no effect. A model of these terms can therefore learn the labels as far
-  as they can be learned; `logits` gives the true ones to tests.
+Signal logit = BIAS + sum over columns of an effect of that field; the label is 1 with probability
+  sigmoid(logit). A value's effect is drawn once, normal with deviation CATEGORICAL_EFFECT; an
+  integer column's effect is a weight, normal with deviation DENSE_EFFECT, times log1p(max(x, 0))
+  less its centre. Missing fields have no effect. A model of these terms can therefore learn the
+  labels as far as they can be learned; `logits` gives the true ones to tests.
 
 The same seed gives the same bytes with the same version of NumPy.
 """

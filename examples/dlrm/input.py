@@ -4,7 +4,8 @@ Format: 40 fields separated by tabs, no header, no quoting: the label (0 or 1), 
 missing, negative ones occur), 26 categorical values of 8 hexadecimal digits (empty = missing).
 
   * integers: log(1 + x), where missing and negative ones count as 0, as in Facebook's DLRM;
-  * categorical values: hashed as text; a missing one is the empty text and has a bucket like any other.
+  * categorical values: hashed as text; a missing one is the empty text and has a bucket like any
+    other.
 
 A line with another number of fields, or with a field that is no number, is an error that names the
 record of the batch and the field: nothing is skipped.

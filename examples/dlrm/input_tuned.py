@@ -1,8 +1,8 @@
 """The same input tuned by hand, as TensorFlow's performance guide says: what staging has to match.
 
 Parsing and hashing move out of the training graph into a parallel, vectorized `map` behind the
-batch; `prefetch` overlaps it with the step; AUTOTUNE chooses what is left open. Order is kept, so the
-batches equal those of `input.next_batch`, bit for bit.
+batch; `prefetch` overlaps it with the step; AUTOTUNE chooses what is left open. Order is kept, so
+the batches equal those of `input.next_batch`, bit for bit.
 """
 
 import tensorflow as tf

@@ -1,7 +1,7 @@
 """DLRM (Naumov et al., 2019): embeddings, two MLPs and the dot products between them.
 
-A plain tf.compat.v1 graph. Every variable draws its first value from a seed of its own name, so that
-graphs which differ only in how their input is made start from the same weights.
+A plain tf.compat.v1 graph. Every variable draws its first value from a seed of its own name, so
+that graphs which differ only in how their input is made start from the same weights.
 """
 
 import dataclasses
@@ -79,7 +79,8 @@ def logits(batch, config):
 
 def training(batch, config):
     """Builds the model, its loss and Adagrad on a Batch."""
-    losses = tf.nn.sigmoid_cross_entropy_with_logits(labels=batch.label, logits=logits(batch, config))
+    losses = tf.nn.sigmoid_cross_entropy_with_logits(
+        labels=batch.label, logits=logits(batch, config))
     loss = tf.reduce_mean(losses)
     optimizer = tf1.train.AdagradOptimizer(
         config.learning_rate, initial_accumulator_value=config.accumulator)

@@ -103,11 +103,13 @@ def main(argv=None):
         if not args.data:
             checks["loss_falls"] = loss_falls(turns.losses)
         staged = next((s for s in turns.steppers if s.name == "staged"), None)
+        plan = staging.plan(staged) if staged else None
+        if plan is not None:  # parsing is what there is to gain
+            checks["parsing_runs_ahead"] = any("DecodeCSV" in stage["body"] for stage in plan["stages"])
         settings = {name: value for name, value in vars(args).items()
                     if name not in ("data", "trace", "format")}
         settings["data"] = [str(path) for path in args.data] if args.data else "generated"
-        result = report.Result(settings, turns, checks,
-                               plan=staging.plan(staged) if staged else None,
+        result = report.Result(settings, turns, checks, plan=plan,
                                stats=staging.stats(staged) if staged else None)
     if args.format == "json":
         print(json.dumps(result.as_json(), indent=2))

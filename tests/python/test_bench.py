@@ -1,5 +1,5 @@
-"""The benchmarks' harness: statistics, workers, reports. Quick: figures are not looked at, only that
-they are taken of the right thing."""
+"""The benchmarks' harness: statistics, workers, reports. Quick: figures are not looked at, only
+that they are taken of the right thing."""
 
 import json
 import os
@@ -15,7 +15,8 @@ import tensorflow as tf
 PROJECT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(PROJECT))
 
-from bench import calibrate, dlrm, machine, overhead, pipeline, report, run, take, workloads  # noqa: E402
+from bench import calibrate, dlrm, machine, overhead, pipeline  # noqa: E402
+from bench import report, run, take, workloads  # noqa: E402
 from bench.intervals import estimate, over  # noqa: E402
 from bench.processes import Contender, Field, Round, WorkerError  # noqa: E402
 from examples.common.contenders import PARTS  # noqa: E402
@@ -59,7 +60,15 @@ class Sleeper:
 
 def state(pid):
     """The process's state letter in /proc: T is stopped."""
-    return pathlib.Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
+    line = pathlib.Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
+    return line.rpartition(")")[2].split()[0]
+
+
+def wait_until_stopped(pid, seconds=10):
+    """A signal is delivered some time after it was sent."""
+    deadline = time.monotonic() + seconds
+    while state(pid) != "T":
+        assert time.monotonic() < deadline, f"process {pid} still runs"
 
 
 def sleeper(name, **arguments):
@@ -76,8 +85,7 @@ def test_contenders_are_stopped_between_their_turns(pids):
     with Field([sleeper("a"), sleeper("b")]) as field:
         started = pids(field)
         for pid in started:
-            os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOWAIT)
-        assert [state(pid) for pid in started] == ["T", "T"]
+            wait_until_stopped(pid)
         rounds = field.run(rounds=3, seconds=0.02)
         assert field.contenders["a"].advance(2, values=True).values == [0.5, 0.5]
     assert len(rounds) == 3 and all(set(r.segments) == {"a", "b"} for r in rounds)
@@ -176,7 +184,8 @@ RESULTS = {
     "take": [take._row(fake_rounds(take.CONTENDERS), executor) for executor in take.EXECUTORS],
     "dlrm": [dlrm._row(fake_rounds(("unstaged", "tuned", "staged", *PARTS)), 2048,
                        {"parallel_calls": 0}, {"capacity": 1, "threads": 1}, {})],
-    "overhead": [overhead._row(fake_rounds(("unstaged", "staged")), case) for case in overhead.CASES],
+    "overhead": [overhead._row(fake_rounds(("unstaged", "staged")), case)
+                 for case in overhead.CASES],
 }
 
 

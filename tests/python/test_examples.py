@@ -1,4 +1,5 @@
-"""The examples: what they read, what they generate, that they learn, and that staging changes nothing."""
+"""The examples: what they read, what they generate, that they learn, and that staging changes
+nothing."""
 
 import collections
 import contextlib
@@ -160,7 +161,8 @@ def test_generated_values_follow_the_documented_distribution():
 
 
 def test_no_two_generated_values_share_a_name():
-    names = [generate.value_name(c, r) for c, n in enumerate(generate.CARDINALITIES) for r in range(n)]
+    names = [generate.value_name(column, rank)
+             for column, size in enumerate(generate.CARDINALITIES) for rank in range(size)]
     assert len(set(names)) == len(names) and all(len(name) == 8 for name in names)
 
 
@@ -184,7 +186,8 @@ def test_the_model_has_the_published_sizes():
     assert [shapes[f"bottom{i}/weights"] for i in range(4)] == [
         [13, 512], [512, 256], [256, 64], [64, 16]]
     pairs = 27 * 26 // 2
-    assert [shapes[f"top{i}/weights"] for i in range(3)] == [[16 + pairs, 512], [512, 256], [256, 1]]
+    assert [shapes[f"top{i}/weights"] for i in range(3)] == [
+        [16 + pairs, 512], [512, 256], [256, 1]]
 
 
 def train(make, **sizes):
@@ -230,8 +233,8 @@ def test_a_part_timed_alone_is_computed(tmp_path):
 def test_the_command_gives_json_and_exit_status(rows_file):
     done = subprocess.run(
         [sys.executable, "examples/dlrm/train.py", "--mode", "unstaged", "--data", str(rows_file),
-         "--steps", "4", "--turns", "2", "--batch-size", "256", "--buckets", "100", "--format", "json"],
-        cwd=PROJECT, capture_output=True, text=True, timeout=300)
+         "--steps", "4", "--turns", "2", "--batch-size", "256", "--buckets", "100",
+         "--format", "json"], cwd=PROJECT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert result["version"] == report.VERSION and result["settings"]["data"] == [str(rows_file)]
@@ -254,23 +257,25 @@ def test_the_command_refuses_what_it_cannot_do(tmp_path, capsys):
 
 def test_the_command_fails_where_a_check_fails(rows_file, monkeypatch, capsys):
     monkeypatch.setattr(dlrm_train, "losses_equal", lambda losses: False)
-    arguments = ["--data", str(rows_file), "--mode", "unstaged", "--tuned", "--steps", "2", "--turns", "1",
-                 "--batch-size", "64", "--buckets", "100"]
+    arguments = ["--data", str(rows_file), "--mode", "unstaged", "--tuned", "--steps", "2",
+                 "--turns", "1", "--batch-size", "64", "--buckets", "100"]
     assert dlrm_train.main(arguments) == 1
     assert "unstaged and tuned DIFFER" in capsys.readouterr().out
 
 
 # UCI Adult.
 
-RECORD = ("39, {}, 77516, Bachelors, 13, Never-married, Adm-clerical, Not-in-family, White, Male, 2174, 0, "
-          "40, United-States, {}")
+RECORD = ("39, {}, 77516, Bachelors, 13, Never-married, Adm-clerical, Not-in-family, White, Male, "
+          "2174, 0, 40, United-States, {}")
 
 
 def test_adult_drops_header_comment_and_blank_lines_and_nothing_else():
-    lines = ["age, workclass, fnlwgt, education, education-num, marital-status, occupation, relationship, "
-             "race, sex, capital-gain, capital-loss, hours-per-week, native-country, Y",
-             RECORD.format("State-gov", "<=50K"), "|1x3 Cross validator", RECORD.format("?", ">50K."), "",
-             RECORD.format("Private", "<=50K.").replace(", ", ","), RECORD.format("x", ">50K") + "  "]
+    lines = ["age, workclass, fnlwgt, education, education-num, marital-status, occupation, "
+             "relationship, race, sex, capital-gain, capital-loss, hours-per-week, "
+             "native-country, Y",
+             RECORD.format("State-gov", "<=50K"), "|1x3 Cross validator",
+             RECORD.format("?", ">50K."), "", RECORD.format("Private", "<=50K.").replace(", ", ","),
+             RECORD.format("x", ">50K") + "  "]
     examples = run(lambda: adult.parse(tf.constant(lines)))
     assert examples.label.tolist() == [0, 1, 0, 1]
     assert examples.words["workclass"].tolist() == [b"State-gov", b"?", b"Private", b"x"]
@@ -331,7 +336,8 @@ def plan_of(build):
 def test_dlrm_staged_equals_unstaged(rows_file):
     files = [str(rows_file)]
     make = contenders(files, 512, SMALL)
-    explanation = plan_of(lambda: model.train_step(criteo.next_batch(files, 512, BUCKETS)[0], SMALL))
+    explanation = plan_of(
+        lambda: model.train_step(criteo.next_batch(files, 512, BUCKETS)[0], SMALL))
     ops = collections.Counter(name.rstrip("_0123456789") for name in explanation.staged_nodes())
     assert len(explanation.stages) == 1
     assert ops["IteratorGetNext"] == ops["DecodeCSV"] == 1 and ops["StringToHashBucketFast"] == 26
@@ -350,7 +356,10 @@ def test_adult_staged_equals_unstaged(capsys):
     result = json.loads(capsys.readouterr().out)
     areas = result["test_area_under_curve"]
     assert areas["staged"] == areas["unstaged"] >= 0.88
-    assert result["checks"] == {"losses_equal": True, "scores_equal": True, "area_reached": True}
+    assert result["checks"] == {"losses_equal": True, "scores_equal": True, "area_reached": True,
+                                "parsing_runs_ahead": True}
+    body = " ".join(result["plan"]["stages"][0]["body"])
+    assert "LookupTableFindV2" in body and "Assert" in body and "StringJoin" in body
 
 
 # The limit.
@@ -363,5 +372,5 @@ def test_terms_name_what_binds():
 
 
 def test_effective_cores_are_between_one_and_the_threads():
-    # Other load changes the figure from one moment to the next, so that only wide bounds are certain.
+    # Other load changes the figure from one moment to the next: only wide bounds are certain.
     assert 1.0 <= measure.effective_cores(threads=2, seconds=0.05) < 4.0
