@@ -152,6 +152,7 @@ void Classifier::Classify(int n) {
     const int element = s_.options_.fetches_unknown ? s_.source_number_[n] : 0;
     state.deps = s_.sets_.Union(state.deps, s_.sets_.Singleton(element));
   }
+  state.random_only = state.deps == DependencySets::kEmpty;
 }
 
 Classifier::InputKind Classifier::ScanInputs(int n) {

@@ -21,17 +21,23 @@ class ReasonGiver {
   }
 
  private:
-  // Random ops (and what they alone feed) with a use that depends on a source: those would be staged
-  // but for their other uses; the rest, such as initial values, have nothing to do with staging.
+  // Random ops, and what they alone feed, of which some use depends on a source: these would be
+  // staged but for their other uses. The rest, such as initial values, has nothing to do with staging.
   void FindDrawsNearSources() {
     near_source_.assign(index_.size(), 0);
     const std::vector<int>& order = index_.order();
     for (auto it = order.rbegin(); it != order.rend(); ++it) {
-      if (s_.state(*it).block.code != ReasonCode::kDrawOutside) continue;
+      if (!s_.state(*it).random_only) continue;
       for (const Use& use : index_.uses(*it)) {
-        near_source_[*it] |= near_source_[use.node];
-        near_source_[*it] |= s_.state(use.node).deps != DependencySets::kEmpty;
+        const NodeState& user = s_.state(use.node);
+        near_source_[*it] |= user.random_only ? near_source_[use.node]
+                                              : user.deps != DependencySets::kEmpty;
       }
+    }
+    for (int n : order) {
+      if (!s_.state(n).random_only) continue;
+      for (const Endpoint& in : s_.node(n).inputs) near_source_[n] |= near_source_[in.node];
+      for (int in : index_.controls(n)) near_source_[n] |= near_source_[in];
     }
   }
 
@@ -68,8 +74,8 @@ class ReasonGiver {
     const bool by_input = code == ReasonCode::kSourceInput || code == ReasonCode::kMainInput ||
                           s_.node(n).trait == Trait::kDraw;
     const int ancestor = by_input && other >= 0 && root_[other] >= 0 ? root_[other] : other;
-    const std::string verb = state.role == Role::kMain ? " is not staged: it " : " ";
-    return {code, ancestor, Quoted(name) + verb + Clause(n)};
+    const bool input = state.role == Role::kConstantLike || state.role == Role::kHandle;
+    return {code, ancestor, Quoted(name) + (input ? " " : " is not staged: it ") + Clause(n)};
   }
 
   bool Blocks(int input) const {

@@ -31,6 +31,7 @@ struct NodeState {
   Role role = Role::kMain;
   Block block;
   int deps = DependencySets::kEmpty;  // candidates: the sources that it depends on
+  bool random_only = false;           // is or was a candidate that depends on random ops only
   int device = 0;                     // common device of it and of what it needs in a stage
   int waiters = 0;                    // candidates without outputs: staged nodes that wait for it
   int group = -1;                     // candidates, once grouped: the stage
@@ -58,9 +59,7 @@ class Staging {
     return states_[n].role == Role::kMain || states_[n].role == Role::kHandle;
   }
   // A candidate that depends on random ops only.
-  bool draw_only(int n) const {
-    return candidate(n) && states_[n].deps == DependencySets::kEmpty;
-  }
+  bool draw_only(int n) const { return candidate(n) && states_[n].random_only; }
   // May be fetched although nothing consumes it.
   bool leaf(int n) const {
     return options_.fetches_unknown && !node(n).outputs.empty() && !index_.consumed(n);
