@@ -22,6 +22,12 @@ Domain::Options WithDefaults(Domain::Options options) {
 
 }  // namespace
 
+void Deferred::Run() {
+  for (auto& call : calls) call();
+  calls.clear();
+  garbage.clear();
+}
+
 Domain::Domain(Options options) : options_(WithDefaults(std::move(options))), tick_(kLongestTick) {}
 
 Domain::~Domain() {
@@ -40,7 +46,7 @@ void Domain::Tick() {
     const TimePoint now = Now();
     for (Stage* stage : stages_) stage->CheckWaitersLocked(now, &deferred);
   }
-  for (auto& call : deferred) call();
+  deferred.Run();
 }
 
 std::vector<StageFigures> Domain::Figures() const {
@@ -48,6 +54,24 @@ std::vector<StageFigures> Domain::Figures() const {
   std::vector<StageFigures> all;
   for (const Stage* stage : stages_) all.push_back(stage->FiguresLocked());
   return all;
+}
+
+void Domain::TouchLocked(Stage* stage) {
+  if (std::find(touched_.begin(), touched_.end(), stage) == touched_.end()) touched_.push_back(stage);
+}
+
+void Domain::SettleLocked(Deferred* deferred) {
+  while (true) {
+    Stage* oldest = nullptr;
+    for (Stage* stage : touched_) {
+      if (!stage->CanDeliverLocked()) continue;
+      if (oldest == nullptr || stage->OldestWaitLocked() < oldest->OldestWaitLocked()) oldest = stage;
+    }
+    if (oldest == nullptr) break;
+    oldest->DeliverLocked(deferred);  // may touch others
+  }
+  for (Stage* stage : touched_) stage->WakeSourcesLocked();
+  touched_.clear();
 }
 
 void Domain::WatchLocked(std::chrono::milliseconds timeout) {

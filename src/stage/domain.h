@@ -5,7 +5,9 @@
 
 #include <chrono>
 #include <condition_variable>
+#include <cstdint>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -19,8 +21,16 @@ struct StageFigures;
 using Clock = std::chrono::steady_clock;
 using TimePoint = Clock::time_point;
 
-// Work to be done after the lock was released: callbacks never run under it.
-using Deferred = std::vector<std::function<void()>>;
+// What is left to do once the lock was released: callbacks never run under it, and payloads are never
+// destroyed under it (a tensor's destructor may do anything, even close a source).
+struct Deferred {
+  std::vector<std::function<void()>> calls;
+  std::vector<std::shared_ptr<const void>> garbage;
+
+  bool empty() const { return calls.empty() && garbage.empty(); }
+  // Requires: the lock is not held.
+  void Run();
+};
 
 // A domain is one lock. A take pops elements of several sources at once, and a foreign consumer of
 // any of them must see all or nothing of it; sections under the lock are a few pointer moves, never
@@ -43,7 +53,8 @@ class Domain {
 
   explicit Domain(Options options);
   Domain() : Domain(Options()) {}
-  // Requires: no stage is left. Joins the watching thread.
+  // Requires: no stage is left, and this is not the watching thread (on which takes that timed out are
+  // called back). Joins the watching thread.
   ~Domain();
   Domain(const Domain&) = delete;
   Domain& operator=(const Domain&) = delete;
@@ -63,6 +74,13 @@ class Domain {
   friend class Source;
   friend class Stage;
 
+  // Something changed that may serve a take that waits on `stage`, or make room in its sources.
+  void TouchLocked(Stage* stage);
+  // Ends every section that touched a stage: serves the takes that can be served, the oldest first
+  // whatever stage it waits on, and then wakes the sources that have something to read. Stages tell
+  // each other through TouchLocked() only, so none is asked anything in the middle of a change.
+  void SettleLocked(Deferred* deferred);
+
   // A wait began: makes sure that somebody watches it.
   void WatchLocked(std::chrono::milliseconds timeout);
   void WatchLoop();
@@ -72,6 +90,8 @@ class Domain {
 
   // Guarded by mu_.
   std::vector<Stage*> stages_;
+  std::vector<Stage*> touched_;  // empty whenever the lock is free
+  std::uint64_t next_take_ = 1;
   std::chrono::milliseconds tick_{250};
   bool watching_ = false;  // something waited at the last tick
   bool stop_ = false;

@@ -8,14 +8,6 @@
 #include "stage/trace.h"
 
 namespace headrace::stage {
-namespace {
-
-void RunAll(Deferred* deferred) {
-  for (auto& call : *deferred) call();
-  deferred->clear();
-}
-
-}  // namespace
 
 Source::Source(std::shared_ptr<Domain> domain, std::string name, std::unique_ptr<SourceReader> reader,
                Mode mode)
@@ -29,6 +21,7 @@ Source::Direct Source::TakeDirect(Cancellation* cancel, ElementPtr* element) {
   bool cancelled = false;  // guarded by domain_->mu_
   const bool listening = Listen(cancel, &cancelled);
   Deferred deferred;
+  ElementPtr next;
   Direct what = Direct::kFailed;
   {
     std::unique_lock<std::mutex> lock(domain_->mu_);
@@ -40,13 +33,16 @@ Source::Direct Source::TakeDirect(Cancellation* cancel, ElementPtr* element) {
         direct_ = true;
         what = Direct::kReadNow;
       } else {
-        *element = PopLocked(nullptr, &deferred);
+        next = PopLocked();
+        TellPopLocked(nullptr, &deferred);
+        domain_->SettleLocked(&deferred);
         what = Direct::kElement;
       }
     }
   }
   if (listening) cancel->StopListening();
-  RunAll(&deferred);
+  deferred.Run();
+  if (what == Direct::kElement) *element = std::move(next);
   return what;
 }
 
@@ -78,15 +74,16 @@ Status Source::Reset(Cancellation* cancel) {
   if (read != nullptr) read->Cancel();
   bool cancelled = false;  // guarded by domain_->mu_
   const bool listening = Listen(cancel, &cancelled);
+  Deferred deferred;
   Status status;
   {
     std::unique_lock<std::mutex> lock(domain_->mu_);
     AwaitLocked(&lock, "re-initializing", [&] { return cancelled || reading_ == nullptr; });
     if (reading_ == nullptr) {
-      elements_.clear();
-      bytes_ = 0;
+      ClearLocked(&deferred);
       on_demand_ = true;
-      for (Stage* stage : stages_) stage->OnResetLocked();
+      for (Stage* stage : stages_) stage->OnResetLocked(&deferred);
+      domain_->SettleLocked(&deferred);
     } else {
       paused_ = false;
       WakeLocked();
@@ -95,6 +92,7 @@ Status Source::Reset(Cancellation* cancel) {
     }
   }
   if (listening) cancel->StopListening();
+  deferred.Run();
   return status;
 }
 
@@ -103,8 +101,10 @@ void Source::AwaitLocked(std::unique_lock<std::mutex>* lock, const char* what,
   const TimePoint since = Clock::now();
   while (!state_cv_.wait_for(*lock, std::chrono::seconds(1), condition)) {
     const auto waited = std::chrono::duration_cast<std::chrono::seconds>(Clock::now() - since).count();
+    lock->unlock();
     domain_->Log(std::string(what) + " '" + name_ + "' has waited " + std::to_string(waited) +
                  " s for a read that does not end although it was cancelled");
+    lock->lock();
   }
 }
 
@@ -121,17 +121,18 @@ void Source::Close() {
     std::lock_guard<std::mutex> lock(domain_->mu_);
     closing_ = true;
     read = reading_;
-    elements_.clear();
-    bytes_ = 0;
+    ClearLocked(&deferred);
     for (Stage* stage : stages_) stage->OnSourceClosedLocked(name_, &deferred);
     work_cv_.notify_all();
     state_cv_.notify_all();
   }
   if (read != nullptr) read->Cancel();
-  RunAll(&deferred);
+  deferred.Run();
 
+  // Before join_mu_: another thread may hold it while it waits for this one.
+  if (on_own_thread()) return;
   std::lock_guard<std::mutex> join(join_mu_);
-  if (!thread_.joinable() || thread_.get_id() == std::this_thread::get_id()) return;
+  if (!thread_.joinable()) return;
   {
     std::unique_lock<std::mutex> lock(domain_->mu_);
     AwaitLocked(&lock, "closing", [this] { return exited_; });
@@ -146,32 +147,39 @@ std::size_t Source::depth() const {
 
 void Source::AttachLocked(Stage* stage) {
   stages_.push_back(stage);
-  WakeLocked();
 }
 
 void Source::DetachLocked(Stage* stage) {
   stages_.erase(std::remove(stages_.begin(), stages_.end(), stage), stages_.end());
 }
 
-ElementPtr Source::PopLocked(Stage* taker, Deferred* deferred) {
+ElementPtr Source::PopLocked() {
   ElementPtr element = std::move(elements_.front());
   elements_.pop_front();
   bytes_ -= element->read.bytes;
-  for (Stage* stage : stages_) {
-    if (stage != taker) stage->OnForeignPopLocked(deferred);
-  }
-  WakeLocked();
   return element;
 }
 
-void Source::AppendLocked(ReadResult read, Deferred* deferred) {
+void Source::TellPopLocked(const Stage* taker, Deferred* deferred) {
+  for (Stage* stage : stages_) {
+    if (stage != taker) stage->OnForeignPopLocked(deferred);
+  }
+}
+
+void Source::ClearLocked(Deferred* deferred) {
+  for (ElementPtr& element : elements_) deferred->garbage.push_back(std::move(element));
+  elements_.clear();
+  bytes_ = 0;
+}
+
+void Source::AppendLocked(ReadResult read) {
   on_demand_ = !read.status.ok();
   bytes_ += read.bytes;
   auto element = std::make_shared<Element>();
   element->sequence = next_sequence_++;
   element->read = std::move(read);
   elements_.push_back(std::move(element));
-  for (Stage* stage : stages_) stage->OnAppendLocked(deferred);
+  for (Stage* stage : stages_) stage->OnAppendLocked();
 }
 
 void Source::WakeLocked() {
@@ -200,14 +208,23 @@ void Source::ReadLocked(std::unique_lock<std::mutex>* lock, Deferred* deferred) 
     TraceSpan span("read", name_, sequence);
     read = reader_->Read(cancel.get());
   }
+  // The read was told to stop, and did. If that was a reset which has been abandoned since, there is
+  // nothing to report: the next read asks the resource again.
+  const bool stopped = read.status.code() == Code::kCancelled && cancel->cancelled();
   lock->lock();
   reading_ = nullptr;
   // A reset that is waiting (paused) drops the element, and so does closing.
-  if (!paused_ && !closing_) AppendLocked(std::move(read), deferred);
+  if (paused_ || closing_ || stopped) {
+    deferred->garbage.push_back(std::move(read.value));
+  } else {
+    AppendLocked(std::move(read));
+    domain_->SettleLocked(deferred);
+  }
   state_cv_.notify_all();
 }
 
 void Source::ReadLoop() {
+  reading_thread_.store(std::this_thread::get_id());
   NameThisThread("hr-read");
   Deferred deferred;
   std::unique_lock<std::mutex> lock(domain_->mu_);
@@ -221,7 +238,7 @@ void Source::ReadLoop() {
     ReadLocked(&lock, &deferred);
     if (!deferred.empty()) {
       lock.unlock();
-      RunAll(&deferred);
+      deferred.Run();
       lock.lock();
     }
   }

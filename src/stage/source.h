@@ -2,6 +2,7 @@
 #ifndef HEADRACE_STAGE_SOURCE_H_
 #define HEADRACE_STAGE_SOURCE_H_
 
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
@@ -48,7 +49,7 @@ class Source : public std::enable_shared_from_this<Source> {
 
   Source(std::shared_ptr<Domain> domain, std::string name, std::unique_ptr<SourceReader> reader,
          Mode mode);
-  // Closes.
+  // Closes. Requires: not on the source's own thread.
   ~Source();
   Source(const Source&) = delete;
   Source& operator=(const Source&) = delete;
@@ -66,7 +67,7 @@ class Source : public std::enable_shared_from_this<Source> {
 
   // Drops what was read ahead because the resource starts over: cancels the read in flight and waits
   // for it. Reading stays off until Resume(), and then starts with the next take. CANCELLED if `cancel`
-  // (may be null) ended the wait; nothing is dropped then.
+  // (may be null) ended the wait; nothing is dropped then, and reading goes on.
   Status Reset(Cancellation* cancel);
   void Resume();
 
@@ -77,7 +78,7 @@ class Source : public std::enable_shared_from_this<Source> {
   void Close();
 
   // True on the thread that reads; Close() cannot join there.
-  bool on_own_thread() const { return thread_.get_id() == std::this_thread::get_id(); }
+  bool on_own_thread() const { return reading_thread_.load() == std::this_thread::get_id(); }
 
   // Elements read and not yet taken, for figures.
   std::size_t depth() const;
@@ -90,11 +91,15 @@ class Source : public std::enable_shared_from_this<Source> {
   void DetachLocked(Stage* stage);
   std::size_t SizeLocked() const { return elements_.size(); }
   const ElementPtr& AtLocked(std::size_t position) const { return elements_[position]; }
-  // Removes the oldest element and tells the stages other than `taker`.
-  ElementPtr PopLocked(Stage* taker, Deferred* deferred);
-  void AppendLocked(ReadResult read, Deferred* deferred);
-  // Runs the reader on this thread, with the lock released, and appends what it returned unless the
-  // source was reset meanwhile. Requires: no read is in flight.
+  // Removes the oldest element. The stages other than the taker must then be told, once all the
+  // elements that go together were removed.
+  ElementPtr PopLocked();
+  void TellPopLocked(const Stage* taker, Deferred* deferred);
+  void AppendLocked(ReadResult read);
+  // Drops all elements.
+  void ClearLocked(Deferred* deferred);
+  // Runs the reader on this thread, with the lock released, appends what it returned unless the
+  // source was reset meanwhile, and settles. Requires: no read is in flight.
   void ReadLocked(std::unique_lock<std::mutex>* lock, Deferred* deferred);
   // Waits for `condition`, and says each second in the log that it still does.
   void AwaitLocked(std::unique_lock<std::mutex>* lock, const char* what,
@@ -129,6 +134,7 @@ class Source : public std::enable_shared_from_this<Source> {
   std::condition_variable work_cv_;        // the thread: room, demand, closing
   std::condition_variable state_cv_;       // others: element appended, read ended
 
+  std::atomic<std::thread::id> reading_thread_{};  // set by the thread itself, once
   std::mutex join_mu_;
   std::thread thread_;  // guarded by join_mu_ after construction
 };

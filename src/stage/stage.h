@@ -83,13 +83,14 @@ class Stage {
  public:
   struct Input {
     std::shared_ptr<Source> source;
-    // True: a failed read is a value, not an error of the ticket (an optional without element); `adapt`
-    // turns it into one.
+    // Turns what was read into what tickets hold, such as the end of data into an optional without
+    // element. Must be quick and always give the same: it is called with the domain's lock held,
+    // again whenever tickets are formed anew.
     std::function<ReadResult(const ReadResult&)> adapt;  // may be null
   };
 
   // Starts its threads. `body` may be null: what crosses are the elements themselves, and num_threads
-  // has no effect unless there are draws. Requires: at least one input is not a draw.
+  // has no effect unless there are draws. Requires: no source comes twice, and one is not a draw.
   Stage(std::shared_ptr<Domain> domain, StageConfig config, std::vector<Input> inputs,
         std::unique_ptr<StageBody> body);
   // Closes.
@@ -104,8 +105,9 @@ class Stage {
   // *taken set. Never waits.
   bool TryTake(Status* status, Taken* taken);
   // Delivers at once if it can: returns true with *status and *taken set, and `done` is dropped. Else
-  // returns false, sets *id, and calls `done` exactly once, later, on a thread of the stage or of
-  // whoever ends the wait; never under a lock.
+  // returns false, sets *id, and calls `done` exactly once, later, on a thread of the stage, of a
+  // source, of the domain, or of whoever takes elsewhere or ends the wait; never under a lock. `done`
+  // must not block, since that thread has other work, and may run when the stage is gone already.
   bool TakeOrWait(Status* status, Taken* taken, TakeId* id, Done done);
   // Blocks the caller's thread. `on_wait` (may be null) is called with the id before blocking, so that
   // the wait can be ended by EndWait().
@@ -136,7 +138,7 @@ class Stage {
     Payload body;
     std::size_t bytes = 0;
     bool read_failed = false;  // no ticket is formed behind it until it was taken
-    bool orphan = false;       // its elements were taken by somebody else
+    bool orphan = false;       // no longer in slots_: its elements went elsewhere, or all was closed
   };
   using SlotPtr = std::shared_ptr<Slot>;
   struct Waiter {
@@ -148,24 +150,34 @@ class Stage {
 
   // All "Locked" methods: the domain's lock is held; callbacks go into *deferred.
   void FormTicketsLocked();
-  void DropSlotsLocked();
+  void DropSlotsLocked(Deferred* deferred);
+  void DropFrontLocked(Deferred* deferred);
   void OrphanLocked(Slot* slot);
+  // Whether the tickets, the first `skip` left out, hold the sources' oldest elements, one after the
+  // other: those that they would hold if they were formed now.
+  bool AlignedLocked(std::size_t skip) const;
+  // A take waits, and the front ticket is done. Serves the oldest, unless the error is an ignored one.
+  bool CanDeliverLocked() const {
+    return !waiters_.empty() && !slots_.empty() && slots_.front()->state == SlotState::kDone;
+  }
   void DeliverLocked(Deferred* deferred);
   // Takes the front slot if it is done: true with *status, *taken set. Skips ignored errors.
   bool TakeFrontLocked(Status* status, Taken* taken, Deferred* deferred);
-  void ConsumeFrontLocked(Deferred* deferred);
-  void OnAppendLocked(Deferred* deferred);
+  SlotPtr ConsumeFrontLocked(Deferred* deferred);
+  void OnAppendLocked();
   void OnForeignPopLocked(Deferred* deferred);
-  void OnResetLocked();
+  void OnResetLocked(Deferred* deferred);
   void OnSourceClosedLocked(const std::string& source, Deferred* deferred);
   void BeginTakeLocked();
   bool TakeNowLocked(Status* status, Taken* taken, Deferred* deferred);
-  void ActivateLocked();
   void CheckWaitersLocked(TimePoint now, Deferred* deferred);
   void FailWaitersLocked(const Status& status, Deferred* deferred);
   Status ClosedStatusLocked() const;
   StageFigures FiguresLocked() const;
+  bool OpenLocked() const { return !closing_ && closed_because_.empty(); }
   bool HasWaitersLocked() const { return !waiters_.empty(); }
+  TakeId OldestWaitLocked() const { return waiters_.front().id; }
+  void WakeSourcesLocked();
   std::string DescribeLocked(TimePoint now) const;
   // How many elements this stage wants a source to hold; 0 while dormant or closed.
   std::size_t WantedLocked() const;
@@ -175,8 +187,10 @@ class Stage {
   bool has_workers() const { return body_ != nullptr || has_draws_; }
   void WorkLoop();
   SlotPtr PendingLocked() const;
-  // Completes the ticket's random draws; false if the ticket was orphaned meanwhile.
-  bool DrawLocked(std::unique_lock<std::mutex>* lock, Slot* slot);
+  // Completes the ticket's random draws, unless it becomes an orphan meanwhile.
+  void DrawLocked(std::unique_lock<std::mutex>* lock, Slot* slot, Deferred* deferred);
+  // Runs the body with the lock released, and keeps the result unless the ticket became an orphan.
+  void RunBodyLocked(std::unique_lock<std::mutex>* lock, Slot* slot, Deferred* deferred);
 
   const std::shared_ptr<Domain> domain_;
   const StageConfig config_;
@@ -189,7 +203,6 @@ class Stage {
   std::deque<SlotPtr> slots_;             // front = the next ticket
   std::vector<std::size_t> assigned_;     // per source: elements that belong to slots_
   std::deque<Waiter> waiters_;
-  TakeId next_id_ = 1;
   std::uint64_t next_ticket_ = 0;
   int foreign_pops_ = 0;                  // since the last take of this stage
   bool dormant_ = false;                  // others consume the source: stop computing for nobody

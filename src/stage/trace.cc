@@ -3,6 +3,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <map>
 #include <mutex>
 #include <nlohmann/json.hpp>
@@ -26,6 +27,9 @@ struct Collected {
   std::chrono::steady_clock::time_point start;
   std::vector<Event> events;
 };
+
+// Tracks that are no thread are numbered from here: no thread's id is as large (PID_MAX_LIMIT).
+constexpr std::int64_t kFirstTrack = std::int64_t{1} << 23;
 
 Collected& Collector() {
   static Collected* const collected = new Collected;  // never destroyed: stages may outlive statics
@@ -61,7 +65,7 @@ void Trace::Add(const char* kind, const std::string& name, std::uint64_t id,
     ++c.dropped;
     return;
   }
-  c.events.push_back({kind, name, id, thread, begin, end});
+  c.events.push_back({kind, name, id, thread, std::max(begin, c.start), end});
 }
 
 std::string Trace::Stop() {
@@ -83,7 +87,7 @@ std::string Trace::Stop() {
   for (const Event& e : events) {
     std::int64_t track = e.thread;
     if (std::string(e.kind) == "step") {
-      track = tracks.emplace(e.name, 1 + static_cast<std::int64_t>(tracks.size())).first->second;
+      track = tracks.emplace(e.name, kFirstTrack + static_cast<std::int64_t>(tracks.size())).first->second;
     }
     list.push_back({{"name", std::string(e.kind) + " " + e.name},
                     {"cat", e.kind},
@@ -104,7 +108,7 @@ std::string Trace::Stop() {
   return json{{"traceEvents", list},
               {"displayTimeUnit", "ms"},
               {"otherData", {{"version", 1}, {"dropped_events", dropped}}}}
-      .dump();
+      .dump(-1, ' ', false, json::error_handler_t::replace);  // a name need not be UTF-8
 }
 
 }  // namespace headrace::stage

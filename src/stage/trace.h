@@ -33,6 +33,7 @@ class TraceSpan {
       : kind_(Trace::enabled() ? kind : nullptr), name_(name), id_(id) {
     if (kind_ != nullptr) begin_ = std::chrono::steady_clock::now();
   }
+  TraceSpan(const char*, std::string&&, std::uint64_t) = delete;  // the name must outlive the span
   ~TraceSpan() {
     if (kind_ != nullptr) Trace::Add(kind_, name_, id_, begin_, std::chrono::steady_clock::now());
   }
