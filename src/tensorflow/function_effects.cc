@@ -114,6 +114,15 @@ bool IsStateful(const NodeDef& node, const FunctionLibraryDefinition& library) {
 std::vector<CalledFunction> CalledFunctions(const NodeDef& node,
                                             const FunctionLibraryDefinition& library) {
   std::vector<CalledFunction> called;
+  switch (LookUpOp(node.op())) {
+    case OpGroup::kUnlisted:
+    case OpGroup::kCall:
+    case OpGroup::kConditional:
+    case OpGroup::kLoop:
+      break;
+    default:
+      return called;
+  }
   if (library.Contains(node.op())) called.push_back({node.op(), 0});
   const int first = FirstParameter(node.op());
   // Attribute order in the map varies from run to run: sort.
@@ -179,7 +188,7 @@ FunctionEffects FunctionAnalyzer::Analyze(const FunctionDef& function) {
     }
     const std::vector<CalledFunction> called = CalledFunctions(node, *library_);
     const OpGroup group = LookUpOp(node.op());
-    if (!called.empty() && group != OpGroup::kDataset) {
+    if (!called.empty()) {
       const bool conditional = group != OpGroup::kCall && !IsFunction(node.op());
       for (const CalledFunction& callee : called) {
         AddCallee(Of(callee.name), conditional, inputs, callee.first_input, &effects);

@@ -37,8 +37,9 @@ struct FunctionEffects {
   bool pure() const { return code == plan::ReasonCode::kNone; }
 };
 
-// The functions that `node` runs, with the position of each one's first parameter among the node's
-// data inputs (1 for the branches of an If, whose input 0 is the condition).
+// The functions that `node` runs in the step, with the position of each one's first parameter among the
+// node's data inputs (1 for the branches of an If, whose input 0 is the condition). Not those of
+// datasets, nor those that make a resource (OneShotIterator).
 struct CalledFunction {
   std::string name;
   int first_input = 0;

@@ -77,7 +77,7 @@ std::unordered_set<const Node*> MayBeStaged(const GraphView& view) {
   return staged;
 }
 
-void FillEdges(const GraphView& view, const Node& node, bool drop_controls, plan::Node* out) {
+void FillEdges(const GraphView& view, const Node& node, plan::Node* out) {
   out->inputs.resize(node.num_inputs());
   std::vector<int> controls;
   for (const Edge* edge : node.in_edges()) {
@@ -85,7 +85,7 @@ void FillEdges(const GraphView& view, const Node& node, bool drop_controls, plan
     const int source = view.index.at(edge->src());
     if (!edge->IsControlEdge()) {
       out->inputs[edge->dst_input()] = {source, edge->src_output()};
-    } else if (!drop_controls) {
+    } else {
       controls.push_back(source);
     }
   }
@@ -165,10 +165,9 @@ GraphView MakeGraphView(const Graph& graph, const tensorflow::FunctionLibraryDef
   for (std::size_t i = 0; i < view.nodes.size(); ++i) view.index[view.nodes[i]] = static_cast<int>(i);
   for (const Node* node : view.nodes) {
     plan::Node out = Translate(*node, request, finder);
-    // A constant's control inputs only say whether it runs at all; where everything runs, nothing.
-    const bool drop_controls = out.trait == Trait::kConstant && !finder->MayBeDead(*node);
-    if (out.trait == Trait::kConstant && finder->MayBeDead(*node)) out.trait = Trait::kPure;
-    FillEdges(view, *node, drop_controls, &out);
+    FillEdges(view, *node, &out);
+    // tf.control_dependencies([assert]) often holds a constant back, and only thereby what uses it.
+    if (out.trait == Trait::kConstant && !out.control_inputs.empty()) out.trait = Trait::kPure;
     view.graph.nodes.push_back(std::move(out));
   }
   view.shapes = InferShapes(graph, library, MayBeStaged(view));
@@ -186,8 +185,6 @@ bool HasSource(const Graph& graph, const tensorflow::FunctionLibraryDefinition& 
       case OpGroup::kIteratorNextOptional:
       case OpGroup::kResourceRead:
         return true;
-      case OpGroup::kDataset:
-        break;
       default:
         if (!functions.RunsFunctions(node->def())) break;
         const FunctionEffects effects = functions.OfNode(node->def(), node->num_inputs());

@@ -13,6 +13,7 @@
 #include "tensorflow/core/common_runtime/inline_function_utils.h"
 #include "tensorflow/core/framework/function.h"
 #include "tensorflow/core/framework/node_def_util.h"
+#include "tensorflow/core/graph/algorithm.h"
 #include "tensorflow/core/graph/graph.h"
 #include "tensorflow/op_traits.h"
 #include "tensorflow/traits.h"
@@ -78,11 +79,16 @@ std::unordered_set<const Node*> AfterSources(const Graph& graph, FunctionAnalyze
   return reached;
 }
 
+struct Call {
+  Node* node = nullptr;
+  bool may_be_dead = false;  // it follows v1 control flow
+};
+
 // The calls to inline next, sorted by name: new nodes are numbered in the order of inlining.
-std::vector<Node*> FindCalls(const FunctionLibraryDefinition& library,
+std::vector<Call> FindCalls(const FunctionLibraryDefinition& library,
                              const std::set<std::string>& leave, const Enclosing& enclosing,
                              bool is_function_graph, Graph* graph) {
-  std::vector<Node*> calls;
+  std::vector<Call> calls;
   for (Node* node : graph->op_nodes()) {
     const std::string function = CalledFunction(*node);
     if (function.empty() || leave.count(node->name()) > 0) continue;
@@ -90,20 +96,21 @@ std::vector<Node*> FindCalls(const FunctionLibraryDefinition& library,
     if (IsCompiled(node->attrs())) continue;
     const auto within = enclosing.find(node->name());
     if (within != enclosing.end() && within->second.count(function) > 0) continue;
-    calls.push_back(node);
+    calls.push_back({node, false});
   }
   if (calls.empty()) return calls;
 
   TraitFinder traits(*graph, library, is_function_graph);
   const auto after_sources = AfterSources(*graph, &traits.functions());
-  const auto stays = [&](Node* node) {
-    if (traits.functions().OfNode(node->def(), node->num_inputs()).has_source) return false;
-    return after_sources.count(node) == 0 ||
-           traits.Of(*node).trait != plan::Trait::kBarrier;
+  const auto stays = [&](const Call& call) {
+    const Node& node = *call.node;
+    if (traits.functions().OfNode(node.def(), node.num_inputs()).has_source) return false;
+    return after_sources.count(&node) == 0 || traits.Of(node).trait != plan::Trait::kBarrier;
   };
   calls.erase(std::remove_if(calls.begin(), calls.end(), stays), calls.end());
+  for (Call& call : calls) call.may_be_dead = traits.MayBeDead(*call.node);
   std::sort(calls.begin(), calls.end(),
-            [](const Node* a, const Node* b) { return a->name() < b->name(); });
+            [](const Call& a, const Call& b) { return a.node->name() < b.node->name(); });
   return calls;
 }
 
@@ -123,9 +130,33 @@ InlineFunctionBodyOptions OptionsFor(const Node& call, bool is_function_graph) {
   return options;
 }
 
+// Constants of the body that wait for nothing there, by their names in the graph.
+std::set<std::string> FreeConstants(const std::string& call, const Graph& body) {
+  std::set<std::string> names;
+  for (const Node* node : body.op_nodes()) {
+    bool waits = false;
+    for (const Edge* edge : node->in_edges()) waits |= edge->src()->IsOp();
+    if (node->IsConstant() && !waits) names.insert(call + "/" + node->name());
+  }
+  return names;
+}
+
+// Inlining makes constants wait for what the call waits for, to keep them in its frame of v1 control
+// flow. Outside of any frame that would only tie constants to unrelated nodes.
+void FreeFromFrame(const std::set<std::string>& constants, Graph* graph) {
+  for (Node* node : graph->op_nodes()) {
+    if (constants.count(node->name()) == 0) continue;
+    const std::vector<const Edge*> edges(node->in_edges().begin(), node->in_edges().end());
+    for (const Edge* edge : edges) {
+      if (edge->src()->IsOp()) graph->RemoveControlEdge(edge);
+    }
+  }
+}
+
 // Returns whether the call was inlined; some must not be.
 absl::StatusOr<bool> InlineCall(const FunctionLibraryDefinition& library, bool is_function_graph,
-                                Node* call, Enclosing* enclosing, Graph* graph) {
+                                const Call& found, Enclosing* enclosing, Graph* graph) {
+  Node* call = found.node;
   const std::string name = call->name();
   const std::string function = CalledFunction(*call);
   tensorflow::core::RefCountPtr<tensorflow::FunctionRecord> record = library.FindRecord(function);
@@ -156,6 +187,7 @@ absl::StatusOr<bool> InlineCall(const FunctionLibraryDefinition& library, bool i
       !s.ok()) {
     return s;
   }
+  if (!found.may_be_dead) FreeFromFrame(FreeConstants(name, *body->graph), graph);
   return true;
 }
 
@@ -166,11 +198,14 @@ absl::Status InlineCalls(const FunctionLibraryDefinition& library,
   Enclosing enclosing;
   std::set<std::string> refused = leave;
   while (true) {
-    const std::vector<Node*> calls =
+    const std::vector<Call> calls =
         FindCalls(library, refused, enclosing, is_function_graph, graph);
-    if (calls.empty()) return absl::OkStatus();
-    for (Node* call : calls) {
-      const std::string name = call->name();
+    if (calls.empty()) {
+      tensorflow::FixupSourceAndSinkEdges(graph);
+      return absl::OkStatus();
+    }
+    for (const Call& call : calls) {
+      const std::string name = call.node->name();
       const absl::StatusOr<bool> inlined =
           InlineCall(library, is_function_graph, call, &enclosing, graph);
       if (!inlined.ok()) return inlined.status();

@@ -93,7 +93,7 @@ NodeTraits TraitFinder::Of(const Node& node) {
   if (HasRefType(node) && group != OpGroup::kVariableWrite) {
     return Barrier(ReasonCode::kRefType, "uses a reference-typed tensor (a v1 variable, queue or reader)");
   }
-  if (functions_.RunsFunctions(node.def()) && group != OpGroup::kDataset) return OfCall(node);
+  if (functions_.RunsFunctions(node.def())) return OfCall(node);
 
   switch (group) {
     case OpGroup::kConstant:
