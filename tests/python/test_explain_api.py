@@ -19,7 +19,9 @@ def build():
     iterator = tf1.data.make_initializable_iterator(tf.data.Dataset.range(50))
     hashed = tf1.string_to_hash_bucket_fast(tf.as_string(iterator.get_next()), 10, name="hash")
     weights = tf1.get_variable("weights", initializer=tf.range(10.0))
-    return iterator.initializer, tf.gather(weights, hashed, name="result")
+    result = tf.gather(weights, hashed, name="result")
+    tf.negative(result, name="after")
+    return iterator.initializer, result
 
 
 @pytest.fixture
@@ -34,11 +36,13 @@ def files(tmp_path_factory):
     """Paths that all hold build()'s graph."""
     folder = tmp_path_factory.mktemp("graphs")
     with tf.Graph().as_default() as graph:
-        initializer, result = build()
+        initializer, _ = build()
         definition = graph.as_graph_def()
         with tf1.Session() as session:
             session.run([initializer, tf1.global_variables_initializer()])
-            tf1.saved_model.simple_save(session, str(folder / "saved"), {}, {"result": result})
+            one = tf1.saved_model.Builder(str(folder / "saved"))
+            one.add_meta_graph_and_variables(session, ["serve"])
+            one.save()
             two = tf1.saved_model.Builder(str(folder / "two"))
             two.add_meta_graph_and_variables(session, ["train"])
             two.add_meta_graph(["serve"])
@@ -65,9 +69,10 @@ def test_before_a_session_exists(graph):
     assert stage["sources"] == ["IteratorGetNext"]
     reasons = explanation.reasons()
     assert "result" in reasons and "result" not in explanation.staged_nodes()
-    assert reasons["result"]["text"] and reasons["result"]["ancestor"]
+    assert "weights" in reasons["result"]["text"] and reasons["result"]["ancestor"] is None
+    assert reasons["after"]["ancestor"] == "result" and "result" in reasons["after"]["text"]
     assert explanation.json["version"] == 1 and len(explanation.hash) == 16
-    assert explanation.hash in str(explanation) and "hash" in explanation.summary()
+    assert explanation.hash in str(explanation) and explanation.hash in explanation.summary()
     assert {op.name for op in graph.get_operations()} == explanation.staged_nodes() | set(reasons)
 
 

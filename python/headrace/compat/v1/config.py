@@ -139,10 +139,14 @@ class ConfigProto(Extended):
                 "SmartStageOptions was made for another graph than the session's: pass the session's "
                 "graph as graph=, or leave it out"
             )
+        message = carrier.encode(self.stage_options(), tag=uuid.uuid4().hex)
+        return carrier.set_carrier(self.stock_fields(), message)
+
+    def stock_fields(self):
+        """A stock message with the stock fields alone."""
         stock = config_pb2.ConfigProto()
         stock.CopyFrom(self._pb)
-        message = carrier.encode(self.stage_options(), tag=uuid.uuid4().hex)
-        return carrier.set_carrier(stock, message)
+        return stock
 
     def SerializeToString(self, **kwargs):
         """As of to_proto()."""

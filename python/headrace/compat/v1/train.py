@@ -5,8 +5,9 @@ import inspect
 import tensorflow as tf
 
 from headrace import library
+from headrace._log import logger
 from headrace.compat.v1 import sessions
-from headrace.compat.v1.config import to_stock
+from headrace.compat.v1.config import ConfigProto, to_stock
 from headrace.marks import mark_target_node
 
 _stock = tf.compat.v1.train
@@ -128,7 +129,8 @@ class Supervisor(_stock.Supervisor):
 class Server(_stock.Server):
     """tf.compat.v1.train.Server; `config` may be this package's ConfigProto.
 
-    Loads Headrace's library, so that staged graphs that reach this server find their ops.
+    Loads Headrace's library, so that staged graphs that reach this server find their ops. What is
+    staged is said by each session's own config: of the server's, only the stock fields count.
     """
 
     def __init__(
@@ -141,13 +143,22 @@ class Server(_stock.Server):
         start=True,
     ):
         library.load()
-        if hasattr(config, "to_proto"):
-            config = config.to_proto()
-        super().__init__(server_or_cluster_def, job_name, task_index, protocol, config, start)
+        super().__init__(
+            server_or_cluster_def, job_name, task_index, protocol, _server_config(config), start
+        )
 
     @staticmethod
     def create_local_server(config=None, start=True):
         return Server({"localhost": ["localhost:0"]}, protocol="grpc", config=config, start=start)
+
+
+def _server_config(config):
+    if not isinstance(config, ConfigProto):
+        return config
+    optimizer = config.graph_options.optimizer_options
+    if optimizer.do_smart_stage or optimizer.do_smart_stage_gpu:
+        logger().info("do_smart_stage on a Server has no effect: set it on the sessions' config")
+    return config.stock_fields()
 
 
 __all__ = sorted(
