@@ -78,6 +78,7 @@ void MapPositions(const FunctionEffects& callee, const std::vector<std::optional
       if (input < inputs.size() && inputs[input]) to->insert(*inputs[input]);
     }
   };
+  map(callee.elements_read, &effects->elements_read);
   map(callee.table_reads, &effects->table_reads);
   map(callee.variable_reads, &effects->variable_reads);
   map(callee.other_uses, &effects->other_uses);
@@ -207,6 +208,7 @@ FunctionEffects FunctionAnalyzer::Analyze(const FunctionDef& function) {
       case OpGroup::kIteratorNextOptional:
       case OpGroup::kResourceRead:
         effects.has_source = true;
+        uses = &effects.elements_read;
         SetImpure(ReasonCode::kControlFlow, "consumes an element", node, name, &effects);
         break;
       case OpGroup::kVariableRead:

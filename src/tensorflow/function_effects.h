@@ -28,6 +28,7 @@ struct FunctionEffects {
   bool has_source = false;       // consumes an element each time it runs
   bool has_hidden_source = false;  // consumes one inside a conditional or a loop
   bool has_assert = false;
+  std::set<int> elements_read;   // of iterators, queues and readers
   std::set<int> table_reads;
   std::set<int> variable_reads;
   std::set<int> other_uses;      // in a way that may change the resource, or hands it on

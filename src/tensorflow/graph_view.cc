@@ -1,6 +1,7 @@
 #include "tensorflow/graph_view.h"
 
 #include <algorithm>
+#include <set>
 
 #include "tensorflow/attributes.h"
 #include "tensorflow/core/framework/function.h"
@@ -93,6 +94,40 @@ void FillEdges(const GraphView& view, const Node& node, plan::Node* out) {
   out->control_inputs = std::move(controls);
 }
 
+// tf.control_dependencies([assert]) often holds back a constant, and only thereby what uses it. A
+// constant that may be copied to either side waits for nothing, so its users wait in its place.
+void PassOnControls(plan::Graph* graph) {
+  const auto waits = [graph](int node) {
+    const plan::Node& n = graph->nodes[node];
+    return n.trait == Trait::kConstant && !n.control_inputs.empty();
+  };
+  bool any = false;
+  for (plan::Node& node : graph->nodes) {
+    std::set<int> controls;
+    std::set<int> passed;
+    std::vector<int> open(node.control_inputs);
+    for (const plan::Endpoint& input : node.inputs) {
+      if (waits(input.node)) open.push_back(input.node);
+    }
+    while (!open.empty()) {
+      const int control = open.back();
+      open.pop_back();
+      if (!waits(control)) {
+        controls.insert(control);
+      } else if (passed.insert(control).second) {
+        const std::vector<int>& behind = graph->nodes[control].control_inputs;
+        open.insert(open.end(), behind.begin(), behind.end());
+      }
+    }
+    any |= !passed.empty();
+    node.control_inputs.assign(controls.begin(), controls.end());
+  }
+  if (!any) return;
+  for (plan::Node& node : graph->nodes) {
+    if (node.trait == Trait::kConstant) node.control_inputs.clear();
+  }
+}
+
 // A node that takes a handle runs where the handle is.
 std::string DeviceOf(const Node& node, bool on_cpu) {
   for (const Edge* edge : node.in_edges()) {
@@ -166,10 +201,9 @@ GraphView MakeGraphView(const Graph& graph, const tensorflow::FunctionLibraryDef
   for (const Node* node : view.nodes) {
     plan::Node out = Translate(*node, request, finder);
     FillEdges(view, *node, &out);
-    // tf.control_dependencies([assert]) often holds a constant back, and only thereby what uses it.
-    if (out.trait == Trait::kConstant && !out.control_inputs.empty()) out.trait = Trait::kPure;
     view.graph.nodes.push_back(std::move(out));
   }
+  PassOnControls(&view.graph);
   view.shapes = InferShapes(graph, library, MayBeStaged(view));
   for (std::size_t i = 0; i < view.nodes.size(); ++i) {
     AddShapes(view.shapes, *view.nodes[i], &view.graph.nodes[i]);

@@ -1,6 +1,7 @@
 #include "tensorflow/handles.h"
 
 #include <algorithm>
+#include <unordered_set>
 
 #include "tensorflow/core/framework/node_def_util.h"
 #include "tensorflow/core/framework/types.pb.h"
@@ -87,6 +88,29 @@ const Handles::Resource* Handles::OfInput(const Node& node, int input) const {
   return OfProducer(Producer(edge->src(), edge->src_output()));
 }
 
+std::vector<const Handles::Resource*> Handles::UsedByDatasets(const Resource& iterator) const {
+  std::map<std::string, const Resource*> used;
+  std::unordered_set<const Node*> seen;
+  std::vector<const Node*> open;
+  const auto visit = [&](const Edge* edge) {
+    if (edge->IsControlEdge() || !edge->src()->IsOp()) return;
+    if (seen.insert(edge->src()).second) open.push_back(edge->src());
+  };
+  for (const Node* maker : iterator.makers) {
+    const Edge* dataset = nullptr;
+    if (maker->input_edge(0, &dataset).ok()) visit(dataset);
+  }
+  while (!open.empty()) {
+    const Node* node = open.back();
+    open.pop_back();
+    if (const Resource* resource = OfProducer(node)) used.emplace(resource->name, resource);
+    for (const Edge* edge : node->in_edges()) visit(edge);
+  }
+  std::vector<const Resource*> resources;
+  for (const auto& [name, resource] : used) resources.push_back(resource);
+  return resources;
+}
+
 Handles::Resource* Handles::Find(const Edge& edge) {
   const auto found = by_producer_.find(Producer(edge.src(), edge.src_output()));
   return found == by_producer_.end() ? nullptr : found->second;
@@ -112,6 +136,7 @@ void Handles::AddUses(const Node& node, FunctionAnalyzer* functions) {
     if (group == OpGroup::kSaveIterator) KeepFirst(node.name(), &resource->saver);
     if (effects.iterators_saved.count(input) > 0) KeepFirst(node.name(), &resource->saver);
     if (effects.iterators_made.count(input) > 0) KeepFirst(node.name(), &resource->hidden_maker);
+    if (effects.elements_read.count(input) > 0) KeepFirst(node.name(), &resource->hidden_reader);
     const bool reads = calls ? effects.other_uses.count(input) == 0
                              : group == OpGroup::kVariableRead || group == OpGroup::kTableRead;
     if (!reads) KeepFirst(node.name(), &resource->writer);

@@ -28,8 +28,9 @@ class Handles {
     OpGroup group = OpGroup::kOtherHandle;  // kArgument: passed to the function from outside
     std::string writer;   // of a variable: the first node by name that may change it; "" = none
     std::string saver;    // of an iterator: a node that saves or restores its position
-    std::string hidden_maker;  // of an iterator: a node that initializes it where no reset can be put
-    std::vector<const tensorflow::Node*> makers;  // MakeIterator nodes on it
+    std::string hidden_maker;   // of an iterator: a node that initializes it where no reset can be put
+    std::string hidden_reader;  // a node that consumes elements inside a function
+    std::vector<const tensorflow::Node*> makers;  // MakeIterator nodes on it, by name
   };
 
   Handles(const tensorflow::Graph& graph, FunctionAnalyzer* functions);
@@ -40,6 +41,9 @@ class Handles {
   // Of what arrives at data input `input` of `node`; null as above.
   const Resource* OfInput(const tensorflow::Node& node, int input) const;
   const Resource* OfProducer(const tensorflow::Node* producer) const;
+  // What the datasets of an iterator use while they are read: captured variables, tables and so on, in
+  // the order of their names.
+  std::vector<const Resource*> UsedByDatasets(const Resource& iterator) const;
 
  private:
   Resource* Find(const tensorflow::Edge& edge);

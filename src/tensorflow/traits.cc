@@ -161,9 +161,43 @@ NodeTraits TraitFinder::OfSource(const Node& node) const {
                                               "', which is initialized inside '" +
                                               resource->hidden_maker + "'");
   }
+  if (!resource->hidden_reader.empty()) {
+    return Barrier(ReasonCode::kSecondRead, "reads '" + resource->name + "', from which '" +
+                                                resource->hidden_reader +
+                                                "' takes elements too, inside a function");
+  }
+  if (NodeTraits traits = OfDatasets(*resource); traits.trait == Trait::kBarrier) return traits;
   NodeTraits traits = Plain(Trait::kSource);
   traits.resource = resource->name;
   return traits;
+}
+
+// Reading an iterator ahead also reads what its dataset captures ahead.
+NodeTraits TraitFinder::OfDatasets(const Handles::Resource& iterator) const {
+  for (const Handles::Resource* used : handles_.UsedByDatasets(iterator)) {
+    const std::string reads = "reads iterator '" + iterator.name + "', whose dataset uses ";
+    switch (used->group) {
+      case OpGroup::kVariableHandle:
+        if (used->writer.empty()) break;
+        return Barrier(ReasonCode::kVariableRead, reads + "variable '" + used->name + "', which '" +
+                                                      used->writer + "' writes");
+      case OpGroup::kMutableTableHandle:
+        return Barrier(ReasonCode::kMutableTable,
+                       reads + "table '" + used->name + "', which may change at any time");
+      case OpGroup::kIteratorHandle:
+      case OpGroup::kIteratorFromString:
+      case OpGroup::kQueueHandle:
+      case OpGroup::kOrderedQueueHandle:
+      case OpGroup::kReaderHandle:
+        return Barrier(ReasonCode::kStateful, reads + "'" + used->name + "', another source");
+      case OpGroup::kArgument:
+        return Barrier(ReasonCode::kStateful,
+                       reads + "'" + used->name + "', which is passed in from outside");
+      default:
+        break;
+    }
+  }
+  return Plain(Trait::kPure);
 }
 
 NodeTraits TraitFinder::OfVariableRead(const std::string& what,

@@ -42,6 +42,7 @@ class TraitFinder {
 
  private:
   NodeTraits OfSource(const tensorflow::Node& node) const;
+  NodeTraits OfDatasets(const Handles::Resource& iterator) const;
   NodeTraits OfVariableRead(const std::string& what, const Handles::Resource* resource) const;
   NodeTraits OfTableRead(const Handles::Resource* resource) const;
   NodeTraits OfCall(const tensorflow::Node& node);
