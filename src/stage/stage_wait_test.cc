@@ -228,16 +228,18 @@ TEST_F(StageWaitTest, StageMayGoWhileACallbackRuns) {
 }
 
 TEST_F(StageWaitTest, NoThreadIsLeft) {
-  const std::ptrdiff_t before = ThreadCount();
-  for (int i = 0; i < 50; ++i) {
+  const auto open_and_close = [this] {
     const auto source = domain_.MakeSource("it", make_shared<ReaderControl>());
     const auto stage = domain_.MakeStage(Config(2, 3), {source}, MakeBody(make_shared<BodyControl>()));
     EXPECT_EQ(TakeOne(stage), "0=0");
-  }
-  EXPECT_TRUE(AwaitTrue([&] { return ThreadCount() == before; }));
+  };
+  open_and_close();  // a sanitizer starts its own thread with the first
+  const std::ptrdiff_t before = ThreadCount();
+  for (int i = 0; i < 50; ++i) open_and_close();
+  EXPECT_TRUE(AwaitTrue([&] { return ThreadCount() == before; }));  // the kernel may lag behind a join
 }
 
-// With the clock's own thread, in real time.
+// With the domain's own thread, in real time.
 TEST(WatchTest, WaitsAreWatched) {
   Domain::Options options;
   Counter logged;
@@ -245,22 +247,22 @@ TEST(WatchTest, WaitsAreWatched) {
   options.report_after = milliseconds(1);
   const auto reader = make_shared<ReaderControl>();
   reader->Hold();
-  {
-    const auto domain = make_shared<Domain>(options);
-    const auto source =
-        make_shared<Source>(domain, "it", std::make_unique<FakeReader>(reader), Source::Mode::kAhead);
-    StageConfig config = Config(1, 1);
-    config.timeout = milliseconds(40);
-    Stage stage(domain, config, {{source, nullptr}}, nullptr);
-    for (int i = 0; i < 2; ++i) {  // the second wait wakes a watcher that had nothing to do
-      Taken taken;
-      EXPECT_EQ(stage.Take(&taken).code(), Code::kDeadlineExceeded);
-      ASSERT_TRUE(AwaitTrue([&] { return stage.figures().waiting == 0; }));
-    }
-    EXPECT_TRUE(logged.Await(2));
-    reader->AllowAll();
-    EXPECT_EQ(TakeOne(&stage), "0");
+  const auto domain = make_shared<Domain>(options);
+  const auto source =
+      make_shared<Source>(domain, "it", std::make_unique<FakeReader>(reader), Source::Mode::kAhead);
+  StageConfig config = Config(1, 1);
+  config.timeout = milliseconds(20);
+  Stage hasty(domain, config, {{source, nullptr}}, nullptr);
+  for (int i = 0; i < 2; ++i) {
+    Taken taken;
+    EXPECT_EQ(hasty.Take(&taken).code(), Code::kDeadlineExceeded);
   }
+  config.timeout = milliseconds(0);
+  Stage patient(domain, config, {{source, nullptr}}, nullptr);
+  PendingTake take(&patient);
+  EXPECT_TRUE(logged.Await(logged.value() + 2));
+  reader->AllowAll();
+  EXPECT_EQ(take.Await(), "0");
 }
 
 // The last reference to a domain may be dropped while its watcher writes a line.
@@ -277,7 +279,6 @@ TEST(WatchTest, DomainMayGoWhileTheWatcherReports) {
   auto domain = make_shared<Domain>(options);
   auto source = make_shared<Source>(domain, "it", std::make_unique<FakeReader>(reader), Source::Mode::kAhead);
   StageConfig config = Config(1, 1);
-  config.timeout = milliseconds(4);
   auto stage = std::make_unique<Stage>(domain, config, std::vector<Stage::Input>{{source, nullptr}}, nullptr);
   // Let go of the line only when the test's own references are gone or are being waited for.
   PendingTake take(stage.get());
