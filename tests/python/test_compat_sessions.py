@@ -41,7 +41,9 @@ def expected(batches=20):
 def smart(**options):
     config = tf.ConfigProto()
     config.graph_options.optimizer_options.do_smart_stage = True
-    config.graph_options.optimizer_options.smart_stage_options.CopyFrom(tf.SmartStageOptions(**options))
+    config.graph_options.optimizer_options.smart_stage_options.CopyFrom(
+        tf.SmartStageOptions(**options)
+    )
     return config
 
 
@@ -261,6 +263,16 @@ def test_hook_reports_starts_and_closes(caplog):
     text = caplog.text
     assert "IteratorGetNext" in text and "5 taken" in text
     assert headrace.stats(raw) == []
+
+
+def test_hook_closes_stages_before_the_session_ends():
+    initializer, _, result = pipeline()
+    with plain(smart(), initializer) as session:
+        session.run(result)
+        tf.make_prefetch_hook().end(session)
+        assert headrace.stats(session) == []
+        with pytest.raises(tf.errors.CancelledError):
+            session.run(result)
 
 
 def test_hook_starts_stages_before_the_first_step():

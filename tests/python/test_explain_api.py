@@ -54,11 +54,12 @@ def files(tmp_path_factory):
     (folder / "meta.pbtxt").write_text(text_format.MessageToString(meta))
     (folder / "noise.pb").write_bytes(b"\x00\xff" * 40)
     (folder / "noise.pbtxt").write_text("not a graph")
+    (folder / "nothing.pb").write_bytes(b"")
     (folder / "empty").mkdir()
     return folder
 
 
-GRAPH_FILES = ["graph.pb", "graph.pbtxt", "meta.pb", "meta.pbtxt", "model.meta", "saved"]
+GRAPH_FILES = ["graph.pb", "graph.pbtxt", "meta.pb", "meta.pbtxt", "model.meta", "saved", "saved/saved_model.pb"]
 
 
 def test_before_a_session_exists(graph):
@@ -92,7 +93,7 @@ def test_files(files, name):
 
 
 @pytest.mark.parametrize("name,text", [
-    ("noise.pb", "neither"), ("noise.pbtxt", "neither"), ("empty", "saved_model.pb"),
+    ("noise.pb", "neither"), ("noise.pbtxt", "neither"), ("nothing.pb", "neither"), ("empty", "saved_model.pb"),
     ("missing.pb", "No such file"), ("two", "train"),
 ])  # fmt: skip
 def test_files_that_cannot_be_read(files, name, text):
