@@ -22,6 +22,7 @@ _LAZY = {
     "explain": "headrace.plans",
     "keep": "headrace.marks",
     "kept": "headrace.marks",
+    "load": "headrace.library",
     "mark_target_node": "headrace.marks",
     "rewrite": "headrace.plans",
     "stats": "headrace.live",

@@ -89,6 +89,6 @@ def _load():
     checks = [Check("load", True, f"version {loaded.version()}, loads into TensorFlow {tf.__version__}")]
     gpus = [device.name for device in tf.config.list_physical_devices("GPU")]
     checks.append(Check("gpu", True, ", ".join(gpus) or "none (stages run on the CPU)"))
-    off = os.environ.get("HEADRACE_STAGING", "").lower() == "off"
+    off = library.switched_off()
     checks.append(Check("staging", True, "switched off by HEADRACE_STAGING=off" if off else "on"))
     return checks

@@ -193,7 +193,8 @@ class Library:
 def load() -> Library:
     """Loads the library into this process, once; later calls give the same object.
 
-    Imports TensorFlow. Loading alone changes no graph.
+    Only processes that run other processes' graphs (TensorFlow servers) need to call it: configure() and
+    headrace.compat.v1 do. Imports TensorFlow. Loading alone changes no graph.
     Errors: TensorFlowMissingError, TensorFlowVersionError, LibraryMissingError, LibraryLoadError.
     """
     global _loaded
@@ -201,6 +202,11 @@ def load() -> Library:
         if _loaded is None:
             _loaded = _load()
         return _loaded
+
+
+def switched_off() -> bool:
+    """Whether the operator's kill switch is set: sessions of this process then run unstaged."""
+    return os.environ.get("HEADRACE_STAGING") == "off"
 
 
 def loaded():
@@ -223,6 +229,3 @@ def _load() -> Library:
             library.built_for(), tf.__version__, install_command(library.built_for())
         )
     return library
-
-
-__all__ = ["Library", "load", "loaded", "build_info", "check_tensorflow"]

@@ -265,6 +265,21 @@ def test_hook_reports_starts_and_closes(caplog):
     assert headrace.stats(raw) == []
 
 
+def test_hook_says_that_staging_is_switched_off(caplog, monkeypatch):
+    monkeypatch.setenv("HEADRACE_STAGING", "off")
+    initializer, hashed, result = pipeline()
+    source = hashed.graph.get_operation_by_name("IteratorGetNext").outputs[0]
+    with caplog.at_level(logging.INFO, "headrace"):
+        logging.getLogger("headrace").propagate = True
+        with tf.train.MonitoredTrainingSession(
+            config=smart(), scaffold=scaffold(initializer), hooks=[tf.make_prefetch_hook()]
+        ) as session:
+            assert session.run(source) == 0
+            assert session.run(result) == expected()[1]
+            assert headrace.stats(session) == []
+    assert "HEADRACE_STAGING=off" in caplog.text and "run ahead" not in caplog.text
+
+
 def test_hook_closes_stages_before_the_session_ends():
     initializer, _, result = pipeline()
     with plain(smart(), initializer) as session:

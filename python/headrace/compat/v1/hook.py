@@ -3,7 +3,7 @@
 import tensorflow as tf
 from tensorflow.core.protobuf import config_pb2
 
-from headrace import live, plans
+from headrace import library, live, plans
 from headrace._log import logger
 from headrace.errors import HeadraceError
 
@@ -26,6 +26,9 @@ class PrefetchHook(tf.compat.v1.train.SessionRunHook):
     def after_create_session(self, session, coord):
         """Also called each time a monitored session is re-created."""
         log = logger()
+        if library.switched_off():
+            log.info("staging is switched off by HEADRACE_STAGING=off")
+            return
         try:
             config = session._config
             plan = plans.explain(session.graph, config)
