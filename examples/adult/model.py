@@ -87,13 +87,14 @@ def _variable(name, shape, deviation, seed):
 
 
 def _wide(given):
-    total = 0.0
+    """Logits of each cross."""
+    crosses = []
     with tf1.variable_scope("wide"):
         for cross, ids in zip(CROSSES, given.crosses):
             weights = tf1.get_variable("_x_".join(cross), [CROSS_BUCKETS], use_resource=True,
                                        initializer=tf1.zeros_initializer())
-            total += tf.nn.embedding_lookup(weights, ids)
-    return total
+            crosses.append(tf.nn.embedding_lookup(weights, ids))
+    return crosses
 
 
 def _deep(given, seed):
@@ -117,7 +118,10 @@ def _deep(given, seed):
 
 def logits(given, seed):
     """Logits [n] of Features; makes the variables, first values by `seed`."""
-    return _wide(given) + _deep(given, seed)
+    # One sum, and not a chain of additions: that one Grappler would regroup where it knows that the
+    # shapes are equal, which it does not where batches of unknown size come out of a stage. The
+    # last bits would differ.
+    return tf.add_n(_wide(given) + [_deep(given, seed)])
 
 
 def train_step(label, given, seed):
