@@ -16,14 +16,14 @@ int DropStages(Staging& staging, int stages, const MainUses& main_uses);
 
 // Which side each staged node is on after the cut, and what leaves without a replacement.
 struct Sides {
-  std::vector<char> in_main;     // recomputed
-  std::vector<char> in_stage;    // candidates that the stage computes
-  std::vector<int> dead_in;      // dead nodes: the stage whose values they would need, or -1
+  std::vector<bool> in_main;   // recomputed
+  std::vector<bool> in_stage;  // candidates that the stage computes
+  std::vector<int> dead_in;    // dead nodes: the stage whose values they would need, or -1
 };
 Sides ChooseSides(const Staging& staging, const MainUses& main_uses);
 
-// Builds a stage from its candidates and from the dead nodes that leave with it, both in topological
-// order.
+// Builds a stage from its candidates and from the dead nodes that leave with it, both in
+// topological order.
 Stage AssembleStage(const Staging& staging, const MainUses& main_uses, const Sides& sides,
                     const std::vector<int>& members, const std::vector<int>& dead);
 

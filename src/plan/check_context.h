@@ -27,9 +27,9 @@ struct CheckContext {
   const PlanOptions& options;
   const StagePlan& plan;
   const GraphIndex index;
-  std::vector<int> stage_of;          // in sources, draws or body of that stage, else -1
-  std::vector<char> removed, recomputed, dead;
-  std::vector<std::vector<char>> crosses;  // by node and output
+  std::vector<int> stage_of;  // in sources, draws or body of that stage, else -1
+  std::vector<bool> removed, recomputed, dead;
+  std::vector<std::vector<bool>> crosses;  // by node and output
   std::vector<std::string> broken;
 };
 

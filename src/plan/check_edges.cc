@@ -61,8 +61,7 @@ class EdgeCheck {
         continue;
       }
       if (!staged_allowed || !c_.InStage(in.node, number_)) {
-        Broken("computes " + c_.Name(n) + " from " + c_.Name(in.node) +
-               ", which it does not have");
+        Broken("computes " + c_.Name(n) + " from " + c_.Name(in.node) + ", which it does not have");
       } else if (!c_.node(in.node).outputs[in.output].can_cross) {
         Broken("uses a reference of " + c_.Name(in.node));
       } else if (c_.node(in.node).keep) {
@@ -151,7 +150,7 @@ void CheckCrossingComplete(CheckContext& context) {
 
 // Convexity: nothing that a stage takes may be computed from what any stage yields.
 void CheckNoWayBack(CheckContext& context) {
-  std::vector<char> reached(context.graph.nodes.size(), 0);
+  std::vector<bool> reached(context.graph.nodes.size(), 0);
   std::vector<int> worklist;
   for (int n : context.index.order()) {
     if (context.stage_of[n] < 0) continue;

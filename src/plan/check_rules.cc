@@ -7,6 +7,11 @@
 namespace headrace::plan {
 namespace {
 
+bool CrossesAny(const CheckContext& context, int n) {
+  const std::vector<bool>& crosses = context.crosses[n];
+  return std::find(crosses.begin(), crosses.end(), true) != crosses.end();
+}
+
 void CheckOneRead(CheckContext& context) {
   std::unordered_map<std::string, int> reader;
   for (int n : context.index.order()) {
@@ -52,9 +57,7 @@ class DependencyCheck {
   }
 
   bool Leaves(int n) const {
-    for (char crosses : c_.crosses[n]) {
-      if (crosses) return true;
-    }
+    if (CrossesAny(c_, n)) return true;
     if (c_.recomputed[n]) return false;
     for (const Use& use : c_.index.uses(n)) {
       const bool main = c_.InMain(use.node) && !c_.Dead(use.node);
@@ -80,7 +83,7 @@ class DependencyCheck {
 };
 
 void CheckMarks(CheckContext& context) {
-  std::vector<char> above(context.graph.nodes.size(), 0);
+  std::vector<bool> above(context.graph.nodes.size(), 0);
   std::vector<int> worklist;
   for (int n : context.index.order()) {
     if (context.node(n).mark >= 0) above[n] = 1, worklist.push_back(n);
@@ -115,7 +118,7 @@ void CheckMarks(CheckContext& context) {
 }
 
 void CheckTargets(CheckContext& context) {
-  std::vector<char> below(context.graph.nodes.size(), 0);
+  std::vector<bool> below(context.graph.nodes.size(), 0);
   std::vector<int> worklist;
   for (int n : context.index.order()) {
     if (context.node(n).target) below[n] = 1, worklist.push_back(n);
@@ -140,21 +143,20 @@ void CheckTargets(CheckContext& context) {
 
 // A tensor keeps its name if feeding it changes nothing but its users in the main graph.
 void CheckKeptNames(CheckContext& context) {
-  std::vector<char> above(context.graph.nodes.size(), 0);  // of another crossing tensor
+  std::vector<bool> above(context.graph.nodes.size(), 0);  // of another crossing tensor
   const std::vector<int>& order = context.index.order();
   for (auto it = order.rbegin(); it != order.rend(); ++it) {
     if (context.stage_of[*it] < 0) continue;
     for (const Use& use : context.index.uses(*it)) {
       if (use.output == Use::kControl || context.stage_of[use.node] < 0) continue;
-      for (char crosses : context.crosses[use.node]) above[*it] |= crosses;
-      above[*it] |= above[use.node];
+      if (above[use.node] || CrossesAny(context, use.node)) above[*it] = true;
     }
   }
   for (const Stage& stage : context.plan.stages) {
     for (const Crossing& crossing : stage.outputs) {
       const int n = crossing.from.node;
       bool exact = !above[n];
-      for (char crosses : context.crosses[n]) exact &= crosses != 0;
+      for (const bool crosses : context.crosses[n]) exact &= crosses;
       if (exact != crossing.keeps_name) {
         context.Broken(context.Name(n) + (exact ? " could keep" : " cannot keep") + " its name");
       }

@@ -32,15 +32,13 @@ class Classifier {
   // Scans the inputs; kBlocked sets the node's block.
   InputKind ScanInputs(int n);
   bool MergeInput(int n, int input, InputKind& kind);
-  void SetBlock(int n, ReasonCode code, int other = -1) {
-    s_.states_[n].block = {code, other};
-  }
+  void SetBlock(int n, ReasonCode code, int other = -1) { s_.states_[n].block = {code, other}; }
 
   Staging& s_;
   const GraphIndex& index_;
-  std::vector<int> second_read_;     // another source of the same resource, or -1
-  std::vector<int> tainted_by_;      // a source or target that it depends on, or -1
-  std::vector<char> needed_by_mark_;
+  std::vector<int> second_read_;  // another source of the same resource, or -1
+  std::vector<int> tainted_by_;   // a source or target that it depends on, or -1
+  std::vector<bool> needed_by_mark_;
   bool any_mark_ = false;
 };
 

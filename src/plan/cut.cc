@@ -30,7 +30,7 @@ class CutNetwork {
     FindWholeSets();
   }
 
-  std::vector<char> Solve() {
+  std::vector<bool> Solve() {
     for (int n : index_.order()) {
       if (!Eligible(n)) continue;
       const int outputs = static_cast<int>(s_.node(n).outputs.size());
@@ -40,7 +40,7 @@ class CutNetwork {
     }
     for (std::size_t i = 0; i < visited_.size(); ++i) AddNode(visited_[i]);
     flow_.Solve(main_, stage_);
-    std::vector<char> in_main(index_.size(), 0);
+    std::vector<bool> in_main(index_.size(), 0);
     for (int n : visited_) in_main[n] = flow_.OnSourceSide(node_id_[n]);
     return in_main;
   }
@@ -146,7 +146,7 @@ MainUses::MainUses(const Staging& staging) {
   }
 }
 
-std::vector<char> ChooseRecomputed(const Staging& staging, const MainUses& main_uses) {
+std::vector<bool> ChooseRecomputed(const Staging& staging, const MainUses& main_uses) {
   return CutNetwork(staging, main_uses).Solve();
 }
 

@@ -20,7 +20,7 @@ class MainUses {
 
  private:
   std::vector<int> start_;
-  std::vector<char> used_;
+  std::vector<bool> used_;
 };
 
 // For every node: whether the main graph computes it (again) from what crosses. Only cheap pure
@@ -31,7 +31,7 @@ class MainUses {
 //
 // Method: a minimum cut, in which the source's side is the main graph. A node on it costs its own
 // cost; a tensor that is used on it and produced on the other side costs its crossing.
-std::vector<char> ChooseRecomputed(const Staging& staging, const MainUses& main_uses);
+std::vector<bool> ChooseRecomputed(const Staging& staging, const MainUses& main_uses);
 
 }  // namespace headrace::plan
 

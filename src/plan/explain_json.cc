@@ -78,14 +78,13 @@ std::string ExplainJson(const Graph& graph, const StagePlan& plan) {
   Json nodes = Json::array();
   for (int n : by_name) {
     const Reason& reason = plan.reasons[n];
-    nodes.push_back(
-        {{"name", graph.nodes[n].name},
-         {"op", graph.nodes[n].op},
-         {"stage", stage_of[n] != nullptr ? Json(stage_of[n]->name) : Json(nullptr)},
-         {"reason", ReasonCodeName(reason.code)},
-         {"ancestor",
-          reason.ancestor >= 0 ? Json(graph.nodes[reason.ancestor].name) : Json(nullptr)},
-         {"text", reason.text}});
+    nodes.push_back({{"name", graph.nodes[n].name},
+                     {"op", graph.nodes[n].op},
+                     {"stage", stage_of[n] != nullptr ? Json(stage_of[n]->name) : Json(nullptr)},
+                     {"reason", ReasonCodeName(reason.code)},
+                     {"ancestor", reason.ancestor >= 0 ? Json(graph.nodes[reason.ancestor].name)
+                                                       : Json(nullptr)},
+                     {"text", reason.text}});
   }
   const Json json = {{"version", 1}, {"hash", plan.hash}, {"stages", stages}, {"nodes", nodes}};
   // Names come from the user's graph and need not be UTF-8.

@@ -14,9 +14,10 @@ std::string Count(std::size_t n, const std::string& what, const std::string& plu
 
 std::string Bytes(std::int64_t bytes) {
   if (bytes < 0) return "? bytes";
-  if (bytes < 10 * 1024) return std::to_string(bytes) + " bytes";
-  if (bytes < 10 * 1024 * 1024) return std::to_string(bytes / 1024) + " KiB";
-  return std::to_string(bytes / (1024 * 1024)) + " MiB";
+  constexpr std::int64_t kKiB = 1024, kMiB = 1024 * kKiB;
+  if (bytes < 10 * kKiB) return std::to_string(bytes) + " bytes";
+  if (bytes < 10 * kMiB) return std::to_string(bytes / kKiB) + " KiB";
+  return std::to_string(bytes / kMiB) + " MiB";
 }
 
 class TextWriter {
@@ -28,9 +29,8 @@ class TextWriter {
     for (const Stage& stage : plan_.stages) {
       staged += stage.sources.size() + stage.draws.size() + stage.body.size();
     }
-    out_ << Count(plan_.stages.size(), "stage") << ", "
-         << Count(graph_.nodes.size(), "node") << ", " << staged << " of them staged (plan "
-         << plan_.hash << ")\n";
+    out_ << Count(plan_.stages.size(), "stage") << ", " << Count(graph_.nodes.size(), "node")
+         << ", " << staged << " of them staged (plan " << plan_.hash << ")\n";
     for (const Stage& stage : plan_.stages) WriteStage(stage);
     WriteLeftOut();
     return out_.str();
@@ -103,7 +103,8 @@ class TextWriter {
     std::size_t constants = 0, left_out = 0;
     for (int n : by_name) {
       const Reason& reason = plan_.reasons[n];
-      if (reason.code == ReasonCode::kNone || reason.code == ReasonCode::kCheapToRecompute) continue;
+      if (reason.code == ReasonCode::kNone || reason.code == ReasonCode::kCheapToRecompute)
+        continue;
       if (reason.code == ReasonCode::kMainInput) {
         ++constants;
         continue;

@@ -13,14 +13,14 @@ namespace headrace::plan {
 
 // What running a node ahead of the training step would mean.
 enum class Trait : std::uint8_t {
-  kConstant,    // no effect and always the same value; may be copied to either side of a cut
-  kHandle,      // yields a resource handle (iterator, queue, reader, table, variable); stays in the
-                // main graph, and the stage receives the handle as an argument
-  kSource,      // consumes one element of its resource per run
-  kDraw,        // stateful random op: its value depends on how often it ran before, and on nothing else
-                // that the program can change
-  kPure,        // value depends on its inputs only (NoOp and reads of read-only state included)
-  kAssert,      // like kPure, has no outputs, may fail
+  kConstant,  // no effect and always the same value; may be copied to either side of a cut
+  kHandle,    // yields a resource handle (iterator, queue, reader, table, variable); stays in the
+              // main graph, and the stage receives the handle as an argument
+  kSource,    // consumes one element of its resource per run
+  kDraw,    // stateful random op: its value depends on how often it ran before, and on nothing else
+            // that the program can change
+  kPure,    // value depends on its inputs only (NoOp and reads of read-only state included)
+  kAssert,  // like kPure, has no outputs, may fail
   kQueueWrite,  // writes into a queue: never staged; a stage that feeds nothing else is pointless
   kBarrier,     // never staged; Node::barrier_code and Node::barrier_text say why
 };
@@ -29,11 +29,11 @@ enum class Trait : std::uint8_t {
 enum class ReasonCode : std::uint8_t {
   kNone,
   kVariableWrite,
-  kVariableRead,       // of a variable that something in the program may write
+  kVariableRead,  // of a variable that something in the program may write
   kPlaceholder,
   kFunctionArgument,
-  kControlFlow,        // v1 control flow, and sources inside conditionals or loops
-  kStateful,           // stateful, and not known to be safe to run ahead
+  kControlFlow,  // v1 control flow, and sources inside conditionals or loops
+  kStateful,     // stateful, and not known to be safe to run ahead
   kSummary,
   kPrint,
   kPyFunc,
@@ -41,33 +41,33 @@ enum class ReasonCode : std::uint8_t {
   kFileWrite,
   kMutableTable,
   kRefType,
-  kTarget,             // marked by mark_target_node
-  kExcluded,           // named in StageOptions.exclude
-  kKept,               // named in keep()
-  kSecondRead,         // its resource is read by another node too
-  kSerializedIterator, // the position of its iterator is saved in this graph
-  kSourceInput,        // a source that needs a value computed from non-constant inputs
-  kDevice,             // asks for another task or device than the stage's
-  kBlockedInput,       // an input is not staged; `ancestor` names the node that blocks
-  kBlockedControl,     // a control input is not staged; `ancestor` as above
-  kMeeting,            // combines sources that a fetch could consume one without the other
-  kDrawOutside,        // a random op whose value is also used where no element is consumed
-  kNoSource,           // does not depend on any source
-  kPastMark,           // downstream of tf.staged while growing past it was not asked for
-  kUnmarkedSource,     // the graph has tf.staged marks, and this part feeds none of them
-  kOnlyFeedsQueue,     // read ahead already by the queue that it feeds
-  kCheapToRecompute,   // staged too if needed there, but computed again in the main graph
-  kCostsMore,          // moving it would cost more than it saves
-  kUnused,             // nothing outside the stage uses it (function graphs)
-  kMainInput,          // constants and handles: belong to the main graph
+  kTarget,              // marked by mark_target_node
+  kExcluded,            // named in StageOptions.exclude
+  kKept,                // named in keep()
+  kSecondRead,          // its resource is read by another node too
+  kSerializedIterator,  // the position of its iterator is saved in this graph
+  kSourceInput,         // a source that needs a value computed from non-constant inputs
+  kDevice,              // asks for another task or device than the stage's
+  kBlockedInput,        // an input is not staged; `ancestor` names the node that blocks
+  kBlockedControl,      // a control input is not staged; `ancestor` as above
+  kMeeting,             // combines sources that a fetch could consume one without the other
+  kDrawOutside,         // a random op whose value is also used where no element is consumed
+  kNoSource,            // does not depend on any source
+  kPastMark,            // downstream of tf.staged while growing past it was not asked for
+  kUnmarkedSource,      // the graph has tf.staged marks, and this part feeds none of them
+  kOnlyFeedsQueue,      // read ahead already by the queue that it feeds
+  kCheapToRecompute,    // staged too if needed there, but computed again in the main graph
+  kCostsMore,           // moving it would cost more than it saves
+  kUnused,              // nothing outside the stage uses it (function graphs)
+  kMainInput,           // constants and handles: belong to the main graph
 };
 const char* ReasonCodeName(ReasonCode code);
 
 struct OutputInfo {
-  std::string dtype;         // "float32"; for people
-  std::string shape = "?";   // "[512,13]", "[?,13]", "?"; for people
-  std::int64_t bytes = -1;   // payload per element when statically known, else -1
-  bool can_cross = true;     // false for ref types
+  std::string dtype;        // "float32"; for people
+  std::string shape = "?";  // "[512,13]", "[?,13]", "?"; for people
+  std::int64_t bytes = -1;  // payload per element when statically known, else -1
+  bool can_cross = true;    // false for ref types
 };
 
 struct Endpoint {
@@ -100,9 +100,9 @@ struct Node {
   bool keep = false;      // by keep(): must remain feedable and fetchable under its own name
   int mark = -1;          // >= 0: a tf.staged mark of that group
 
-  double cost = 1.0;      // static estimate of one run, in units of one small kernel launch (~1 us)
-  bool cheap = false;     // metadata-only (Reshape, Shape, ExpandDims, Identity, ...): may be
-                          // computed in the main graph instead of crossing
+  double cost = 1.0;   // static estimate of one run, in units of one small kernel launch (~1 us)
+  bool cheap = false;  // metadata-only (Reshape, Shape, ExpandDims, Identity, ...): may be
+                       // computed in the main graph instead of crossing
 };
 
 struct Graph {

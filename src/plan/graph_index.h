@@ -32,8 +32,8 @@ class Range {
 // Ownership: keeps a reference to the graph, which must outlive it.
 // Thread safety: immutable after construction.
 // Ordering: every order below follows from names and edges alone, so two graphs that differ only in
-// the order of their nodes get the same one. Edges into kBarrier nodes do not take part in it (loops
-// pass through barriers only), so a barrier may come before its inputs.
+// the order of their nodes get the same one. Edges into kBarrier nodes do not take part in it
+// (loops pass through barriers only), so a barrier may come before its inputs.
 class GraphIndex {
  public:
   explicit GraphIndex(const Graph& graph);
@@ -68,7 +68,7 @@ class GraphIndex {
   std::vector<int> use_start_, control_start_;
   std::vector<Use> uses_;
   std::vector<int> controls_;
-  std::vector<char> consumed_;
+  std::vector<bool> consumed_;
 };
 
 }  // namespace headrace::plan

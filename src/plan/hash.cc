@@ -18,7 +18,8 @@ class Hasher {
     for (char c : text) Byte(static_cast<unsigned char>(c));
   }
   void Add(std::int64_t value) {
-    for (int shift = 0; shift < 64; shift += 8) Byte((static_cast<std::uint64_t>(value) >> shift) & 255);
+    for (int shift = 0; shift < 64; shift += 8)
+      Byte((static_cast<std::uint64_t>(value) >> shift) & 255);
   }
   void Add(double value) {
     std::int64_t bits;

@@ -105,10 +105,10 @@ class Grower {
   const SetUses& uses_;
   std::vector<std::uint64_t> mask_;
   std::vector<int> group_;
-  std::vector<char> settled_;
+  std::vector<bool> settled_;
   std::vector<std::vector<int>> watchers_;
-  std::vector<int> members_;        // of the mask, in the order of adding
-  std::vector<int> inside_;         // sets within the mask
+  std::vector<int> members_;  // of the mask, in the order of adding
+  std::vector<int> inside_;   // sets within the mask
   std::size_t next_inside_ = 0;
   bool possible_ = true;
 };

@@ -41,18 +41,19 @@ struct Crossing {
 };
 
 struct Stage {
-  std::string name;              // from the first source's node name; unique within the plan
-  int mark = -1;                 // tf.staged group, or -1
-  std::vector<int> sources;      // in the order in which one ticket reads them
-  std::vector<int> draws;        // random ops run once per ticket, in topological order
-  std::vector<int> body;         // everything else that runs ahead, in topological order
-  std::vector<int> constants;    // copied into the stage; remain in the main graph as well
-  std::vector<Endpoint> args;    // handles that the main graph passes in, in first-use order
-  std::vector<Crossing> outputs; // what the call returns, sorted by (node name, output)
-  std::vector<int> recomputed;   // nodes the main graph computes again from what crosses; those also in
-                                 // `body` (or `constants`) exist on both sides
-  std::vector<int> removed;      // nodes that leave the main graph (sources, draws, body less recomputed)
-  std::string device;            // common requested placement; empty = anywhere
+  std::string name;               // from the first source's node name; unique within the plan
+  int mark = -1;                  // tf.staged group, or -1
+  std::vector<int> sources;       // in the order in which one ticket reads them
+  std::vector<int> draws;         // random ops run once per ticket, in topological order
+  std::vector<int> body;          // everything else that runs ahead, in topological order
+  std::vector<int> constants;     // copied into the stage; remain in the main graph as well
+  std::vector<Endpoint> args;     // handles that the main graph passes in, in first-use order
+  std::vector<Crossing> outputs;  // what the call returns, sorted by (node name, output)
+  std::vector<int> recomputed;  // nodes the main graph computes again from what crosses; those also
+                                // in `body` (or `constants`) exist on both sides
+  std::vector<int>
+      removed;         // nodes that leave the main graph (sources, draws, body less recomputed)
+  std::string device;  // common requested placement; empty = anywhere
 };
 
 struct Reason {
@@ -76,7 +77,8 @@ StagePlan MakePlan(const Graph& graph, const PlanOptions& options);
 // Checks the invariants of a plan against the graph it was made for: convexity, every resource read
 // once, no barrier staged, crossing complete. Returns the broken ones, one sentence each. The pass
 // publishes no plan for which this is not empty.
-std::vector<std::string> CheckPlan(const Graph& graph, const PlanOptions& options, const StagePlan& plan);
+std::vector<std::string> CheckPlan(const Graph& graph, const PlanOptions& options,
+                                   const StagePlan& plan);
 
 // For people: stages, what crosses, what was left out and why (grouped by reason, blocking ancestor
 // first).

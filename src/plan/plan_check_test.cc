@@ -89,7 +89,10 @@ const Mutation kStructure[] = {
        Remove(c.stage().sources, c.Node("b"));
        c.stage().body.insert(c.stage().body.begin(), c.Node("b"));
      }},
-    {"NodeAsArgument", "no handle", [](Case& c) { c.stage().args.push_back({c.Node("c"), 0}); }},
+    {"NodeAsArgument", "no handle",
+     [](Case& c) {
+       c.stage().args.push_back({c.Node("c"), 0});
+     }},
     {"StagedTwice", "staged twice",
      [](Case& c) {
        c.plan.stages[1].body.push_back(c.Node("zip"));
@@ -134,9 +137,10 @@ const Mutation kEdges[] = {
     {"RecomputedWithoutInput", "has the main graph compute",
      [](Case& c) {
        auto& outputs = c.stage().outputs;
-       outputs.erase(std::remove_if(outputs.begin(), outputs.end(),
-                                    [&](const Crossing& o) { return o.from.node == c.Node("zip"); }),
-                     outputs.end());
+       outputs.erase(
+           std::remove_if(outputs.begin(), outputs.end(),
+                          [&](const Crossing& o) { return o.from.node == c.Node("zip"); }),
+           outputs.end());
      }},
     {"RecomputedNotCheap", "is not cheap",
      [](Case& c) { c.graph.nodes[c.Node("flat")].cheap = false; }},
@@ -152,8 +156,7 @@ const Mutation kEdges[] = {
      }},
     {"WayBackByControl", "depends on a stage",
      [](Case& c) { c.graph.nodes[c.Node("it2")].control_inputs.push_back(c.Node("train")); }},
-    {"KeptSourceUsed", "which is kept",
-     [](Case& c) { c.graph.nodes[c.Node("b")].keep = true; }},
+    {"KeptSourceUsed", "which is kept", [](Case& c) { c.graph.nodes[c.Node("b")].keep = true; }},
 };
 
 const Mutation kRules[] = {
@@ -167,8 +170,7 @@ const Mutation kRules[] = {
      [](Case& c) { c.graph.nodes[c.Node("var")].control_inputs.push_back(c.Node("x")); }},
     {"RandomValueLeaves", "depends on random ops only",
      [](Case& c) { c.graph.nodes[c.Node("var")].control_inputs.push_back(c.Node("draw")); }},
-    {"UnmarkedStage", "contains no mark",
-     [](Case& c) { c.graph.nodes[c.Node("zip")].mark = 0; }},
+    {"UnmarkedStage", "contains no mark", [](Case& c) { c.graph.nodes[c.Node("zip")].mark = 0; }},
     {"WrongMark", "a wrong mark", [](Case& c) { c.stage().mark = 3; }},
     {"PastTheMarks", "staged past the marks", [](Case& c) { c.options.grow = false; }},
     {"BelowATarget", "staged below a target",
@@ -197,9 +199,13 @@ const Mutation kRules[] = {
      [](Case& c) { c.plan.reasons[c.Node("dense")].ancestor = -7; }},
 };
 
-void PrintTo(const Mutation& mutation, std::ostream* out) { *out << mutation.name; }
+void PrintTo(const Mutation& mutation, std::ostream* out) {
+  *out << mutation.name;
+}
 
-std::string NameOf(const testing::TestParamInfo<Mutation>& info) { return info.param.name; }
+std::string NameOf(const testing::TestParamInfo<Mutation>& info) {
+  return info.param.name;
+}
 
 INSTANTIATE_TEST_SUITE_P(Structure, BrokenPlan, testing::ValuesIn(kStructure), NameOf);
 INSTANTIATE_TEST_SUITE_P(Edges, BrokenPlan, testing::ValuesIn(kEdges), NameOf);

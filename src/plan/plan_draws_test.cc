@@ -90,7 +90,8 @@ TEST(Draws, OfTwoStages) {
   EXPECT_THAT(session.StageOf("a"), ElementsAre("a"));
   EXPECT_THAT(session.StageOf("b"), ElementsAre("b"));
   EXPECT_EQ(session.Code("draw"), ReasonCode::kDrawOutside);
-  // In a function every run consumes both sources, so they may share a stage, and with it the value.
+  // In a function every run consumes both sources, so they may share a stage, and with it the
+  // value.
   const Planned function(g, Function());
   EXPECT_THAT(function.StageOf("a"), ElementsAre("a", "b", "draw", "x", "y"));
 }

@@ -100,30 +100,29 @@ TEST(ExplainJson, HasThePlanByName) {
   EXPECT_EQ(json["version"], 1);
   EXPECT_EQ(json["hash"], p.plan.hash);
   ASSERT_EQ(json["stages"].size(), 1u);
-  const Json expected = {
-      {"name", "next"},
-      {"mark", nullptr},
-      {"device", ""},
-      {"sources", {"next"}},
-      {"draws", Json::array()},
-      {"body", {"concat", "hash"}},
-      {"constants", {"c"}},
-      {"args", {{{"node", "it"}, {"output", 0}}}},
-      {"outputs",
-       {{{"node", "concat"},
-         {"output", 0},
-         {"dtype", "string"},
-         {"shape", "[?]"},
-         {"bytes", nullptr},
-         {"keeps_name", true}},
-        {{"node", "hash"},
-         {"output", 0},
-         {"dtype", "int64"},
-         {"shape", "[512]"},
-         {"bytes", 4096},
-         {"keeps_name", true}}}},
-      {"recomputed", {"flat"}},
-      {"removed", {"next", "concat", "hash"}}};
+  const Json expected = {{"name", "next"},
+                         {"mark", nullptr},
+                         {"device", ""},
+                         {"sources", {"next"}},
+                         {"draws", Json::array()},
+                         {"body", {"concat", "hash"}},
+                         {"constants", {"c"}},
+                         {"args", {{{"node", "it"}, {"output", 0}}}},
+                         {"outputs",
+                          {{{"node", "concat"},
+                            {"output", 0},
+                            {"dtype", "string"},
+                            {"shape", "[?]"},
+                            {"bytes", nullptr},
+                            {"keeps_name", true}},
+                           {{"node", "hash"},
+                            {"output", 0},
+                            {"dtype", "int64"},
+                            {"shape", "[512]"},
+                            {"bytes", 4096},
+                            {"keeps_name", true}}}},
+                         {"recomputed", {"flat"}},
+                         {"removed", {"next", "concat", "hash"}}};
   EXPECT_EQ(json["stages"][0], expected) << json["stages"][0].dump(2);
   ASSERT_EQ(json["nodes"].size(), 10u);
   std::map<std::string, Json> nodes;

@@ -30,11 +30,11 @@ TEST(DependencySets, EqualSetsHaveEqualIds) {
   EXPECT_EQ(sets.FirstOutside(a, mask), -1);
 }
 
-// Sets as bit masks over at most 6 sources. A random structure as a graph would give it: values flow
-// from sets to larger sets, and every set whose values go nowhere crosses.
+// Sets as bit masks over at most 6 sources. A random structure as a graph would give it: values
+// flow from sets to larger sets, and every set whose values go nowhere crosses.
 struct Uses {
   int sources = 0;
-  std::vector<unsigned> own;                   // by source
+  std::vector<unsigned> own;  // by source
   std::set<unsigned> crosses;
   std::set<std::pair<unsigned, unsigned>> feeds;
 };

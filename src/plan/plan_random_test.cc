@@ -71,8 +71,8 @@ TEST(RandomPlans, ReasonsNameTheirNodes) {
       const Reason& reason = plan.reasons[n];
       const std::string& name = graph.nodes[n].name;
       EXPECT_EQ(reason.text.rfind("'" + name + "' ", 0), 0u) << reason.text;
-      const bool inherited = reason.code == ReasonCode::kBlockedInput ||
-                             reason.code == ReasonCode::kBlockedControl;
+      const bool inherited =
+          reason.code == ReasonCode::kBlockedInput || reason.code == ReasonCode::kBlockedControl;
       EXPECT_TRUE(!inherited || reason.ancestor >= 0) << reason.text;
       if (reason.ancestor < 0) continue;
       EXPECT_NE(reason.ancestor, static_cast<int>(n)) << reason.text;

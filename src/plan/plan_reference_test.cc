@@ -85,8 +85,8 @@ Seen CompareLargest(int graphs, const RandomGraphOptions& shape, bool session) {
     const std::vector<NodeSet> sets = StageSets(plan);
     NodeSet all = 0;
     for (NodeSet set : sets) all |= set;
-    EXPECT_EQ(all, reference.staged) << "planned:" << Print(graph, all)
-                                     << "\nreference:" << Print(graph, reference.staged);
+    EXPECT_EQ(all, reference.staged)
+        << "planned:" << Print(graph, all) << "\nreference:" << Print(graph, reference.staged);
     EXPECT_EQ(sets, reference.stages);
     for (const std::string& broken : CheckPlan(graph, options, plan)) ADD_FAILURE() << broken;
     seen.staged += !plan.stages.empty();
@@ -176,7 +176,8 @@ TEST(Reference, CheapestCut) {
       for (const Crossing& crossing : stage.outputs) {
         const OutputInfo& output = graph.nodes[crossing.from.node].outputs[crossing.from.output];
         cost += options.cost.per_crossing_tensor;
-        const double kilobytes = static_cast<double>(std::max<std::int64_t>(output.bytes, 0)) / 1024;
+        const double kilobytes =
+            static_cast<double>(std::max<std::int64_t>(output.bytes, 0)) / 1024;
         cost += options.cost.per_crossing_kilobyte * kilobytes;
       }
     }

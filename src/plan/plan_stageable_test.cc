@@ -181,8 +181,7 @@ TEST(Stageable, AControlEdgeFromTheMainGraphStopsStaging) {
   const Planned p(g, Session());
   EXPECT_THAT(p.StageOf("next"), ElementsAre("next"));
   EXPECT_EQ(p.Code("x"), ReasonCode::kBlockedControl);
-  EXPECT_EQ(p.Text("x"),
-            "'x' is not staged: it waits for 'update', which writes variable 'w'");
+  EXPECT_EQ(p.Text("x"), "'x' is not staged: it waits for 'update', which writes variable 'w'");
   // Through a constant as well: it must not be copied without what it waits for.
   EXPECT_EQ(p.Code("c"), ReasonCode::kBlockedControl);
   EXPECT_EQ(p.Code("y"), ReasonCode::kBlockedInput);

@@ -51,7 +51,7 @@ class Generator {
       node.cost = 0.25 * Uniform(0, 12);
     }
     for (OutputInfo& output : node.outputs) {
-      if (Chance(0.5)) output.bytes = 256 * Uniform(0, 16);
+      if (Chance(0.5)) output.bytes = std::int64_t{256} * Uniform(0, 16);
     }
     if (node.trait == Trait::kBarrier) node.barrier_text = "has an effect";
     return node;
@@ -102,16 +102,11 @@ class Generator {
         control = Chance(0.2) ? Uniform(1, 2) : 0;
         if (node.outputs.empty() && node.trait == Trait::kPure) data = 0, control = Uniform(1, 3);
         break;
-      case Trait::kQueueWrite:
-        data = Uniform(1, 2);
-        break;
+      case Trait::kQueueWrite: data = Uniform(1, 2); break;
       case Trait::kSource:
       case Trait::kDraw:
-      case Trait::kHandle:
-        data = Chance(0.3) ? 1 : 0;
-        break;
-      case Trait::kConstant:
-        break;
+      case Trait::kHandle: data = Chance(0.3) ? 1 : 0; break;
+      case Trait::kConstant: break;
     }
     for (int k = 0; k < data; ++k) AddData(node, i);
     for (int k = 0; k < control; ++k) AddControl(node, Earlier(i));
@@ -120,13 +115,13 @@ class Generator {
   void AddData(Node& node, int i) {
     int from = Earlier(i);
     // Sources, random ops and handles mostly take constants and handles.
-    const bool picky = node.trait == Trait::kSource || node.trait == Trait::kDraw ||
-                       node.trait == Trait::kHandle;
+    const bool picky =
+        node.trait == Trait::kSource || node.trait == Trait::kDraw || node.trait == Trait::kHandle;
     if (picky && Chance(0.8)) {
       for (int j = 0; j < i; ++j) {
         const Trait trait = graph_.nodes[j].trait;
-        const bool fits = trait == Trait::kConstant ||
-                          (trait == Trait::kHandle && node.trait == Trait::kSource);
+        const bool fits =
+            trait == Trait::kConstant || (trait == Trait::kHandle && node.trait == Trait::kSource);
         if (fits) from = j;
       }
     }
@@ -175,7 +170,7 @@ class Generator {
 }  // namespace
 
 std::uint64_t TestSeed() {
-  const char* seed = std::getenv("HEADRACE_TEST_SEED");
+  const char* seed = std::getenv("HEADRACE_TEST_SEED");  // NOLINT(concurrency-mt-unsafe)
   return seed != nullptr ? std::strtoull(seed, nullptr, 10) : 20240607;
 }
 

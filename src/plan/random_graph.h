@@ -18,12 +18,12 @@ struct RandomGraphOptions {
   int min_nodes = 3;
   int max_nodes = 12;
   int max_sources = 3;
-  double cheap = 0.0;    // probability that a pure node is cheap, with a random cost
-  double device = 0.0;   // probability that a node asks for one of two devices
-  double funnel = 0.0;   // probability that an input is a node that nothing uses yet, so that
-                         // sources meet and little crosses before they have met
-  bool calm = false;     // nearly all nodes are pure
-  bool flags = true;     // marks, targets, excluded and kept nodes, references, shared resources
+  double cheap = 0.0;   // probability that a pure node is cheap, with a random cost
+  double device = 0.0;  // probability that a node asks for one of two devices
+  double funnel = 0.0;  // probability that an input is a node that nothing uses yet, so that
+                        // sources meet and little crosses before they have met
+  bool calm = false;    // nearly all nodes are pure
+  bool flags = true;    // marks, targets, excluded and kept nodes, references, shared resources
 };
 
 // Names are unique and in no order; every edge points to an earlier node, but some barriers also

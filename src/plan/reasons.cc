@@ -5,7 +5,9 @@
 namespace headrace::plan {
 namespace {
 
-std::string Quoted(const std::string& name) { return "'" + name + "'"; }
+std::string Quoted(const std::string& name) {
+  return "'" + name + "'";
+}
 
 class ReasonGiver {
  public:
@@ -22,7 +24,8 @@ class ReasonGiver {
 
  private:
   // Random ops, and what they alone feed, of which some use depends on a source: these would be
-  // staged but for their other uses. The rest, such as initial values, has nothing to do with staging.
+  // staged but for their other uses. The rest, such as initial values, has nothing to do with
+  // staging.
   void FindDrawsNearSources() {
     near_source_.assign(index_.size(), 0);
     const std::vector<int>& order = index_.order();
@@ -30,14 +33,16 @@ class ReasonGiver {
       if (!s_.state(*it).random_only) continue;
       for (const Use& use : index_.uses(*it)) {
         const NodeState& user = s_.state(use.node);
-        near_source_[*it] |= user.random_only ? near_source_[use.node]
-                                              : user.deps != DependencySets::kEmpty;
+        const bool depends = user.deps != DependencySets::kEmpty;
+        if (user.random_only ? near_source_[use.node] : depends) near_source_[*it] = true;
       }
     }
     for (int n : order) {
       if (!s_.state(n).random_only) continue;
-      for (const Endpoint& in : s_.node(n).inputs) near_source_[n] |= near_source_[in.node];
-      for (int in : index_.controls(n)) near_source_[n] |= near_source_[in];
+      bool near = near_source_[n];
+      for (const Endpoint& in : s_.node(n).inputs) near = near || near_source_[in.node];
+      for (int in : index_.controls(n)) near = near || near_source_[in];
+      near_source_[n] = near;
     }
   }
 
@@ -120,15 +125,12 @@ class ReasonGiver {
     const int other = s_.state(n).block.other;
     const std::string other_name = other >= 0 ? Quoted(s_.node(other).name) : "";
     switch (OwnCode(n)) {
-      case ReasonCode::kTarget:
-        return "is a marked target";
-      case ReasonCode::kExcluded:
-        return "is excluded by name";
+      case ReasonCode::kTarget: return "is a marked target";
+      case ReasonCode::kExcluded: return "is excluded by name";
       case ReasonCode::kNone:  // a kept source, itself staged
       case ReasonCode::kKept:
         return "is kept: it must remain feedable and fetchable under its own name";
-      case ReasonCode::kSecondRead:
-        return "reads the same resource as " + other_name;
+      case ReasonCode::kSecondRead: return "reads the same resource as " + other_name;
       case ReasonCode::kRefType:
         if (other >= 0) return "takes a reference from " + other_name;
         return "has a reference output, which can neither cross nor be used in a stage";
@@ -141,8 +143,7 @@ class ReasonGiver {
           return "reads only after " + other_name + ", which is computed from an element";
         }
         return "is a random op that waits for " + other_name + ", " + WhichVaries(other);
-      case ReasonCode::kUnmarkedSource:
-        return "feeds no tf.staged mark";
+      case ReasonCode::kUnmarkedSource: return "feeds no tf.staged mark";
       case ReasonCode::kPastMark:
         return "is not above a tf.staged mark, and growing past marks is off";
       case ReasonCode::kDevice:
@@ -154,14 +155,11 @@ class ReasonGiver {
       case ReasonCode::kDrawOutside:
         if (other < 0) return "is random and may be fetched where no element is consumed";
         return "is random and also used by " + other_name + ", outside the stage";
-      case ReasonCode::kNoSource:
-        return "is random and depends on no source";
+      case ReasonCode::kNoSource: return "is random and depends on no source";
       case ReasonCode::kOnlyFeedsQueue:
         return "feeds nothing but a queue, which is read ahead already";
-      case ReasonCode::kUnused:
-        return UnusedClause(n);
-      case ReasonCode::kMainInput:
-        return MainInputClause(n);
+      case ReasonCode::kUnused: return UnusedClause(n);
+      case ReasonCode::kMainInput: return MainInputClause(n);
       default:
         if (!node.barrier_text.empty()) return node.barrier_text;
         if (node.trait == Trait::kQueueWrite) return "writes into a queue";
@@ -184,8 +182,7 @@ class ReasonGiver {
     }
     const int other = state.block.other;
     if (other < 0) return "is part of a cycle";
-    return "is a handle that depends on " + Quoted(s_.node(other).name) + ", " +
-           WhichVaries(other);
+    return "is a handle that depends on " + Quoted(s_.node(other).name) + ", " + WhichVaries(other);
   }
 
   // Of a node that is neither constant nor a handle: why not.
@@ -215,7 +212,7 @@ class ReasonGiver {
   const Sides& sides_;
   const std::vector<Stage>& stages_;
   std::vector<int> root_;  // of a node that is not staged: the node to blame
-  std::vector<char> near_source_;
+  std::vector<bool> near_source_;
 };
 
 }  // namespace

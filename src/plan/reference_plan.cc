@@ -5,8 +5,12 @@
 namespace headrace::plan {
 namespace {
 
-constexpr NodeSet Bit(int n) { return NodeSet{1} << n; }
-bool Has(NodeSet set, int n) { return (set >> n) & 1; }
+constexpr NodeSet Bit(int n) {
+  return NodeSet{1} << n;
+}
+bool Has(NodeSet set, int n) {
+  return (set >> n) & 1;
+}
 
 // What does not depend on which nodes are staged.
 class Facts {
@@ -154,8 +158,8 @@ class Legality {
   const std::vector<NodeSet>& parts() const { return parts_; }
   const std::vector<NodeSet>& dependencies() const { return deps_; }
 
-  // Has a mark where the graph has any, and yields tensors, for something other than a queue. A part
-  // that is not wanted is not staged at all; a smaller one is not tried in its place.
+  // Has a mark where the graph has any, and yields tensors, for something other than a queue. A
+  // part that is not wanted is not staged at all; a smaller one is not tried in its place.
   bool Wanted(NodeSet part) const {
     bool crosses = false, beyond_queue = false, marked = false, any_mark = false;
     for (int n = 0; n < f_.size(); ++n) {

@@ -71,6 +71,7 @@ int Find(const Graph& graph, const std::string& name) {
 
 std::vector<std::string> Names(const Graph& graph, const std::vector<int>& nodes) {
   std::vector<std::string> names;
+  names.reserve(nodes.size());
   for (int n : nodes) names.push_back(graph.nodes[n].name);
   return names;
 }

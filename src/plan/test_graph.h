@@ -80,9 +80,7 @@ struct Planned {
   StagePlan plan;
 
  private:
-  const Reason& Reason_(const std::string& name) const {
-    return plan.reasons[Find(graph, name)];
-  }
+  const Reason& Reason_(const std::string& name) const { return plan.reasons[Find(graph, name)]; }
 };
 
 // Options for tests: kLargest unless a test is about the cost-based cut.
