@@ -110,7 +110,7 @@ def test_e8_close_waited_for_a_source_without_end():
             i += 1
 
     before = len(stage_threads())
-    holder = [staged_session(numbers(Dataset.from_generator(endless, tf.int64, [])))]
+    holder = [staged_session(numbers(lambda: Dataset.from_generator(endless, tf.int64, [])))]
     assert [int(holder[0].run("out:0")) for _ in range(3)] == [0, 1, 2]
     started = time.monotonic()
     holder.pop().close()
@@ -122,7 +122,7 @@ def test_e8_close_waited_for_a_source_without_end():
 def test_e12_close_hung_on_a_blocked_generator():
     before = len(stage_threads())
     gate = Gate(100, 4)
-    holder = [staged_session(numbers(gate.dataset()))]
+    holder = [staged_session(numbers(gate.dataset))]
     assert [int(holder[0].run("out:0")) for _ in range(2)] == [0, 1]
     gate.reached[4].wait()
     opener = threading.Timer(0.5, gate.open)
@@ -168,11 +168,11 @@ def test_e11_cancelled_step_killed_the_iterator(parallel):
 
         return tf1.py_func(wait, [i], tf.int64)
 
-    program = numbers(
-        Dataset.range(10)
-        .map(slow, num_parallel_calls=parallel)
-        .map(lambda i: tf.ensure_shape(i, []))
-    )
+    def dataset():
+        slowed = Dataset.range(10).map(slow, num_parallel_calls=parallel)
+        return slowed.map(lambda i: tf.ensure_shape(i, []))
+
+    program = numbers(dataset)
     with staged_session(program) as session:
         assert [int(session.run(program.out)) for _ in range(3)] == [0, 1, 2]
         for _ in range(3):

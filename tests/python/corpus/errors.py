@@ -28,7 +28,7 @@ def source_error_in_batch_seven():
     return program([iterator], None, script=times([train(tf.negative(x, name="neg"))], 12))
 
 
-@case([{"next", "neg"}])
+@case([{"next", "neg"}], ahead=False)
 def source_that_always_fails():
     dataset = Dataset.from_tensor_slices(tf.fill([4], np.float32(np.nan))).map(
         lambda v: tf.debugging.check_numerics(v, "bad record")

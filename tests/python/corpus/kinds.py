@@ -74,7 +74,7 @@ def strings():
     return program([iterator], [train(tf.strings.length(joined, name="length")), code])
 
 
-@case([{"next", "list"}], crossing={"list:0"})
+@case([{"next", "list", "TensorListStack"}], crossing={"list:0", "TensorListStack:0"})
 def variant_crosses():
     """A tensor list crosses and the training step writes into its copy."""
     iterator, x = iterate(Dataset.range(24).batch(4))

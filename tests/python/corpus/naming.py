@@ -61,9 +61,9 @@ def crossing_tensor_fetched_and_fed():
     return program([iterator], None, script=script)
 
 
-@case([{"next", "text"}], crossing={"text:0"})
+@case([{"next"}], crossing={"next:0"}, left_out={"text": "kept", "bucket": "blocked_input"})
 def kept_tensor_fetched_and_fed():
-    """keep() ends the stage at text, which can be fed: what follows is computed from the feed."""
+    """keep() leaves text in the step, where it can be fed: what follows is computed from it."""
     iterator, _, text, _, bucket = _chain()
     marks.keep(text)
     total = train(bucket)
@@ -94,7 +94,9 @@ def kept_raw_element():
     return program([iterator], None, script=script)
 
 
-@case([{"next", "text"}], crossing={"text:0"}, left_out={"upper": "target", "bucket": "target"})
+@case(
+    [{"next", "text"}], crossing={"text:0"}, left_out={"upper": "target", "bucket": "blocked_input"}
+)
 def target_in_the_middle():
     iterator, _, _, upper, bucket = _chain()
     marks.mark_target(upper)

@@ -82,21 +82,46 @@ def assert_that_holds():
     iterator, x = iterate(Dataset.range(6))
     check = tf.raw_ops.Assert(condition=tf.less(x, 100, name="small"), data=[x], name="check")
     with tf.control_dependencies([check]):
-        number = tf.add(x, 1, name="number")
+        number = tf.negative(x, name="number")
     return program([iterator], [train(number)])
+
+
+def _sometimes_too_large():
+    """(iterator, x, assert that x is small): elements 4 and 5 are not."""
+    data = tf.constant([0, 1, 2, 3, 400, 500, 6, 7], tf.int64)
+    iterator, x = iterate(Dataset.from_tensor_slices(data))
+    small = tf.less(x, 100, name="small")
+    texts = [tf.constant("too large"), x]
+    return iterator, x, tf.raw_ops.Assert(condition=small, data=texts, name="check")
 
 
 @case([{"next", "small", "check", "number"}], crossing={"number:0"})
 def assert_that_fails():
     """Elements 4 and 5 fail, each in its place; 6 and 7 are good again."""
-    data = [0, 1, 2, 3, 400, 500, 6, 7]
-    iterator, x = iterate(Dataset.from_tensor_slices(tf.constant(data, tf.int64)))
-    check = tf.raw_ops.Assert(
-        condition=tf.less(x, 100, name="small"), data=[tf.constant("too large"), x], name="check"
-    )
+    iterator, x, check = _sometimes_too_large()
+    with tf.control_dependencies([check]):
+        number = tf.negative(x, name="number")
+    return program([iterator], None, script=times([train(number)], 10))
+
+
+@case([{"next", "small", "check", "number", "number/y"}], crossing={"number:0"})
+def assert_that_only_a_constant_waits_for():
+    """Python puts the control edge of `x + 1` on the constant, and none on the addition."""
+    iterator, x, check = _sometimes_too_large()
     with tf.control_dependencies([check]):
         number = tf.add(x, 1, name="number")
     return program([iterator], None, script=times([train(number)], 10))
+
+
+@case([{"next"}], crossing={"next:0"}, left_out={"number": "blocked_input"})
+def training_before_a_constant():
+    """The constant waits for the step's write, and with it the addition."""
+    iterator, x = iterate(Dataset.range(6))
+    count = _counter().assign_add(1)
+    check = tf.raw_ops.Assert(condition=tf.less(count, 4), data=[count])
+    with tf.control_dependencies([check]):
+        number = tf.add(x, 1, name="number")
+    return program([iterator], None, script=times([number], 7))
 
 
 @case([{"next", "number"}], left_out={"check": "blocked_input"})

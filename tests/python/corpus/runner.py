@@ -40,13 +40,14 @@ class Steps:
         self.outcomes.append(outcome.of_value(value))
 
     def gate(self):
-        """Holds the training side until every stage that it has taken from is ahead of it."""
+        """Holds the training side until every stage that it has taken from is ahead of it: has
+        more results than were taken, or errors that wait in their place."""
         if self._stages is None:
             return
 
         def all_ahead():
             started = [s for s in self._stages() if s.taken > 0]
-            return started if all(s.produced > s.taken for s in started) else None
+            return started if all(s.produced > s.taken or s.depth > 0 for s in started) else None
 
         started = [s for s in self._stages() if s.taken > 0]
         if not started:

@@ -39,10 +39,10 @@ class Numbers:
         return session
 
 
-def numbers(dataset=None, count=1000):
-    """Builds Numbers over `dataset` (default: 0, 1, ... count-1) in a graph of its own."""
+def numbers(make_dataset=None, count=1000):
+    """Builds Numbers in a graph of its own. make_dataset: default 0, 1, ... count-1."""
     with tf.Graph().as_default() as graph:
-        return numbers_here(Dataset.range(count) if dataset is None else dataset, graph)
+        return numbers_here(make_dataset() if make_dataset else Dataset.range(count), graph)
 
 
 def numbers_here(dataset, graph):

@@ -119,20 +119,29 @@ def two_sources_one_stage_second_ends():
     return program([it_a, it_b], [train(tf.add(a, b, name="sum"))])
 
 
+@case([{"next_a", "next_b", "sum"}], crossing={"sum:0"})
+def unused_component_of_one_source():
+    """Nobody uses next_a:1; as the node itself is used, that does not count as a possible fetch."""
+    it_a, (a, _) = iterate(Dataset.zip((Dataset.range(6), Dataset.range(10, 16))), "next_a")
+    it_b, b = iterate(Dataset.range(100, 108), "next_b")
+    return program([it_a, it_b], [train(tf.add(a, b, name="sum"))])
+
+
 @case(
-    [{"next_a"}, {"next_b"}],
-    crossing={"next_a:0", "next_a:1", "next_b:0"},
+    [{"next_a", "label"}, {"next_b"}],
+    crossing={"next_a:0", "label:0", "next_b:0"},
     left_out={"sum": "meeting"},
 )
-def unused_component_keeps_sources_apart():
-    """next_a:1 has no consumer, so it may be fetched, and a fetch of it must not consume b."""
+def component_used_alone_keeps_sources_apart():
+    """label has no consumer, so it may be fetched, and a fetch of it must not consume b."""
     pairs = Dataset.zip((Dataset.range(6), Dataset.range(10, 16)))
-    it_a, (a, unused) = iterate(pairs, "next_a")
+    it_a, (a, other) = iterate(pairs, "next_a")
     it_b, b = iterate(Dataset.range(100, 108), "next_b")
+    label = tf.identity(other, name="label")
     out = train(tf.add(a, b, name="sum"))
 
     def script(steps):
-        for fetch in ([out], [unused], [out], [unused], [out], [out], [out], [unused]):
+        for fetch in ([out], [label], [out], [label], [out], [out], [out], [label]):
             steps.run(fetch)
 
     return program([it_a, it_b], None, script=script)

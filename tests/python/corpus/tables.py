@@ -88,9 +88,9 @@ def mutable_hash_table():
     """Each step inserts what the next step may look up."""
     iterator, words = _words()
     table = tf.lookup.experimental.MutableHashTable(tf.string, tf.int32, -1)
-    ids = table.lookup(words, name="ids")
+    ids, length = table.lookup(words, name="ids"), tf.strings.length(words, name="length")
     with tf.control_dependencies([ids]):
-        grow = table.insert(words, tf.strings.length(words, name="length"))
+        grow = table.insert(words, length)
     return program([iterator], [tf.identity(ids), grow])
 
 
