@@ -66,7 +66,8 @@ def _best(args, files, batch_size, kind, candidates):
     named = {", ".join(f"{k} {v}" for k, v in c.items()): c for c in candidates}
     with Field(_contender(name, kind, files, batch_size, **settings)
                for name, settings in named.items()) as field:
-        rounds = field.run(max(3, args.rounds // 2), args.dlrm_seconds / 2, args.seed)
+        rounds = field.run(max(3, args.rounds // 2), args.dlrm_seconds / 2, args.seed,
+                           measure_cores=False)
     medians = {name: over(rounds, lambda r, n=name: r.seconds(n)).median for name in named}
     trials = [{"settings": named[name], "ms": 1e3 * medians[name]} for name in named]
     return named[min(medians, key=medians.get)], trials

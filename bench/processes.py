@@ -126,8 +126,11 @@ class Field:
         for contender in self.contenders.values():
             contender.close()
 
-    def run(self, rounds, seconds, seed=1, on_round=None):
-        """Times `rounds` rounds, each contender about `seconds` a round; returns them."""
+    def run(self, rounds, seconds, seed=1, measure_cores=True):
+        """Times `rounds` rounds, each contender about `seconds` a round; returns them.
+
+        measure_cores: False leaves Round.cores at 0 and saves 0.6 s a round.
+        """
         for contender in self.contenders.values():
             contender.size(seconds)
         order = random.Random(seed)
@@ -135,7 +138,5 @@ class Field:
         for _ in range(rounds):
             names = order.sample(sorted(self.contenders), len(self.contenders))
             segments = {name: self.contenders[name].segment() for name in names}
-            done.append(Round(segments, effective_cores()))
-            if on_round is not None:
-                on_round()
+            done.append(Round(segments, effective_cores() if measure_cores else 0.0))
         return done
