@@ -1,11 +1,12 @@
-# Puts the library where the Python package looks for it: beside its modules, in headrace/lib, with a
-# build.json that says what it was built for (the load guard reads that before it loads the library).
+# Puts the library where the Python package looks for it: beside its modules, in headrace/lib, with
+# a build.json that says what it was built for (the load guard reads that before it loads the
+# library).
 #
 #   headrace_install_python(TARGET)   TARGET: the shared library or module libheadrace.so
 #
-# In a wheel (scikit-build-core installs the component `python`) both are copied; for a checkout the build
-# in build/release, or one with -DHEADRACE_DEVELOP=ON, links them into python/headrace/lib, so that the
-# package works from there after each build.
+# In a wheel (scikit-build-core installs the component `python`) both are copied; for a checkout the
+# build in build/release, or one with -DHEADRACE_DEVELOP=ON, links them into python/headrace/lib, so
+# that the package works from there after each build.
 
 set(_headrace_develop OFF)
 if(CMAKE_BINARY_DIR STREQUAL "${CMAKE_SOURCE_DIR}/build/release")
@@ -27,7 +28,8 @@ function(headrace_install_python target)
     set(lib "${CMAKE_SOURCE_DIR}/python/headrace/lib")
     add_custom_command(TARGET ${target} POST_BUILD
       COMMAND "${CMAKE_COMMAND}" -E make_directory "${lib}"
-      COMMAND "${CMAKE_COMMAND}" -E create_symlink "$<TARGET_FILE:${target}>" "${lib}/libheadrace.so"
+      COMMAND "${CMAKE_COMMAND}" -E create_symlink
+              "$<TARGET_FILE:${target}>" "${lib}/libheadrace.so"
       COMMAND "${CMAKE_COMMAND}" -E create_symlink "${info}" "${lib}/build.json"
       VERBATIM)
   endif()

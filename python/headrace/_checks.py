@@ -1,6 +1,7 @@
 """Checks of single values, shared by everything that takes options.
 
-Each returns the value in its plain Python form, or raises an error that names field, value and range.
+Each returns the value in its plain Python form, or raises an error that names field, value and
+range.
 """
 
 import operator
@@ -57,7 +58,7 @@ def texts(field: str, value) -> tuple:
 
 
 def stage_name(field: str, value) -> str:
-    """"" or what may stand in an operation's name."""
+    """ "" or what may stand in an operation's name."""
     name = text(field, value)
     allowed = "letters, digits, '_', '.', '-' and '/', starting with a letter, a digit or '.'"
     plain = all(c.isascii() and (c.isalnum() or c in "_.-/") for c in name)

@@ -27,9 +27,9 @@ _CODE_KEYS = {
 def configure(config, options=None):
     """Puts `options` into a stock tf.compat.v1.ConfigProto, in place, and returns it.
 
-    Sessions made with that message are staged. Options that were there before are replaced; the rest of
-    the message stays. Each call sets a fresh tag, by which stats() and close() find the stages of
-    the sessions made with the message.
+    Sessions made with that message are staged. Options that were there before are replaced; the
+    rest of the message stays. Each call sets a fresh tag, by which stats() and close() find the
+    stages of the sessions made with the message.
 
     config: a stock ConfigProto (None = a new one).
     options: StageOptions (None = the defaults).
@@ -109,8 +109,8 @@ def of_session(session):
     carrier = find_carrier(config) if isinstance(config, config_pb2.ConfigProto) else None
     if carrier is None:
         raise SessionOptionsError(
-            f"{type(session).__name__} carries no Headrace options: make it with a ConfigProto that "
-            "headrace.configure() or headrace.compat.v1 has prepared"
+            f"{type(session).__name__} carries no Headrace options: make it with a ConfigProto "
+            "that headrace.configure() or headrace.compat.v1 has prepared"
         )
     return carrier
 

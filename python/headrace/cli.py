@@ -101,7 +101,9 @@ def explain(
     smart: Annotated[
         bool, typer.Option(help="Grow stages as far as is legal, or only up to tf.staged marks.")
     ] = True,
-    cut: Annotated[str, typer.Option(help="auto: by cost; largest: all that may be staged.")] = "auto",
+    cut: Annotated[
+        str, typer.Option(help="auto: by cost; largest: all that may be staged.")
+    ] = "auto",
     exclude: Annotated[
         Optional[List[str]], typer.Option(help="Operation that stays out; may be repeated.")
     ] = None,

@@ -24,7 +24,7 @@ class Check:
 
 
 def examine() -> list:
-    """All checks in order; later ones are left out where an earlier failure makes them pointless."""
+    """All checks in order; an earlier failure can make later ones pointless: they are left out."""
     checks = [_system(), _python(), Check("headrace", True, f"{__version__} in {_package()}")]
     built = _library_file()
     checks.append(built)
@@ -86,7 +86,9 @@ def _load():
         return [Check("load", False, "failed", "loads", error.message)]
     import tensorflow as tf
 
-    checks = [Check("load", True, f"version {loaded.version()}, loads into TensorFlow {tf.__version__}")]
+    checks = [
+        Check("load", True, f"version {loaded.version()}, loads into TensorFlow {tf.__version__}")
+    ]
     gpus = [device.name for device in tf.config.list_physical_devices("GPU")]
     checks.append(Check("gpu", True, ", ".join(gpus) or "none (stages run on the CPU)"))
     off = library.switched_off()

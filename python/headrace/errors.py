@@ -1,8 +1,9 @@
 """Every error that Headrace's Python side raises.
 
-Each class has a stable `code` (HR001 ...); docs/errors.md says for each what it means and what to do.
-The text of every error ends with that reference. Classes also derive from the built-in exception that
-fits (ValueError, TypeError, AttributeError), so that programs that catch those keep working.
+Each class has a stable `code` (HR001 ...); docs/errors.md says for each what it means and what to
+do. The text of every error ends with that reference. Classes also derive from the built-in
+exception that fits (ValueError, TypeError, AttributeError), so that programs that catch those keep
+working.
 
 This module imports nothing but the standard library.
 """
@@ -37,13 +38,13 @@ class TensorFlowVersionError(HeadraceError, ImportError):
     def __init__(self, built_for: str, found: str, command: str):
         self.built_for, self.found, self.command = built_for, found, command
         super().__init__(
-            f"this Headrace was built for TensorFlow {built_for}, but TensorFlow {found} is installed; "
-            f"run: {command}"
+            f"this Headrace was built for TensorFlow {built_for}, but TensorFlow {found} is "
+            f"installed; run: {command}"
         )
 
 
 class LibraryMissingError(HeadraceError, ImportError):
-    """The package holds no libheadrace.so: a checkout that was not built, or a broken installation."""
+    """The package holds no libheadrace.so: a checkout not built, or a broken installation."""
 
     code = "HR003"
 
@@ -118,11 +119,11 @@ class StagedTensorError(HeadraceError, ValueError):
     def __init__(self, names, action: str):
         self.names, self.action = list(names), action
         listed = ", ".join(f"'{n}'" for n in self.names)
-        many = len(self.names) > 1
+        have, them = ("they have", "them") if len(self.names) > 1 else ("it has", "it")
         super().__init__(
-            f"{listed} cannot be {action}: {'they have' if many else 'it has'} moved into a stage that runs "
-            f"ahead of this session's steps. To keep {'them' if many else 'it'} in the step, call "
-            f"keep([{listed}]) before the session is made"
+            f"{listed} cannot be {action}: {have} moved into a stage that runs ahead of this "
+            f"session's steps. To keep {them} in the step, call keep([{listed}]) before the "
+            "session is made"
         )
 
 

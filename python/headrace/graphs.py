@@ -35,7 +35,9 @@ def to_graph_def(graph, tags=None):
         return _choose(graph, tags).graph_def
     if hasattr(graph, "as_graph_def"):
         return graph.as_graph_def()
-    raise GraphFileError(f"a {type(graph).__name__} is no graph: give a tf.Graph, {_WHAT}, or a path")
+    raise GraphFileError(
+        f"a {type(graph).__name__} is no graph: give a tf.Graph, {_WHAT}, or a path"
+    )
 
 
 def _choose(saved_model, tags):
@@ -45,7 +47,9 @@ def _choose(saved_model, tags):
     if not wanted:
         if len(there) == 1:
             return saved_model.meta_graphs[0]
-        raise GraphFileError(f"the SavedModel holds {len(there)} graphs ({names}): say which by its tags")
+        raise GraphFileError(
+            f"the SavedModel holds {len(there)} graphs ({names}): say which by its tags"
+        )
     for meta_graph, its_tags in zip(saved_model.meta_graphs, there):
         if its_tags == wanted:
             return meta_graph

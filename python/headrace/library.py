@@ -1,7 +1,7 @@
 """Finds libheadrace.so, checks that it fits the installed TensorFlow, and loads it once.
 
-The check comes before the library: one built for another TensorFlow version would end the process with
-a message about symbols, or worse. Versions are compared without importing TensorFlow.
+The check comes before the library: one built for another TensorFlow version would end the process
+with a message about symbols, or worse. Versions are compared without importing TensorFlow.
 """
 
 import ctypes
@@ -42,8 +42,9 @@ def build_info() -> dict:
     path = os.path.join(DIRECTORY, BUILD_INFO)
     if not os.path.exists(library_path()) or not os.path.exists(path):
         raise LibraryMissingError(
-            f"there is no {LIBRARY} in {DIRECTORY}: in a checkout, run scripts/test.sh, which builds it; "
-            f"else reinstall with: {sys.executable} -m pip install --force-reinstall --no-deps headrace"
+            f"there is no {LIBRARY} in {DIRECTORY}: in a checkout, run scripts/test.sh, which "
+            f"builds it; else reinstall with: {sys.executable} -m pip install --force-reinstall --no-deps "
+            "headrace"
         )
     with open(path, encoding="utf-8") as file:
         return json.load(file)
@@ -95,7 +96,9 @@ def check_tensorflow():
     built_for = build_info()["tensorflow"]
     distribution, version = found
     if not fits(built_for, version):
-        name = distribution if distribution in ("tensorflow", "tensorflow-cpu") else "tensorflow-cpu"
+        name = (
+            distribution if distribution in ("tensorflow", "tensorflow-cpu") else "tensorflow-cpu"
+        )
         raise TensorFlowVersionError(built_for, version, install_command(built_for, name))
     return found
 
@@ -112,8 +115,8 @@ def import_tensorflow():
 class Library:
     """libheadrace.so with the functions of src/tensorflow/c_api.h, as Python calls.
 
-    Thread safety: every method may be called from any thread; the interpreter's lock is released while
-    the library works.
+    Thread safety: every method may be called from any thread; the interpreter's lock is released
+    while the library works.
     """
 
     def __init__(self, handle):
@@ -157,18 +160,28 @@ class Library:
         """(status code, plan as JSON, plan as text, error)."""
         plan, text, error = ctypes.c_void_p(), ctypes.c_void_p(), ctypes.c_void_p()
         status = self._handle.headrace_explain(
-            graph, len(graph), options, len(options),
-            ctypes.byref(plan), ctypes.byref(text), ctypes.byref(error),
-        )  # fmt: skip
+            graph,
+            len(graph),
+            options,
+            len(options),
+            ctypes.byref(plan),
+            ctypes.byref(text),
+            ctypes.byref(error),
+        )
         return status, *(self._take(p.value).decode() for p in (plan, text, error))
 
     def rewrite(self, graph: bytes, options: bytes):
         """(status code, serialized GraphDef, error)."""
         result, size, error = ctypes.c_void_p(), ctypes.c_size_t(), ctypes.c_void_p()
         status = self._handle.headrace_rewrite(
-            graph, len(graph), options, len(options),
-            ctypes.byref(result), ctypes.byref(size), ctypes.byref(error),
-        )  # fmt: skip
+            graph,
+            len(graph),
+            options,
+            len(options),
+            ctypes.byref(result),
+            ctypes.byref(size),
+            ctypes.byref(error),
+        )
         return status, self._take(result.value, size.value), self._take(error.value).decode()
 
     def check_options(self, options: bytes):
@@ -193,8 +206,8 @@ class Library:
 def load() -> Library:
     """Loads the library into this process, once; later calls give the same object.
 
-    Only processes that run other processes' graphs (TensorFlow servers) need to call it: configure() and
-    headrace.compat.v1 do. Imports TensorFlow. Loading alone changes no graph.
+    Only processes that run other processes' graphs (TensorFlow servers) need to call it:
+    configure() and headrace.compat.v1 do. Imports TensorFlow. Loading alone changes no graph.
     Errors: TensorFlowMissingError, TensorFlowVersionError, LibraryMissingError, LibraryLoadError.
     """
     global _loaded

@@ -13,8 +13,8 @@ _tracing = threading.Lock()
 def stats(session=None) -> list:
     """Figures of the live stages, one dict each; docs/formats.md ("stats") has the keys and units.
 
-    session: a session made with a configured ConfigProto (also a MonitoredSession): its stages. None:
-        every stage of this process. A session with a remote target runs its stages in the
+    session: a session made with a configured ConfigProto (also a MonitoredSession): its stages.
+        None: every stage of this process. A session with a remote target runs its stages in the
         server's process, which this call does not see.
     Errors: SessionOptionsError if the session carries no Headrace options.
     """
@@ -46,7 +46,8 @@ def _tag(session):
 
 @contextlib.contextmanager
 def trace(path, max_events: int = 1_000_000):
-    """Records the stages of this process while the `with` block runs, and writes a Chrome trace file.
+    """Records the stages of this process while the `with` block runs, and writes a Chrome trace
+    file.
 
     Open the file in Perfetto or chrome://tracing: reads, bodies, takes and steps, by thread.
 

@@ -19,9 +19,9 @@ KEEP = "_headrace_keep"
 def keep(tensors):
     """Keeps operations in the step, so that they can be fed and fetched under their own names.
 
-    tensors: a tensor or operation (sparse and ragged tensors count as their parts), the name of one in the
-        default graph, or a nested structure of those. Call it before the session is made. What comes
-        after a kept operation stays in the step as well.
+    tensors: a tensor or operation (sparse and ragged tensors count as their parts), the name of one
+        in the default graph, or a nested structure of those. Call it before the session is made.
+        What comes after a kept operation stays in the step as well.
     Errors: StagedArgumentError, EagerExecutionError, GraphFinalizedError.
     """
     _mark(tensors, KEEP, "keep")
@@ -56,7 +56,8 @@ def require_graph_mode(function):
     if tf.executing_eagerly():
         raise EagerExecutionError(
             f"{function}() marks a graph, but TensorFlow executes eagerly here: call it inside "
-            "`with tf.Graph().as_default():`, or import headrace.compat.v1, which turns eager mode off"
+            "`with tf.Graph().as_default():`, or import headrace.compat.v1, which turns eager mode "
+            "off"
         )
 
 

@@ -1,4 +1,4 @@
-"""What a user may ask of a stage. docs/formats.md ("Options in a ConfigProto") has the same table."""
+"""What a user may ask of a stage; the same table is in docs/formats.md (options)."""
 
 import dataclasses
 import os
@@ -41,9 +41,10 @@ class StageOptions:
     num_clients: consumers that take at the same time, >= 1; each element goes to exactly one.
     timeout_millis: longest wait, in milliseconds, of a take on a stage that makes no progress; then
         DEADLINE_EXCEEDED, and the element stays for the next take. 0 = never.
-    closed_exception_types: errors that mean end of data: tf.errors classes or status codes in [1, 16].
-    ignored_exception_types: errors whose element is skipped and counted, in the same form. None may be
-        in both lists.
+    closed_exception_types: errors that mean end of data: tf.errors classes or status codes in
+        [1, 16].
+    ignored_exception_types: errors whose element is skipped and counted, in the same form. None may
+        be in both lists.
     ignored_limit: skips in a row after which the error is delivered all the same; 0 = no bound.
     use_stage_subgraph_thread_pool: run the stage's ops on a pool of `thread_pools`.
     stage_subgraph_thread_pool_id: which one, in [0, len(thread_pools) - 1].

@@ -1,4 +1,4 @@
-"""Plans before a session exists: what would run ahead, what would cross, and why the rest would not."""
+"""Plans before a session exists: what would run ahead and cross, and why the rest would not."""
 
 import json
 import os
@@ -12,8 +12,8 @@ _INVALID_ARGUMENT = 3
 class Explanation:
     """The plan for one graph and one set of options.
 
-    str() is the text for people. `json` is the versioned dict for tools (docs/formats.md, "explain").
-    Immutable; may be shared by threads.
+    str() is the text for people. `json` is the versioned dict for tools (docs/formats.md,
+    "explain"). Immutable; may be shared by threads.
     """
 
     def __init__(self, plan: dict, text: str):
@@ -46,7 +46,11 @@ class Explanation:
         ancestor: name of the operation that blocks, or None.
         """
         return {
-            node["name"]: {"code": node["reason"], "ancestor": node["ancestor"], "text": node["text"]}
+            node["name"]: {
+                "code": node["reason"],
+                "ancestor": node["ancestor"],
+                "text": node["text"],
+            }
             for node in self.json["nodes"]
             if node["stage"] is None
         }
@@ -57,8 +61,8 @@ class Explanation:
         for stage in self.stages:
             nodes = sum(len(stage[key]) for key in ("sources", "draws", "body"))
             lines.append(
-                f"stage '{stage['name']}' reads {', '.join(stage['sources'])}; {nodes} node(s) run ahead, "
-                f"{len(stage['outputs'])} tensor(s) cross"
+                f"stage '{stage['name']}' reads {', '.join(stage['sources'])}; {nodes} node(s) run "
+                f"ahead, {len(stage['outputs'])} tensor(s) cross"
             )
         return "\n".join(lines)
 
@@ -84,7 +88,8 @@ def explain(graph, options=None, *, tags=None) -> Explanation:
 
 
 def rewrite(graph, options=None, *, tags=None):
-    """The GraphDef as the staging pass would hand it to TensorFlow. For looking at: it needs Headrace.
+    """The GraphDef as the staging pass would hand it to TensorFlow. For looking at: it needs
+    Headrace.
 
     Arguments and errors: as explain().
     """

@@ -1,4 +1,4 @@
-"""headrace.compat.v1's ConfigProto: DeepRec's fields beside the stock ones, refused like protobuf."""
+"""headrace.compat.v1's ConfigProto: DeepRec's fields beside the stock ones."""
 
 import copy
 
@@ -38,7 +38,9 @@ def carried(config):
 def smart(**options):
     config = tf.ConfigProto()
     config.graph_options.optimizer_options.do_smart_stage = True
-    config.graph_options.optimizer_options.smart_stage_options.CopyFrom(tf.SmartStageOptions(**options))
+    config.graph_options.optimizer_options.smart_stage_options.CopyFrom(
+        tf.SmartStageOptions(**options)
+    )
     return config
 
 
@@ -54,26 +56,50 @@ def test_stock_fields_pass_through():
     assert stock.allow_soft_placement and stock.device_count["CPU"] == 2
     assert stock.inter_op_parallelism_threads == 3 and stock.gpu_options.allow_growth
     assert list(stock.device_filters) == ["/job:ps"]
-    assert stock.graph_options.optimizer_options.global_jit_level == config_pb2.OptimizerOptions.ON_1
+    assert (
+        stock.graph_options.optimizer_options.global_jit_level == config_pb2.OptimizerOptions.ON_1
+    )
     assert stock.graph_options.rewrite_options.constant_folding == ON
     assert config.inter_op_parallelism_threads == 3 and config.device_count["CPU"] == 2
 
 
 def test_smart_stage_fields_reach_the_carrier():
-    config = smart(capacity=40, num_threads=4, num_clients=2, timeout_millis=0, name="in",
-                   closed_exception_types=(tf.errors.OUT_OF_RANGE, tf.errors.CancelledError),
-                   ignored_exception_types=[tf.errors.DATA_LOSS], exclude=["a"], cut="largest")  # fmt: skip
+    config = smart(
+        capacity=40,
+        num_threads=4,
+        num_clients=2,
+        timeout_millis=0,
+        name="in",
+        closed_exception_types=(tf.errors.OUT_OF_RANGE, tf.errors.CancelledError),
+        ignored_exception_types=[tf.errors.DATA_LOSS],
+        exclude=["a"],
+        cut="largest",
+    )
     config.graph_options.optimizer_options.stage_subgraph_on_cpu = True
     found = carried(config)
     assert found["smart"] is True and found["stage_subgraph_on_cpu"] is True
-    expected = {"capacity": 40, "num_threads": 4, "num_clients": 2, "timeout_millis": 0, "name": b"in",
-                "closed_codes": [11, 1], "ignored_codes": [15], "exclude": [b"a"], "cut": b"largest"}  # fmt: skip
+    expected = {
+        "capacity": 40,
+        "num_threads": 4,
+        "num_clients": 2,
+        "timeout_millis": 0,
+        "name": b"in",
+        "closed_codes": [11, 1],
+        "ignored_codes": [15],
+        "exclude": [b"a"],
+        "cut": b"largest",
+    }
     assert {key: found[key] for key in expected} == expected
 
 
 def test_defaults_are_the_seeds():
     options = tf.SmartStageOptions()
-    assert (options.capacity, options.num_threads, options.num_client, options.num_clients) == (1, 1, 1, 1)
+    assert (options.capacity, options.num_threads, options.num_client, options.num_clients) == (
+        1,
+        1,
+        1,
+        1,
+    )
     assert options.timeout_millis == 300000
     assert options.closed_exception_types == (tf.errors.OUT_OF_RANGE,)
     assert options.ignored_exception_types == ()
@@ -86,19 +112,41 @@ def test_defaults_are_the_seeds():
 
 def test_eleven_parameters_by_position_in_the_seeds_order(graph):
     given = (2, 3, 4, 5, (1,), (2,), True, 6, 7, graph, "n")
-    names = ("capacity", "num_threads", "num_client", "timeout_millis", "closed_exception_types",
-             "ignored_exception_types", "use_stage_subgraph_thread_pool",
-             "stage_subgraph_thread_pool_id", "stage_subgraph_stream_id", "graph", "name")  # fmt: skip
+    names = (
+        "capacity",
+        "num_threads",
+        "num_client",
+        "timeout_millis",
+        "closed_exception_types",
+        "ignored_exception_types",
+        "use_stage_subgraph_thread_pool",
+        "stage_subgraph_thread_pool_id",
+        "stage_subgraph_stream_id",
+        "graph",
+        "name",
+    )
     options = tf.SmartStageOptions(*given)
     assert tuple(getattr(options, name) for name in names) == given
 
 
-@pytest.mark.parametrize("field,value", [
-    ("capacity", 0), ("num_threads", 0), ("num_client", 0), ("num_clients", "1"),
-    ("timeout_millis", -1), ("closed_exception_types", 11), ("ignored_exception_types", ("x",)),
-    ("use_stage_subgraph_thread_pool", 1), ("stage_subgraph_thread_pool_id", -1),
-    ("stage_subgraph_stream_id", -1), ("graph", "g"), ("name", "a b"), ("name", 3),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "field,value",
+    [
+        ("capacity", 0),
+        ("num_threads", 0),
+        ("num_client", 0),
+        ("num_clients", "1"),
+        ("timeout_millis", -1),
+        ("closed_exception_types", 11),
+        ("ignored_exception_types", ("x",)),
+        ("use_stage_subgraph_thread_pool", 1),
+        ("stage_subgraph_thread_pool_id", -1),
+        ("stage_subgraph_stream_id", -1),
+        ("graph", "g"),
+        ("name", "a b"),
+        ("name", 3),
+    ],
+)
 def test_bad_option_names_field_value_and_range(field, value):
     with pytest.raises(OptionError) as caught:
         tf.SmartStageOptions(**{field: value})
@@ -166,24 +214,33 @@ def test_older_gpu_switch_stands_for_both():
     assert carried(config)["smart"] and carried(config)["stage_subgraph_on_cpu"]
 
 
-@pytest.mark.parametrize("use,error", [
-    (lambda c: c.do_smart_stage, AttributeError),
-    (lambda c: setattr(c, "do_smart_stage", True), AttributeError),
-    (lambda c: setattr(c.graph_options.optimizer_options, "do_smart_stages", True), AttributeError),
-    (lambda c: setattr(c.graph_options.optimizer_options, "do_smart_stage", "yes"), TypeError),
-    (lambda c: setattr(c.graph_options.optimizer_options, "do_smart_stage", 1), TypeError),
-    (lambda c: setattr(c, "graph_options", tf.GraphOptions()), AttributeError),
-    (lambda c: setattr(c.graph_options.optimizer_options, "smart_stage_options", 1), AttributeError),
-    (lambda c: setattr(c, "allow_soft_placement", "yes"), TypeError),
-    (lambda c: setattr(c.graph_options.optimizer_options, "opt_level", "x"), ValueError),
-    (lambda c: c.graph_options.CopyFrom(c), TypeError),
-    (lambda c: c.MergeFrom(config_pb2.GraphOptions()), TypeError),
-    (lambda c: c.graph_options.optimizer_options.smart_stage_options.CopyFrom(c), TypeError),
-    (lambda c: c.HasField("do_smart_stage"), ValueError),
-    (lambda c: c.ClearField("do_smart_stage"), ValueError),
-    (lambda c: tf.ConfigProto(do_smart_stage=True), ValueError),
-    (lambda c: tf.SmartStageOptions(capasity=2), ValueError),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "use,error",
+    [
+        (lambda c: c.do_smart_stage, AttributeError),
+        (lambda c: setattr(c, "do_smart_stage", True), AttributeError),
+        (
+            lambda c: setattr(c.graph_options.optimizer_options, "do_smart_stages", True),
+            AttributeError,
+        ),
+        (lambda c: setattr(c.graph_options.optimizer_options, "do_smart_stage", "yes"), TypeError),
+        (lambda c: setattr(c.graph_options.optimizer_options, "do_smart_stage", 1), TypeError),
+        (lambda c: setattr(c, "graph_options", tf.GraphOptions()), AttributeError),
+        (
+            lambda c: setattr(c.graph_options.optimizer_options, "smart_stage_options", 1),
+            AttributeError,
+        ),
+        (lambda c: setattr(c, "allow_soft_placement", "yes"), TypeError),
+        (lambda c: setattr(c.graph_options.optimizer_options, "opt_level", "x"), ValueError),
+        (lambda c: c.graph_options.CopyFrom(c), TypeError),
+        (lambda c: c.MergeFrom(config_pb2.GraphOptions()), TypeError),
+        (lambda c: c.graph_options.optimizer_options.smart_stage_options.CopyFrom(c), TypeError),
+        (lambda c: c.HasField("do_smart_stage"), ValueError),
+        (lambda c: c.ClearField("do_smart_stage"), ValueError),
+        (lambda c: tf.ConfigProto(do_smart_stage=True), ValueError),
+        (lambda c: tf.SmartStageOptions(capasity=2), ValueError),
+    ],
+)
 def test_refused_as_protobuf_refuses(use, error):
     with pytest.raises(error):
         use(tf.ConfigProto())
@@ -245,7 +302,9 @@ def test_presence():
     optimizer = config.graph_options.optimizer_options
     assert not config.HasField("graph_options")
     assert optimizer.smart_stage_options.capacity == 1  # reading does not set
-    assert not optimizer.HasField("smart_stage_options") and not optimizer.HasField("do_smart_stage")
+    assert not optimizer.HasField("smart_stage_options") and not optimizer.HasField(
+        "do_smart_stage"
+    )
     optimizer.smart_stage_options.CopyFrom(tf.SmartStageOptions())
     assert optimizer.HasField("smart_stage_options") and config.HasField("graph_options")
     optimizer.ClearField("smart_stage_options")

@@ -1,4 +1,4 @@
-"""Every way in which compat.v1 makes a session: staged, with exact values, and refusals explained."""
+"""Every way in which compat.v1 makes a session: exact values, refusals explained."""
 
 import gc
 import logging
@@ -113,7 +113,8 @@ def test_staged_with_the_same_values_and_refusals_explained(way):
     assert [figures["taken"] for figures in headrace.stats(session)] == [7]
     left = 13
     if way == "InteractiveSession":
-        # It prunes the graph before the pass sees it: what is fetched alone is not staged, but exact.
+        # It prunes the graph before the pass sees it: what is fetched alone is not staged, but
+        # exact.
         assert session.run(extra) == 7
         left = 12
     else:

@@ -29,7 +29,9 @@ def graph():
 
 def options_of(tensor):
     serialized = tensor.op.get_attr(marks.OPTIONS)
-    return rewriter_config_pb2.RewriterConfig.CustomGraphOptimizer.FromString(serialized).parameter_map
+    return rewriter_config_pb2.RewriterConfig.CustomGraphOptimizer.FromString(
+        serialized
+    ).parameter_map
 
 
 def evaluate(fetches, feed_dict=None):
@@ -49,7 +51,9 @@ def test_structure_types_and_shapes_stay():
     out = tf.staged(features)
     tf.nest.assert_same_structure(features, out, expand_composites=True)
     assert out["list"][1][1] is None
-    for before, after in zip(*(tf.nest.flatten(x, expand_composites=True) for x in (features, out))):
+    for before, after in zip(
+        *(tf.nest.flatten(x, expand_composites=True) for x in (features, out))
+    ):
         if before is None:
             continue
         assert after.op.type == "Identity" and after.op.get_attr(marks.STAGED) == 0
@@ -74,9 +78,17 @@ def test_groups_count_from_zero_also_past_imported_marks(graph):
 
 
 def test_options_are_the_calls_own():
-    out = tf.staged(tf.constant(1), capacity=3, num_threads=2, num_clients=4, timeout_millis=0,
-                    closed_exception_types=(tf.errors.CancelledError,), stage_subgraph_thread_pool_id=1,
-                    use_stage_subgraph_thread_pool=True, name="input")  # fmt: skip
+    out = tf.staged(
+        tf.constant(1),
+        capacity=3,
+        num_threads=2,
+        num_clients=4,
+        timeout_millis=0,
+        closed_exception_types=(tf.errors.CancelledError,),
+        stage_subgraph_thread_pool_id=1,
+        use_stage_subgraph_thread_pool=True,
+        name="input",
+    )
     found = options_of(out)
     assert out.op.name.startswith("input/")
     assert (found["capacity"].i, found["num_threads"].i, found["num_clients"].i) == (3, 2, 4)
@@ -93,12 +105,21 @@ def test_marks_do_not_change_saved_graphs(graph):
     assert all("Headrace" not in node.op for node in graph.as_graph_def().node)
 
 
-@pytest.mark.parametrize("field,value", [
-    ("capacity", 0), ("num_threads", 4097), ("num_clients", 0), ("timeout_millis", -1),
-    ("closed_exception_types", 3), ("ignored_exception_types", (11,)),
-    ("use_stage_subgraph_thread_pool", 1), ("stage_subgraph_thread_pool_id", -1),
-    ("stage_subgraph_stream_id", -1), ("name", "a b"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "field,value",
+    [
+        ("capacity", 0),
+        ("num_threads", 4097),
+        ("num_clients", 0),
+        ("timeout_millis", -1),
+        ("closed_exception_types", 3),
+        ("ignored_exception_types", (11,)),
+        ("use_stage_subgraph_thread_pool", 1),
+        ("stage_subgraph_thread_pool_id", -1),
+        ("stage_subgraph_stream_id", -1),
+        ("name", "a b"),
+    ],
+)
 def test_bad_options(field, value, graph):
     one = tf.constant(1)
     before = len(graph.get_operations())
@@ -158,11 +179,14 @@ def test_feed_dict_with_sparse_ragged_and_tuples():
     pair = (tf.placeholder(tf.float32, []), tf.placeholder(tf.float32, []))
     dense = tf.sparse.to_dense(sparse)
     total = tf.reduce_sum(ragged.values)
-    out = tf.staged([dense, total, pair[0] - pair[1]], {
-        sparse: tf.SparseTensorValue([[1, 0]], [4.0], [2, 2]),
-        ragged: tf.ragged.constant_value([[1, 2], [], [5]], dtype=np.int64),
-        pair: (5.0, 3.0),
-    })  # fmt: skip
+    out = tf.staged(
+        [dense, total, pair[0] - pair[1]],
+        {
+            sparse: tf.SparseTensorValue([[1, 0]], [4.0], [2, 2]),
+            ragged: tf.ragged.constant_value([[1, 2], [], [5]], dtype=np.int64),
+            pair: (5.0, 3.0),
+        },
+    )
     values = evaluate(out)
     np.testing.assert_array_equal(values[0], [[0, 0], [4, 0]])
     assert values[1] == 8 and values[2] == 2
@@ -244,8 +268,11 @@ def test_keep_and_target_marks(graph):
     tf.keep([a, {"s": sparse}])
     tf.keep("b:0")
     headrace.keep("b")
-    assert set(tf.kept()) == set(headrace.kept(graph)) == {"a", "b", *(t.op.name for t in (
-        sparse.indices, sparse.values, sparse.dense_shape))}  # fmt: skip
+    assert (
+        set(tf.kept())
+        == set(headrace.kept(graph))
+        == {"a", "b", *(t.op.name for t in (sparse.indices, sparse.values, sparse.dense_shape))}
+    )
 
 
 @pytest.mark.parametrize("function", ["keep", "mark_target_node"])

@@ -16,7 +16,7 @@ RUNNER = CliRunner()
 
 @pytest.fixture
 def fake_library(tmp_path, monkeypatch):
-    """A package whose library was built for a TensorFlow of the test's choice, and is no library."""
+    """A package whose library the test says what it was built for, and is none."""
     monkeypatch.setattr(library, "DIRECTORY", str(tmp_path))
     monkeypatch.setattr(library, "_loaded", None)
 
@@ -44,7 +44,9 @@ def test_another_tensorflow_is_refused_before_the_library_is_touched(fake_librar
     error = caught.value
     assert (error.built_for, error.found) == ("2.99.1", tensorflow.__version__)
     assert error.command.startswith(sys.executable) and "tensorflow-cpu==2.99.1" in error.command
-    assert all(part in str(error) for part in (error.built_for, error.found, error.command, "HR002"))
+    assert all(
+        part in str(error) for part in (error.built_for, error.found, error.command, "HR002")
+    )
     code, checks = report()
     assert code == 1
     assert not checks["tensorflow"]["ok"] and "2.99.1" in checks["tensorflow"]["fix"]
@@ -95,8 +97,15 @@ def test_doctor_finds_that_this_installation_fits():
     code, checks = report()
     assert code == 0, checks
     assert set(checks) == {
-        "system", "python", "headrace", "library", "tensorflow", "load", "gpu", "staging"
-    }  # fmt: skip
+        "system",
+        "python",
+        "headrace",
+        "library",
+        "tensorflow",
+        "load",
+        "gpu",
+        "staging",
+    }
     assert all(check["fix"] == "" for check in checks.values())
 
 
@@ -148,16 +157,19 @@ def test_import_of_compat_turns_eager_off_and_warns_if_it_was_used(used):
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     done = subprocess.run(
         [sys.executable, "-c", EAGER.format(used=used)],
-        capture_output=True, text=True, env=environment,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        env=environment,
+    )
     assert done.returncode == 0, done.stderr
 
 
 def test_every_error_has_its_own_code_and_its_section():
     classes = [
-        kind for kind in vars(errors).values()
+        kind
+        for kind in vars(errors).values()
         if isinstance(kind, type) and issubclass(kind, errors.HeadraceError)
-    ]  # fmt: skip
+    ]
     codes = [kind.code for kind in classes]
     assert len(set(codes)) == len(codes)
     root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -165,5 +177,7 @@ def test_every_error_has_its_own_code_and_its_section():
         page = file.read()
     for kind in classes:
         if kind is not errors.HeadraceError:
-            assert f"### {kind.code}\n" in page and f"| [{kind.code}](#{kind.code.lower()}) " in page
+            assert (
+                f"### {kind.code}\n" in page and f"| [{kind.code}](#{kind.code.lower()}) " in page
+            )
             assert f"`{kind.__name__}`" in page

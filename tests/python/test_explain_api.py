@@ -1,4 +1,4 @@
-"""explain, rewrite, stats, close and trace as the first-class API offers them, and the command line."""
+"""explain, rewrite, stats, close and trace as calls, and as the command line."""
 
 import json
 
@@ -59,7 +59,15 @@ def files(tmp_path_factory):
     return folder
 
 
-GRAPH_FILES = ["graph.pb", "graph.pbtxt", "meta.pb", "meta.pbtxt", "model.meta", "saved", "saved/saved_model.pb"]
+GRAPH_FILES = [
+    "graph.pb",
+    "graph.pbtxt",
+    "meta.pb",
+    "meta.pbtxt",
+    "model.meta",
+    "saved",
+    "saved/saved_model.pb",
+]
 
 
 def test_before_a_session_exists(graph):
@@ -92,10 +100,17 @@ def test_files(files, name):
     assert "hash" in headrace.explain(files / name).staged_nodes()
 
 
-@pytest.mark.parametrize("name,text", [
-    ("noise.pb", "neither"), ("noise.pbtxt", "neither"), ("nothing.pb", "neither"), ("empty", "saved_model.pb"),
-    ("missing.pb", "No such file"), ("two", "train"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "name,text",
+    [
+        ("noise.pb", "neither"),
+        ("noise.pbtxt", "neither"),
+        ("nothing.pb", "neither"),
+        ("empty", "saved_model.pb"),
+        ("missing.pb", "No such file"),
+        ("two", "train"),
+    ],
+)
 def test_files_that_cannot_be_read(files, name, text):
     with pytest.raises(errors.GraphFileError, match=text):
         headrace.explain(files / name)
@@ -193,10 +208,23 @@ def test_command_prints_the_plan(files, tmp_path):
 
 def test_command_options(files, tmp_path):
     out = tmp_path / "out.pb"
-    result = RUNNER.invoke(cli.app, [
-        "explain", str(files / "graph.pb"), "--format", "json", "--cut", "largest", "--exclude", "hash",
-        "--num-threads", "2", "--dump-graph", str(out),
-    ])  # fmt: skip
+    result = RUNNER.invoke(
+        cli.app,
+        [
+            "explain",
+            str(files / "graph.pb"),
+            "--format",
+            "json",
+            "--cut",
+            "largest",
+            "--exclude",
+            "hash",
+            "--num-threads",
+            "2",
+            "--dump-graph",
+            str(out),
+        ],
+    )
     assert result.exit_code == 0
     options = headrace.StageOptions(cut="largest", exclude=["hash"], num_threads=2)
     assert json.loads(result.stdout)["hash"] == headrace.explain(files / "graph.pb", options).hash
@@ -206,10 +234,17 @@ def test_command_options(files, tmp_path):
     assert nothing.exit_code == 0, "nothing to stage is a normal result"
 
 
-@pytest.mark.parametrize("arguments", [
-    ["explain"], ["explain", "x", "--capacity", "0"], ["explain", "x", "--cut", "half"],
-    ["explain", "x", "--format", "yaml"], ["explain", "x", "--fast"], ["export"],
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["explain"],
+        ["explain", "x", "--capacity", "0"],
+        ["explain", "x", "--cut", "half"],
+        ["explain", "x", "--format", "yaml"],
+        ["explain", "x", "--fast"],
+        ["export"],
+    ],
+)
 def test_wrong_usage_exits_with_2(arguments):
     assert RUNNER.invoke(cli.app, arguments).exit_code == 2
 

@@ -1,4 +1,4 @@
-"""StageOptions, and the message that carries them: checked alike in Python, C++ and the documents."""
+"""StageOptions, and the message that carries them: alike in Python, C++ and docs."""
 
 import dataclasses
 import pathlib
@@ -73,7 +73,9 @@ def test_bad_value_names_field_value_and_range(field, value):
 
 
 def test_every_field_is_among_the_bad_values():
-    assert {field for field, _ in BAD_VALUES} == {f.name for f in dataclasses.fields(headrace.StageOptions)}
+    assert {field for field, _ in BAD_VALUES} == {
+        f.name for f in dataclasses.fields(headrace.StageOptions)
+    }
 
 
 def test_wrong_type_is_a_type_error_and_wrong_range_a_value_error():
@@ -88,7 +90,9 @@ def test_pool_id_is_checked_against_the_pools():
     headrace.StageOptions(use_stage_subgraph_thread_pool=True, thread_pools=[POOL])
     with pytest.raises(OptionError, match=r"stage_subgraph_thread_pool_id is 1.*in \[0, 0\]"):
         headrace.StageOptions(
-            use_stage_subgraph_thread_pool=True, thread_pools=[POOL], stage_subgraph_thread_pool_id=1
+            use_stage_subgraph_thread_pool=True,
+            thread_pools=[POOL],
+            stage_subgraph_thread_pool_id=1,
         )
 
 
@@ -113,7 +117,9 @@ def test_options_are_immutable_and_replaceable():
     options = headrace.StageOptions(capacity=3)
     with pytest.raises(dataclasses.FrozenInstanceError):
         options.capacity = 4
-    assert dataclasses.replace(options, num_threads=2) == headrace.StageOptions(capacity=3, num_threads=2)
+    assert dataclasses.replace(options, num_threads=2) == headrace.StageOptions(
+        capacity=3, num_threads=2
+    )
     with pytest.raises(OptionError):
         dataclasses.replace(options, capacity=0)
 
@@ -127,7 +133,11 @@ def _plain(value):
 
 def _table():
     """key -> default, from the table in docs/formats.md."""
-    section = FORMATS.read_text(encoding="utf-8").split("## Options in a ConfigProto")[1].split("\n## ")[0]
+    section = (
+        FORMATS.read_text(encoding="utf-8")
+        .split("## Options in a ConfigProto")[1]
+        .split("\n## ")[0]
+    )
     rows = re.findall(r"^\| `(\w+)` \| [^|]* \| ([^|]*) \|", section, re.MULTILINE)
     return {key: default.strip() for key, default in rows}
 

@@ -31,12 +31,17 @@ def run(path):
 
 def unstaged(name, tmp_path):
     """The same program on TensorFlow alone: stock imports, and without DeepRec's lines."""
-    lines = (EXAMPLES / name).read_text(encoding="utf-8").replace(
-        "import headrace.compat.v1 as tf", "import tensorflow.compat.v1 as tf"
-    ).splitlines()  # fmt: skip
+    lines = (
+        (EXAMPLES / name)
+        .read_text(encoding="utf-8")
+        .replace("import headrace.compat.v1 as tf", "import tensorflow.compat.v1 as tf")
+        .splitlines()
+    )
     deeprec = ("config.graph_options", "smart_stage_options =", "tf.train.mark_target_node")
     program = "\n".join(line for line in lines if not line.startswith(deeprec))
-    program = program.replace("tf.staged([v0, v1])", "[v0, v1]").replace("tf.make_prefetch_hook()", "")
+    program = program.replace("tf.staged([v0, v1])", "[v0, v1]").replace(
+        "tf.make_prefetch_hook()", ""
+    )
     path = tmp_path / f"unstaged_{name}"
     path.write_text(program, encoding="utf-8")
     return path
@@ -44,15 +49,21 @@ def unstaged(name, tmp_path):
 
 def test_only_the_import_line_is_headraces():
     for path in EXAMPLES.glob("*.py"):
-        names = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-                 if isinstance(node, (ast.Import, ast.ImportFrom))]  # fmt: skip
+        names = [
+            node
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            if isinstance(node, (ast.Import, ast.ImportFrom))
+        ]
         assert [ast.unparse(node) for node in names] == ["import headrace.compat.v1 as tf"]
 
 
-@pytest.mark.parametrize("name,source", [
-    ("smart_stage_auto.py", "IteratorGetNext"),
-    ("smart_stage_with_staged.py", "batch"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "name,source",
+    [
+        ("smart_stage_auto.py", "IteratorGetNext"),
+        ("smart_stage_with_staged.py", "batch"),
+    ],
+)
 def test_example_prints_the_same_as_unstaged_and_is_staged(name, source, data, tmp_path, capsys):
     variables, graph = run(EXAMPLES / name)
     staged_output = capsys.readouterr().out

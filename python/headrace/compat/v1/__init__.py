@@ -1,8 +1,8 @@
 """tf.compat.v1 with the names of DeepRec's SmartStage and Stage: `import headrace.compat.v1 as tf`.
 
-Everything that tf.compat.v1 has is here; SmartStageOptions, ConfigProto, Session, InteractiveSession,
-train.*, staged, make_prefetch_hook, mark_target_node and keep are Headrace's. docs/deeprec-names.md says
-what differs from DeepRec.
+Everything that tf.compat.v1 has is here; SmartStageOptions, ConfigProto, Session,
+InteractiveSession, train.*, staged, make_prefetch_hook, mark_target_node and keep are Headrace's.
+docs/deeprec-names.md says what differs from DeepRec.
 
 Importing this module imports TensorFlow and turns eager mode off.
 """

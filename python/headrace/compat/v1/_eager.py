@@ -16,9 +16,9 @@ def turn_eager_off():
     used = current is not None and getattr(current, "_initialized", False)
     if used and tf.executing_eagerly():
         warnings.warn(
-            "headrace.compat.v1 has turned eager mode off, but eager operations already ran in this "
-            "process: tensors, variables and datasets made before belong to no graph and cannot be used "
-            "in one. Import headrace.compat.v1 before the first TensorFlow operation",
+            "headrace.compat.v1 has turned eager mode off, but eager operations already ran "
+            "in this process: tensors, variables and datasets made before belong to no graph and "
+            "cannot be used in one. Import headrace.compat.v1 before the first TensorFlow operation",
             EagerTurnedOffWarning,
             stacklevel=3,
         )

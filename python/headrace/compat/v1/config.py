@@ -45,7 +45,7 @@ class StageSubgraphThreadPool(Plain):
 
 
 class MultiStreamOptions(Plain):
-    """rewrite_options.multi_stream_opts: how many GPU streams there are, the main graph's included."""
+    """rewrite_options.multi_stream_opts: GPU streams, the main graph's included."""
 
     _FIELDS = {"multi_stream_num": (0, _streams)}
 
@@ -102,7 +102,8 @@ class ConfigProto(Extended):
         smart = optimizer.do_smart_stage or optimizer.do_smart_stage_gpu
         if optimizer.HasField("smart_stage_options") and not smart:
             logger().warning(
-                "smart_stage_options are set, but do_smart_stage is not: only tf.staged marks are staged"
+                "smart_stage_options are set, but do_smart_stage is not: only tf.staged marks are "
+                "staged"
             )
         return optimizer.smart_stage_options.stage_options(
             smart=smart,
@@ -136,8 +137,8 @@ class ConfigProto(Extended):
         meant = self.graph_options.optimizer_options.smart_stage_options.graph
         if graph is not None and meant is not None and meant is not graph:
             raise GraphMismatchError(
-                "SmartStageOptions was made for another graph than the session's: pass the session's "
-                "graph as graph=, or leave it out"
+                "SmartStageOptions was made for another graph than the session's: pass the "
+                "session's graph as graph=, or leave it out"
             )
         message = carrier.encode(self.stage_options(), tag=uuid.uuid4().hex)
         return carrier.set_carrier(self.stock_fields(), message)
@@ -157,8 +158,8 @@ def to_stock(config, graph=None):
     """The stock ConfigProto for a session over `graph`, always with a carrier.
 
     Without do_smart_stage the carrier asks for tf.staged marks only.
-    config: ConfigProto of this module, a stock one (left as it is), or None for TensorFlow's default.
-    Anything else is returned as it is, for TensorFlow to refuse.
+    config: ConfigProto of this module, a stock one (left as it is), or None for TensorFlow's
+    default. Anything else is returned as it is, for TensorFlow to refuse.
     """
     if isinstance(config, ConfigProto):
         return config.to_proto(graph)

@@ -1,7 +1,7 @@
 """Stock protobuf messages with fields added.
 
-A stock message can be neither subclassed nor given fields, so `Extended` is a view: fields that the stock
-message has go to the stock message, added ones are kept beside it.
+A stock message can be neither subclassed nor given fields, so `Extended` is a view: fields that the
+stock message has go to the stock message, added ones are kept beside it.
 """
 
 import copy
@@ -194,7 +194,9 @@ class Extended(metaclass=_StockNames):
 
     def _check_like(self, other, where):
         if not isinstance(other, (self._STOCK, type(self))):
-            raise OptionTypeError(where, type(other), f"a {type(self).__name__}, this one or the stock one")
+            raise OptionTypeError(
+                where, type(other), f"a {type(self).__name__}, this one or the stock one"
+            )
 
     def __eq__(self, other):
         if isinstance(other, self._STOCK):

@@ -22,16 +22,16 @@ def with_values(tensors, feed_dict):
     """`tensors` as they would be if every tensor in `feed_dict` had the value given there.
 
     All operations on the way from a fed tensor to `tensors` are copied, in the current name scope,
-    with their attributes, devices and control inputs; the copies read the given values (as constants, or
-    the tensors given). The rest of the graph is shared, and the originals stay as they are: a
-    stateful operation on the way exists twice then, each with its own state or effect.
+    with their attributes, devices and control inputs; the copies read the given values (as
+    constants, or the tensors given). The rest of the graph is shared, and the originals stay as
+    they are: a stateful operation on the way exists twice then, each with its own state or effect.
 
     tensors: flat list of tf.Tensor.
-    feed_dict: tensor, sparse or ragged tensor, or nested tuple of these -> value of the same structure:
-        NumPy arrays, Python values, tf.Tensor, SparseTensorValue, RaggedTensorValue.
+    feed_dict: tensor, sparse or ragged tensor, or nested tuple of these -> value of the same
+        structure: NumPy arrays, Python values, tf.Tensor, SparseTensorValue, RaggedTensorValue.
     Returns: flat list; tensors that depend on no key are returned as they are.
-    Errors: StagedArgumentError for a key that `tensors` do not depend on, a value that does not fit, or v1
-        control flow on the way; FeedGeneratorError for callables and generators.
+    Errors: StagedArgumentError for a key that `tensors` do not depend on, a value that does not
+        fit, or v1 control flow on the way; FeedGeneratorError for callables and generators.
     """
     values = _flat_values(feed_dict)
     order = _between(tensors, values)
@@ -63,10 +63,16 @@ def _flat_values(feed_dict):
 def _refuse_python(key, value):
     leaves = value if isinstance(value, (list, tuple)) else [value]
     for leaf in leaves:
-        python = callable(leaf) or inspect.isgenerator(leaf) or isinstance(leaf, types.AsyncGeneratorType)
+        python = (
+            callable(leaf)
+            or inspect.isgenerator(leaf)
+            or isinstance(leaf, types.AsyncGeneratorType)
+        )
         iterator = hasattr(leaf, "__next__")
         if (python or iterator) and not isinstance(leaf, tf.Tensor):
-            raise FeedGeneratorError(f"feed_dict[{key!r}] is a {type(leaf).__name__}, but {_WAY_OUT}")
+            raise FeedGeneratorError(
+                f"feed_dict[{key!r}] is a {type(leaf).__name__}, but {_WAY_OUT}"
+            )
 
 
 def _pairs(key, value):
@@ -103,9 +109,8 @@ def _convert(tensor, value):
     return converted
 
 
-
 def _between(tensors, values):
-    """Ops on the way from a fed tensor to `tensors`, inputs first. Nothing above a fed tensor is."""
+    """Ops on the way from a fed tensor to `tensors`, inputs first; none above a fed tensor."""
     above = _reach([t.op for t in tensors if t.ref() not in values], lambda op: _inputs(op, values))
     below = _reach([op for ref in values for op in ref.deref().consumers()], _outputs)
     way = above & below
@@ -147,8 +152,8 @@ def _reach(start, following):
 def _check_copyable(op):
     if op.type in _V1_CONTROL_FLOW or op._get_control_flow_context() is not None:
         raise StagedArgumentError(
-            f"'{op.name}' ({op.type}) depends on a fed tensor and is v1 control flow, which feed_dict "
-            "cannot rebuild: use tf.compat.v1.enable_control_flow_v2()"
+            f"'{op.name}' ({op.type}) depends on a fed tensor and is v1 control flow, which "
+            "feed_dict cannot rebuild: use tf.compat.v1.enable_control_flow_v2()"
         )
 
 

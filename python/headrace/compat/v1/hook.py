@@ -66,9 +66,7 @@ def start_stages(session) -> bool:
 
 def figures_text(figures) -> str:
     """One line about one stage, from what stats() says of it."""
-    waited = {
-        who: figures[f"{who}_wait_us"] / 1e6 for who in ("producer", "consumer")
-    }
+    waited = {who: figures[f"{who}_wait_us"] / 1e6 for who in ("producer", "consumer")}
     text = (
         f"stage '{figures['name']}': {figures['taken']} taken, {figures['failed']} failed, "
         f"{figures['skipped']} skipped; stage waited {waited['producer']:.3f} s, steps waited "

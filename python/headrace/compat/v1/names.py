@@ -15,7 +15,7 @@ def claim(graph, name):
         names = _taken.setdefault(graph, set())
         if name in names:
             raise DuplicateNameError(
-                f"name is '{name}', but a stage of this graph has that name already: choose another, or "
-                "leave it out"
+                f"name is '{name}', but a stage of this graph has that name already: choose "
+                "another, or leave it out"
             )
         names.add(name)

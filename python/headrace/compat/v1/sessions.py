@@ -13,7 +13,12 @@ from headrace.errors import StagedTensorError
 
 _REFUSALS = (
     # Local sessions say the same of feeds and fetches.
-    (re.compile(r"Tensor (\S+), specified in either feed_devices or fetch_devices was not found"), None),
+    (
+        re.compile(
+            r"Tensor (\S+), specified in either feed_devices or fetch_devices was not found"
+        ),
+        None,
+    ),
     (re.compile(r"FetchOutputs node (\S+): not found"), "fetched"),
     (re.compile(r"FeedInputs: unable to find feed output (\S+)"), "fed"),
     (re.compile(r"PruneForTargets: Some target nodes not found: (.+?)\s*(?:\n|$)"), "run"),
@@ -115,8 +120,8 @@ class _Explaining:
 class Session(_Explaining, tf.compat.v1.Session):
     """tf.compat.v1.Session; `config` may be this package's ConfigProto.
 
-    Errors beside TensorFlow's: OptionError and GraphMismatchError when it is made; StagedTensorError
-    when a step feeds or fetches what has moved into a stage; library.load()'s.
+    Errors beside TensorFlow's: OptionError and GraphMismatchError when it is made;
+    StagedTensorError when a step feeds or fetches what has moved into a stage; library.load()'s.
     """
 
     def __init__(self, target="", graph=None, config=None):

@@ -92,7 +92,9 @@ class SmartStageOptions(Plain):
         **headrace,
     ):
         if num_client is not None and num_clients is not None and num_client != num_clients:
-            raise OptionError("num_clients", num_clients, f"num_client ({num_client}): they are one option")
+            raise OptionError(
+                "num_clients", num_clients, f"num_client ({num_client}): they are one option"
+            )
         clients = num_client if num_clients is None else num_clients
         super().__init__(
             capacity=capacity,

@@ -31,13 +31,14 @@ def staged(
 ):
     """Marks where a stage ends: what `features` are computed from runs ahead of the step.
 
-    features: tensor, or nested structure (list, tuple, dict) of tensors, sparse and ragged tensors; None
-        stays None. Types, shapes and structure of the result are the same.
-    feed_dict: tensors (placeholders) that `features` depend on -> the values with which the stage computes
+    features: tensor, or nested structure (list, tuple, dict) of tensors, sparse and ragged tensors;
+        None stays None. Types, shapes and structure of the result are the same.
+    feed_dict: tensors (placeholders) that `features` depend on -> the values with which the stage
+        computes
         them: constants or tensors; see feeds.with_values. Outside the stage the tensors stay what
         they are.
-    The other options are those of SmartStageOptions and win over the session's; pools and streams are
-        set up on the session's ConfigProto.
+    The other options are those of SmartStageOptions and win over the session's; pools and streams
+        are set up on the session's ConfigProto.
     name: name scope of the marks, unique in the graph; also prefix of the stage's name.
     items, feed_generator: of another version of DeepRec, which called Python for each element: an
         error that says what to do.
