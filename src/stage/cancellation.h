@@ -9,8 +9,8 @@ namespace headrace::stage {
 
 // Ownership: shared between the caller, who cancels, and the call, which listens.
 // Thread safety: every method may run concurrently.
-// Ordering: the callback runs at most once; after StopListening() returned it is not running and will
-// not run.
+// Ordering: the callback runs at most once; after StopListening() returned it is not running and
+// will not run.
 class Cancellation {
  public:
   Cancellation() = default;

@@ -15,7 +15,9 @@ constexpr std::chrono::milliseconds kLongestTick{250};
 Domain::Options WithDefaults(Domain::Options options) {
   if (!options.now) options.now = [] { return Clock::now(); };
   if (!options.log) {
-    options.log = [](const std::string& line) { std::fprintf(stderr, "headrace: %s\n", line.c_str()); };
+    options.log = [](const std::string& line) {
+      std::fprintf(stderr, "headrace: %s\n", line.c_str());
+    };
   }
   return options;
 }
@@ -57,7 +59,8 @@ std::vector<StageFigures> Domain::Figures() const {
 }
 
 void Domain::TouchLocked(Stage* stage) {
-  if (std::find(touched_.begin(), touched_.end(), stage) == touched_.end()) touched_.push_back(stage);
+  if (std::find(touched_.begin(), touched_.end(), stage) == touched_.end())
+    touched_.push_back(stage);
 }
 
 void Domain::SettleLocked(Deferred* deferred) {
@@ -65,7 +68,8 @@ void Domain::SettleLocked(Deferred* deferred) {
     Stage* oldest = nullptr;
     for (Stage* stage : touched_) {
       if (!stage->CanDeliverLocked()) continue;
-      if (oldest == nullptr || stage->OldestWaitLocked() < oldest->OldestWaitLocked()) oldest = stage;
+      if (oldest == nullptr || stage->OldestWaitLocked() < oldest->OldestWaitLocked())
+        oldest = stage;
     }
     if (oldest == nullptr) break;
     oldest->DeliverLocked(deferred);  // may touch others

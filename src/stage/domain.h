@@ -21,8 +21,8 @@ struct StageFigures;
 using Clock = std::chrono::steady_clock;
 using TimePoint = Clock::time_point;
 
-// What is left to do once the lock was released: callbacks never run under it, and payloads are never
-// destroyed under it (a tensor's destructor may do anything, even close a source).
+// What is left to do once the lock was released: callbacks never run under it, and payloads are
+// never destroyed under it (a tensor's destructor may do anything, even close a source).
 struct Deferred {
   std::vector<std::function<void()>> calls;
   std::vector<std::shared_ptr<const void>> garbage;
@@ -47,14 +47,15 @@ class Domain {
     std::function<void(const std::string&)> log;
     // False: no watching thread; Tick() is called by the test.
     bool watch = true;
-    // A take that waits longer than this is named in the log, then again each time the wait doubled.
+    // A take that waits longer than this is named in the log, then again each time the wait
+    // doubled.
     std::chrono::milliseconds report_after{10000};
   };
 
   explicit Domain(Options options);
   Domain() : Domain(Options()) {}
-  // Requires: no stage is left, and this is not the watching thread (on which takes that timed out are
-  // called back). Joins the watching thread.
+  // Requires: no stage is left, and this is not the watching thread (on which takes that timed out
+  // are called back). Joins the watching thread.
   ~Domain();
   Domain(const Domain&) = delete;
   Domain& operator=(const Domain&) = delete;
@@ -63,8 +64,8 @@ class Domain {
   void Log(const std::string& line) const { options_.log(line); }
   std::chrono::milliseconds report_after() const { return options_.report_after; }
 
-  // Looks at every waiting take: ends those whose stage made no progress for its time-out, and reports
-  // long waits. Called by the watching thread while something waits.
+  // Looks at every waiting take: ends those whose stage made no progress for its time-out, and
+  // reports long waits. Called by the watching thread while something waits.
   void Tick();
 
   // The figures of all live stages, in order of creation.

@@ -10,8 +10,8 @@
 
 namespace headrace::stage {
 
-// What a read or a body produced; only the side that made it knows the type. Never modified after it
-// was handed over, so it may be shared between threads.
+// What a read or a body produced; only the side that made it knows the type. Never modified after
+// it was handed over, so it may be shared between threads.
 using Payload = std::shared_ptr<const void>;
 
 struct ReadResult {

@@ -9,13 +9,15 @@
 
 namespace headrace::stage {
 
-Source::Source(std::shared_ptr<Domain> domain, std::string name, std::unique_ptr<SourceReader> reader,
-               Mode mode)
+Source::Source(std::shared_ptr<Domain> domain, std::string name,
+               std::unique_ptr<SourceReader> reader, Mode mode)
     : domain_(std::move(domain)), name_(std::move(name)), reader_(std::move(reader)), mode_(mode) {
   if (mode_ == Mode::kAhead) thread_ = std::thread([this] { ReadLoop(); });
 }
 
-Source::~Source() { Close(); }
+Source::~Source() {
+  Close();
+}
 
 Source::Direct Source::TakeDirect(Cancellation* cancel, ElementPtr* element) {
   bool cancelled = false;  // guarded by domain_->mu_
@@ -100,7 +102,8 @@ void Source::AwaitLocked(std::unique_lock<std::mutex>* lock, const char* what,
                          const std::function<bool()>& condition) {
   const TimePoint since = Clock::now();
   while (!state_cv_.wait_for(*lock, std::chrono::seconds(1), condition)) {
-    const auto waited = std::chrono::duration_cast<std::chrono::seconds>(Clock::now() - since).count();
+    const auto waited =
+        std::chrono::duration_cast<std::chrono::seconds>(Clock::now() - since).count();
     lock->unlock();
     domain_->Log(std::string(what) + " '" + name_ + "' has waited " + std::to_string(waited) +
                  " s for a read that does not end although it was cancelled");
@@ -192,7 +195,8 @@ void Source::WakeLocked() {
 bool Source::WantsElementLocked() const {
   if (closing_ || paused_ || direct_) return false;
   for (const Stage* stage : stages_) {
-    if (on_demand_ ? stage->NeedsElementLocked(this) : elements_.size() < stage->WantedLocked()) return true;
+    if (on_demand_ ? stage->NeedsElementLocked(this) : elements_.size() < stage->WantedLocked())
+      return true;
   }
   return false;
 }
@@ -208,8 +212,8 @@ void Source::ReadLocked(std::unique_lock<std::mutex>* lock, Deferred* deferred) 
     TraceSpan span("read", name_, sequence);
     read = reader_->Read(cancel.get());
   }
-  // The read was told to stop, and did. If that was a reset which has been abandoned since, there is
-  // nothing to report: the next read asks the resource again.
+  // The read was told to stop, and did. If that was a reset which has been abandoned since, there
+  // is nothing to report: the next read asks the resource again.
   const bool stopped = read.status.code() == Code::kCancelled && cancel->cancelled();
   lock->lock();
   reading_ = nullptr;

@@ -26,20 +26,20 @@ class SourceReader {
  public:
   virtual ~SourceReader() = default;
   // Blocks until there is an element, the end of data (OUT_OF_RANGE) or an error. Called by one
-  // thread at a time. Must return soon after `cancel` was cancelled; the element that was being read
-  // may then be lost.
+  // thread at a time. Must return soon after `cancel` was cancelled; the element that was being
+  // read may then be lost.
   virtual ReadResult Read(Cancellation* cancel) = 0;
 };
 
-// Elements belong to the source: any stage that reads it, and any other consumer of the same resource
-// (TakeDirect), gets the next one, once. What stages computed from an element is a cache on it.
+// Elements belong to the source: any stage that reads it, and any other consumer of the same
+// resource (TakeDirect), gets the next one, once. What stages computed from an element is a cache
+// on it.
 //
-// Ownership: shared by the registry that knows the resource and by the stages. Owns its reader and, if
-// it reads ahead, one thread.
-// Thread safety: every method may run concurrently.
-// Ordering: elements come out in the order in which the reader returned them. A failed read is an
-// element too: it is delivered in its place, and after it the source reads only while somebody
-// waits, until a read succeeds again (as without staging, the next step asks again).
+// Ownership: shared by the registry that knows the resource and by the stages. Owns its reader and,
+// if it reads ahead, one thread. Thread safety: every method may run concurrently. Ordering:
+// elements come out in the order in which the reader returned them. A failed read is an element
+// too: it is delivered in its place, and after it the source reads only while somebody waits, until
+// a read succeeds again (as without staging, the next step asks again).
 class Source : public std::enable_shared_from_this<Source> {
  public:
   enum class Mode {
@@ -59,22 +59,23 @@ class Source : public std::enable_shared_from_this<Source> {
   // What a consumer outside any stage does next.
   enum class Direct {
     kElement,  // *element is the next one; it was read ahead
-    kReadNow,  // nothing was read ahead: the caller reads the resource itself, then calls EndDirect()
+    kReadNow,  // nothing was read ahead: the caller reads the resource itself, then calls
+               // EndDirect()
     kFailed,   // cancelled while waiting for a read in flight, or the source is closed
   };
   Direct TakeDirect(Cancellation* cancel, ElementPtr* element);
   void EndDirect();
 
-  // Drops what was read ahead because the resource starts over: cancels the read in flight and waits
-  // for it. Reading stays off until Resume(), and then starts with the next take. CANCELLED if `cancel`
-  // (may be null) ended the wait; nothing is dropped then, and reading goes on.
+  // Drops what was read ahead because the resource starts over: cancels the read in flight and
+  // waits for it. Reading stays off until Resume(), and then starts with the next take. CANCELLED
+  // if `cancel` (may be null) ended the wait; nothing is dropped then, and reading goes on.
   Status Reset(Cancellation* cancel);
   void Resume();
 
-  // Cancels the read in flight, joins the thread, drops the elements; takes of attached stages fail with
-  // CANCELLED. A reader that is deaf to cancellation delays this and is named in the log each second.
-  // Called on the source's own thread it only requests all this; the next call from another thread
-  // (or the destructor) joins.
+  // Cancels the read in flight, joins the thread, drops the elements; takes of attached stages fail
+  // with CANCELLED. A reader that is deaf to cancellation delays this and is named in the log each
+  // second. Called on the source's own thread it only requests all this; the next call from another
+  // thread (or the destructor) joins.
   void Close();
 
   // True on the thread that reads; Close() cannot join there.
@@ -125,14 +126,14 @@ class Source : public std::enable_shared_from_this<Source> {
   std::vector<Stage*> stages_;
   std::shared_ptr<Cancellation> reading_;  // of the read in flight, else null
   TimePoint reading_since_;
-  bool direct_ = false;                    // an outside consumer reads the resource
-  bool on_demand_ = false;                 // the last read failed, or the source was reset
+  bool direct_ = false;     // an outside consumer reads the resource
+  bool on_demand_ = false;  // the last read failed, or the source was reset
   bool paused_ = false;
-  bool idle_ = false;                      // the thread waits for room or demand
+  bool idle_ = false;  // the thread waits for room or demand
   bool closing_ = false;
-  bool exited_ = false;                    // the thread is past its last access to the source
-  std::condition_variable work_cv_;        // the thread: room, demand, closing
-  std::condition_variable state_cv_;       // others: element appended, read ended
+  bool exited_ = false;               // the thread is past its last access to the source
+  std::condition_variable work_cv_;   // the thread: room, demand, closing
+  std::condition_variable state_cv_;  // others: element appended, read ended
 
   std::atomic<std::thread::id> reading_thread_{};  // set by the thread itself, once
   std::mutex join_mu_;

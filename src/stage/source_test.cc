@@ -19,15 +19,13 @@ class SourceTest : public Test {
   std::string TakeDirect(Source* source, ReaderControl* reader) {
     ElementPtr element;
     switch (source->TakeDirect(nullptr, &element)) {
-      case Direct::kElement:
-        return "ahead " + Text(element->read);
+      case Direct::kElement: return "ahead " + Text(element->read);
       case Direct::kReadNow: {
         const ReadResult read = reader->ReadNow();
         source->EndDirect();
         return "now " + Text(read);
       }
-      case Direct::kFailed:
-        return "failed";
+      case Direct::kFailed: return "failed";
     }
     return "";
   }
@@ -159,8 +157,10 @@ TEST_F(SourceTest, CloseNamesAReaderDeafToCancellation) {
   reader_->AllowAll();
   closing.join();
   const auto log = domain_.log();
-  EXPECT_EQ(log[0], "closing 'deaf' has waited 1 s for a read that does not end although it was cancelled");
-  EXPECT_EQ(log[1], "closing 'deaf' has waited 2 s for a read that does not end although it was cancelled");
+  EXPECT_EQ(log[0],
+            "closing 'deaf' has waited 1 s for a read that does not end although it was cancelled");
+  EXPECT_EQ(log[1],
+            "closing 'deaf' has waited 2 s for a read that does not end although it was cancelled");
   EXPECT_EQ(reader_->started.value(), 1) << "read on after it was closed";
 }
 
@@ -175,8 +175,7 @@ TEST_F(SourceTest, CloseOnTheReadingThread) {
   source = domain_.MakeSource("it", reader_);
   EXPECT_FALSE(source->on_own_thread());
   const auto stage = domain_.MakeStage(Config(1, 1), {source});
-  EXPECT_EQ(TakeOne(stage),
-            "CANCELLED: stage 'stage_0' is closed: its source 'it' was closed");
+  EXPECT_EQ(TakeOne(stage), "CANCELLED: stage 'stage_0' is closed: its source 'it' was closed");
   ASSERT_TRUE(reader_->cancelled.Await(1));
   std::weak_ptr<Source> weak = source;
   stage->Close();
@@ -319,7 +318,8 @@ TEST_F(SourceTest, PayloadsAreDestroyedWithoutTheLock) {
   });
   source = domain_.MakeSource("it", reader_);
   {
-    const auto stage = domain_.MakeStage(Config(3, 1), {source}, MakeBody(make_shared<BodyControl>()));
+    const auto stage =
+        domain_.MakeStage(Config(3, 1), {source}, MakeBody(make_shared<BodyControl>()));
     Status status;
     Taken taken;
     for (int i = 0; i < 3; ++i) EXPECT_TRUE(stage->Take(&taken).ok());

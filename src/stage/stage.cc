@@ -27,7 +27,8 @@ Stage::Stage(std::shared_ptr<Domain> domain, StageConfig config, std::vector<Inp
       body_(std::move(body)),
       assigned_(inputs_.size(), 0) {
   for (const Input& input : inputs_) has_draws_ |= input.source->mode_ == Source::Mode::kOnDraw;
-  limit_ = static_cast<std::size_t>(std::max(config_.capacity, config_.num_clients) + config_.num_threads);
+  limit_ = static_cast<std::size_t>(std::max(config_.capacity, config_.num_clients) +
+                                    config_.num_threads);
   Deferred deferred;
   {
     std::lock_guard<std::mutex> lock(domain_->mu_);
@@ -50,7 +51,9 @@ Stage::Stage(std::shared_ptr<Domain> domain, StageConfig config, std::vector<Inp
   }
 }
 
-Stage::~Stage() { Close(); }
+Stage::~Stage() {
+  Close();
+}
 
 void Stage::BeginTakeLocked() {
   foreign_pops_ = 0;
@@ -60,7 +63,8 @@ void Stage::BeginTakeLocked() {
     domain_->TouchLocked(this);
   }
   if (last_taken_ != TimePoint()) {
-    Trace::Add("step", config_.name, static_cast<std::uint64_t>(figures_.taken), last_taken_, Clock::now());
+    Trace::Add("step", config_.name, static_cast<std::uint64_t>(figures_.taken), last_taken_,
+               Clock::now());
     last_taken_ = TimePoint();
   }
 }
@@ -136,7 +140,8 @@ void Stage::EndWait(TakeId id, Status status) {
   Done done;
   {
     std::lock_guard<std::mutex> lock(domain_->mu_);
-    auto it = std::find_if(waiters_.begin(), waiters_.end(), [id](const Waiter& w) { return w.id == id; });
+    auto it = std::find_if(waiters_.begin(), waiters_.end(),
+                           [id](const Waiter& w) { return w.id == id; });
     if (it == waiters_.end()) return;
     done = std::move(it->done);
     waiters_.erase(it);
@@ -190,9 +195,10 @@ void Stage::CheckWaitersLocked(TimePoint now, Deferred* deferred) {
     const TimePoint quiet_since = std::max(it->since, last_progress_);
     if (config_.timeout.count() > 0 && now - quiet_since >= config_.timeout) {
       Status status(Code::kDeadlineExceeded,
-                    "stage '" + config_.name + "' made no progress for " + Seconds(now - quiet_since) +
-                        " (timeout_millis = " + std::to_string(config_.timeout.count()) + "): " +
-                        DescribeLocked(now) + ". Nothing was consumed: the next take gets this batch.");
+                    "stage '" + config_.name + "' made no progress for " +
+                        Seconds(now - quiet_since) + " (timeout_millis = " +
+                        std::to_string(config_.timeout.count()) + "): " + DescribeLocked(now) +
+                        ". Nothing was consumed: the next take gets this batch.");
       deferred->calls.push_back([done = std::move(it->done), status] { done(status, Taken()); });
       it = waiters_.erase(it);
       continue;
@@ -200,9 +206,10 @@ void Stage::CheckWaitersLocked(TimePoint now, Deferred* deferred) {
     if (now >= it->next_report) {
       it->next_report = now + (now - it->since);
       // A plain pointer: the last reference must not go on the domain's own thread.
-      deferred->calls.push_back([domain = domain_.get(), line = "a step is still waiting on stage '" + config_.name +
-                                                    "' after " + Seconds(now - it->since) + ": " +
-                                                    DescribeLocked(now)] { domain->Log(line); });
+      deferred->calls.push_back(
+          [domain = domain_.get(), line = "a step is still waiting on stage '" + config_.name +
+                                          "' after " + Seconds(now - it->since) + ": " +
+                                          DescribeLocked(now)] { domain->Log(line); });
     }
     ++it;
   }

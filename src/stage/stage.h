@@ -25,26 +25,26 @@ namespace headrace::stage {
 class StageBody {
  public:
   virtual ~StageBody() = default;
-  // Called by up to num_threads threads at a time. `inputs` has one payload per source of the stage, in
-  // order. Must end by itself: it is not cancelled.
+  // Called by up to num_threads threads at a time. `inputs` has one payload per source of the
+  // stage, in order. Must end by itself: it is not cancelled.
   virtual ReadResult Run(const std::vector<Payload>& inputs) = 0;
 };
 
 struct StageConfig {
   std::string name;
-  std::string tag;                          // groups stages for figures and closing
-  int capacity = 1;                         // finished results that may wait
-  int num_threads = 1;                      // threads that run the body
-  int num_clients = 1;                      // concurrent takers that the capacity must serve
-  std::chrono::milliseconds timeout{300000};// of a take without progress; 0 = never
+  std::string tag;                            // groups stages for figures and closing
+  int capacity = 1;                           // finished results that may wait
+  int num_threads = 1;                        // threads that run the body
+  int num_clients = 1;                        // concurrent takers that the capacity must serve
+  std::chrono::milliseconds timeout{300000};  // of a take without progress; 0 = never
   std::set<Code> closed_codes = {Code::kOutOfRange};  // delivered as end of data
-  std::set<Code> ignored_codes;             // skipped and counted
-  int ignored_limit = 1000;                 // skips in a row; then the error is delivered; 0 = no bound
-  std::size_t budget_bytes = 0;             // held ahead, raw and staged; 0 = no bound
+  std::set<Code> ignored_codes;                       // skipped and counted
+  int ignored_limit = 1000;      // skips in a row; then the error is delivered; 0 = no bound
+  std::size_t budget_bytes = 0;  // held ahead, raw and staged; 0 = no bound
 };
 
-// What a step gets. With an error: empty if a read failed; if the body failed, the elements, which are
-// consumed, so that a step that needs only part of the body's results can try that part.
+// What a step gets. With an error: empty if a read failed; if the body failed, the elements, which
+// are consumed, so that a step that needs only part of the body's results can try that part.
 struct Taken {
   std::vector<Payload> inputs;  // one per source
   Payload body;                 // null if the stage has no body
@@ -60,25 +60,24 @@ struct StageFigures {
   std::int64_t discarded = 0;  // results that nobody took: another consumer took their element
   int depth = 0;               // results that wait now
   int depth_limit = 0;
-  std::int64_t waiting = 0;    // takes that wait now
-  std::int64_t held_bytes = 0; // raw and staged, now
+  std::int64_t waiting = 0;           // takes that wait now
+  std::int64_t held_bytes = 0;        // raw and staged, now
   std::int64_t producer_wait_us = 0;  // time the body threads waited for an element or for room
   std::int64_t consumer_wait_us = 0;  // time takes waited
   std::int64_t body_us = 0;           // time spent in bodies, all threads
   std::string last_error;
 };
 
-// Forms tickets (the k-th untaken element of each source), runs the body on each, and delivers in ticket
-// order to whoever takes.
+// Forms tickets (the k-th untaken element of each source), runs the body on each, and delivers in
+// ticket order to whoever takes.
 //
-// Ownership: owned by one caller (the op's kernel); shares its sources. Owns its threads and its body.
-// Thread safety: every public method may run concurrently, except that Close() must not run on a
-// thread of the stage.
-// Ordering: takes are served first come, first served; results come in the order of the elements.
-// Guarantees: each element reaches exactly one taker of its source. A ticket that fails is delivered as
-// that error, in its place; neither errors nor the end of data are terminal. A take that is
-// cancelled or times out while waiting consumes nothing.
-// Bounds: at most max(capacity, num_clients) + num_threads elements are read and not taken.
+// Ownership: owned by one caller (the op's kernel); shares its sources. Owns its threads and its
+// body. Thread safety: every public method may run concurrently, except that Close() must not run
+// on a thread of the stage. Ordering: takes are served first come, first served; results come in
+// the order of the elements. Guarantees: each element reaches exactly one taker of its source. A
+// ticket that fails is delivered as that error, in its place; neither errors nor the end of data
+// are terminal. A take that is cancelled or times out while waiting consumes nothing. Bounds: at
+// most max(capacity, num_clients) + num_threads elements are read and not taken.
 class Stage {
  public:
   struct Input {
@@ -89,8 +88,9 @@ class Stage {
     std::function<ReadResult(const ReadResult&)> adapt;  // may be null
   };
 
-  // Starts its threads. `body` may be null: what crosses are the elements themselves, and num_threads
-  // has no effect unless there are draws. Requires: no source comes twice, and one is not a draw.
+  // Starts its threads. `body` may be null: what crosses are the elements themselves, and
+  // num_threads has no effect unless there are draws. Requires: no source comes twice, and one is
+  // not a draw.
   Stage(std::shared_ptr<Domain> domain, StageConfig config, std::vector<Input> inputs,
         std::unique_ptr<StageBody> body);
   // Closes.
@@ -101,16 +101,17 @@ class Stage {
   using TakeId = std::uint64_t;
   using Done = std::function<void(const Status&, Taken)>;
 
-  // Delivers at once if a result (or an error) is there and nobody waits for it: true with *status and
-  // *taken set. Never waits.
+  // Delivers at once if a result (or an error) is there and nobody waits for it: true with *status
+  // and *taken set. Never waits.
   bool TryTake(Status* status, Taken* taken);
-  // Delivers at once if it can: returns true with *status and *taken set, and `done` is dropped. Else
-  // returns false, sets *id, and calls `done` exactly once, later, on a thread of the stage, of a
-  // source, of the domain, or of whoever takes elsewhere or ends the wait; never under a lock. `done`
-  // must not block, since that thread has other work, and may run when the stage is gone already.
+  // Delivers at once if it can: returns true with *status and *taken set, and `done` is dropped.
+  // Else returns false, sets *id, and calls `done` exactly once, later, on a thread of the stage,
+  // of a source, of the domain, or of whoever takes elsewhere or ends the wait; never under a lock.
+  // `done` must not block, since that thread has other work, and may run when the stage is gone
+  // already.
   bool TakeOrWait(Status* status, Taken* taken, TakeId* id, Done done);
-  // Blocks the caller's thread. `on_wait` (may be null) is called with the id before blocking, so that
-  // the wait can be ended by EndWait().
+  // Blocks the caller's thread. `on_wait` (may be null) is called with the id before blocking, so
+  // that the wait can be ended by EndWait().
   Status Take(Taken* taken, const std::function<void(TakeId)>& on_wait = nullptr);
   // Ends a wait with `status`; does nothing if it was served already.
   void EndWait(TakeId id, Status status);
@@ -138,7 +139,7 @@ class Stage {
     Payload body;
     std::size_t bytes = 0;
     bool read_failed = false;  // no ticket is formed behind it until it was taken
-    bool orphan = false;       // no longer in slots_: its elements went elsewhere, or all was closed
+    bool orphan = false;  // no longer in slots_: its elements went elsewhere, or all was closed
   };
   using SlotPtr = std::shared_ptr<Slot>;
   struct Waiter {
@@ -149,14 +150,16 @@ class Stage {
   };
 
   // All "Locked" methods: the domain's lock is held; callbacks go into *deferred.
+  bool CanFormTicketLocked() const;
   void FormTicketsLocked();
   void DropSlotsLocked(Deferred* deferred);
   void DropFrontLocked(Deferred* deferred);
   void OrphanLocked(Slot* slot);
-  // Whether the tickets, the first `skip` left out, hold the sources' oldest elements, one after the
-  // other: those that they would hold if they were formed now.
+  // Whether the tickets, the first `skip` left out, hold the sources' oldest elements, one after
+  // the other: those that they would hold if they were formed now.
   bool AlignedLocked(std::size_t skip) const;
-  // A take waits, and the front ticket is done. Serves the oldest, unless the error is an ignored one.
+  // A take waits, and the front ticket is done. Serves the oldest, unless the error is an ignored
+  // one.
   bool CanDeliverLocked() const {
     return !waiters_.empty() && !slots_.empty() && slots_.front()->state == SlotState::kDone;
   }
@@ -200,24 +203,24 @@ class Stage {
   std::size_t limit_ = 0;   // constant after construction
 
   // Guarded by domain_->mu_.
-  std::deque<SlotPtr> slots_;             // front = the next ticket
-  std::vector<std::size_t> assigned_;     // per source: elements that belong to slots_
+  std::deque<SlotPtr> slots_;          // front = the next ticket
+  std::vector<std::size_t> assigned_;  // per source: elements that belong to slots_
   std::deque<Waiter> waiters_;
   std::uint64_t next_ticket_ = 0;
-  int foreign_pops_ = 0;                  // since the last take of this stage
-  bool dormant_ = false;                  // others consume the source: stop computing for nobody
+  int foreign_pops_ = 0;  // since the last take of this stage
+  bool dormant_ = false;  // others consume the source: stop computing for nobody
   bool drawing_ = false;
   int ignored_in_a_row_ = 0;
   bool closing_ = false;
   std::string closed_because_;
   std::atomic<bool> source_closed_{false};  // set under the lock, read without
   TimePoint last_progress_;
-  TimePoint last_taken_;                  // for the trace's step spans; unset while a take waits
+  TimePoint last_taken_;  // for the trace's step spans; unset while a take waits
   std::size_t staged_bytes_ = 0;
   StageFigures figures_;
-  std::condition_variable work_cv_;       // workers: pending slot, draw ended, closing
+  std::condition_variable work_cv_;  // workers: pending slot, draw ended, closing
 
-  std::vector<std::thread> workers_;      // joined by Close()
+  std::vector<std::thread> workers_;  // joined by Close()
   std::mutex join_mu_;
 };
 

@@ -53,7 +53,8 @@ TEST_F(StageDrawsTest, SeveralDrawsATicket) {
       Source::Mode::kOnDraw);
   const auto stage = domain_.MakeStage(Config(3, 4), {draws_, source_, more});
   for (int k = 0; k < 100; ++k) {
-    ASSERT_EQ(TakeOne(stage), std::to_string(k) + "+" + std::to_string(k) + "+" + std::to_string(100 + k));
+    ASSERT_EQ(TakeOne(stage),
+              std::to_string(k) + "+" + std::to_string(k) + "+" + std::to_string(100 + k));
   }
 }
 
@@ -113,19 +114,23 @@ TEST_F(StageDrawsTest, StagesOverDifferentSourcesShareTheDraws) {
 
 // As without a stage: the op behind a read that failed did not run.
 TEST_F(StageDrawsTest, FailedReadsDrawNothing) {
-  const auto source = domain_.MakeSource("it", make_shared<ReaderControl>([](std::int64_t k) {
-    return k == 1 ? Failure(Code::kDataLoss, "bad") : Number(k);
-  }));
+  const auto source =
+      domain_.MakeSource("it", make_shared<ReaderControl>([](std::int64_t k) {
+                           return k == 1 ? Failure(Code::kDataLoss, "bad") : Number(k);
+                         }));
   const auto stage = domain_.MakeStage(Config(3, 2), {source, draws_}, Body());
   EXPECT_EQ(TakeMany(stage, 3), (Texts{Pair(0, 0), "DATA_LOSS: bad", Pair(2, 1)}));
 }
 
 TEST_F(StageDrawsTest, FailedDrawsAreTheirTicketsError) {
-  const auto draws = domain_.MakeSource("random", make_shared<ReaderControl>([](std::int64_t k) {
-    return k == 1 ? Failure(Code::kInternal, "no entropy") : Number(k);
-  }), Source::Mode::kOnDraw);
+  const auto draws =
+      domain_.MakeSource("random", make_shared<ReaderControl>([](std::int64_t k) {
+                           return k == 1 ? Failure(Code::kInternal, "no entropy") : Number(k);
+                         }),
+                         Source::Mode::kOnDraw);
   const auto stage = domain_.MakeStage(Config(3, 2), {source_, draws}, Body());
-  EXPECT_EQ(TakeMany(stage, 4), (Texts{Pair(0, 0), "INTERNAL: no entropy", Pair(2, 2), Pair(3, 3)}));
+  EXPECT_EQ(TakeMany(stage, 4),
+            (Texts{Pair(0, 0), "INTERNAL: no entropy", Pair(2, 2), Pair(3, 3)}));
 }
 
 TEST_F(StageDrawsTest, ForeignTakeWhileATicketDraws) {

@@ -17,7 +17,8 @@ class StageErrorsTest : public Test, public ::testing::WithParamInterface<bool> 
  protected:
   // Every test with the body's threads, and without a body, where other threads deliver.
   bool with_body() const { return GetParam(); }
-  std::unique_ptr<Stage> MakeStage(StageConfig config, const std::vector<std::shared_ptr<Source>>& sources) {
+  std::unique_ptr<Stage> MakeStage(StageConfig config,
+                                   const std::vector<std::shared_ptr<Source>>& sources) {
     return domain_.MakeStage(std::move(config), sources,
                              with_body() ? MakeBody(make_shared<BodyControl>()) : nullptr);
   }
@@ -37,7 +38,8 @@ class DemandCheck {
   DemandCheck(ReaderControl* reader, int failed) {
     reader->on_read = [this, reader, failed] {
       // Called after `started` was raised: this read is number started - 1.
-      if (reader->started.value() - 1 > failed) not_asked_ += reader->started.value() > takes_.load();
+      if (reader->started.value() - 1 > failed)
+        not_asked_ += reader->started.value() > takes_.load();
     };
   }
   std::string Take(const std::unique_ptr<Stage>& stage) {
@@ -53,7 +55,8 @@ class DemandCheck {
 
 TEST_P(StageErrorsTest, ErrorIsDeliveredInItsPlaceThenTheSourceIsAskedOnDemand) {
   const auto reader = make_shared<ReaderControl>([](std::int64_t k) {
-    return k >= 6 && k < 10 ? Failure(Code::kInvalidArgument, "bad record " + std::to_string(k)) : Number(k);
+    return k >= 6 && k < 10 ? Failure(Code::kInvalidArgument, "bad record " + std::to_string(k))
+                            : Number(k);
   });
   DemandCheck demand(reader.get(), 6);
   const auto source = domain_.MakeSource("it", reader);
@@ -143,7 +146,8 @@ TEST_P(StageErrorsTest, IgnoringWithoutABound) {
 
 TEST_P(StageErrorsTest, ClosedCodesMeanTheEndOfData) {
   const auto reader = make_shared<ReaderControl>([](std::int64_t k) {
-    return k == 0 ? Failure(Code::kUnavailable, "the server has left") : Failure(Code::kOutOfRange, "end");
+    return k == 0 ? Failure(Code::kUnavailable, "the server has left")
+                  : Failure(Code::kOutOfRange, "end");
   });
   const auto source = domain_.MakeSource("it", reader);
   StageConfig config = Config(2, 1);
@@ -160,19 +164,21 @@ TEST_P(StageErrorsTest, ErrorConsumesTheSourcesUpToTheOneThatFailed) {
       [](std::int64_t k) { return k == 1 ? Failure(Code::kDataLoss, "b1") : Number(100 + k); });
   const auto c = make_shared<ReaderControl>([](std::int64_t k) { return Number(200 + k); });
   const auto stage = domain_.MakeStage(
-      Config(2, 1), {domain_.MakeSource("a", a), domain_.MakeSource("b", b), domain_.MakeSource("c", c)},
+      Config(2, 1),
+      {domain_.MakeSource("a", a), domain_.MakeSource("b", b), domain_.MakeSource("c", c)},
       with_body() ? MakeBody([](const auto&) { return Number(7); }) : nullptr);
   const std::string body = with_body() ? "=7" : "";
-  EXPECT_EQ(TakeMany(stage, 4), (Texts{"0+100+200" + body, "DATA_LOSS: b1", "2+102+201" + body,
-                                       "3+103+202" + body}));
+  EXPECT_EQ(TakeMany(stage, 4),
+            (Texts{"0+100+200" + body, "DATA_LOSS: b1", "2+102+201" + body, "3+103+202" + body}));
 }
 
 TEST_P(StageErrorsTest, SourcesOfUnequalLength) {
   const auto a = make_shared<ReaderControl>(Numbers(10));
   const auto b = make_shared<ReaderControl>(Numbers(2));
   const auto source_a = domain_.MakeSource("a", a);
-  const auto stage = domain_.MakeStage(Config(2, 1), {source_a, domain_.MakeSource("b", b)},
-                                       with_body() ? MakeBody([](const auto&) { return Number(7); }) : nullptr);
+  const auto stage =
+      domain_.MakeStage(Config(2, 1), {source_a, domain_.MakeSource("b", b)},
+                        with_body() ? MakeBody([](const auto&) { return Number(7); }) : nullptr);
   const std::string body = with_body() ? "=7" : "";
   EXPECT_EQ(TakeMany(stage, 4), (Texts{"0+0" + body, "1+1" + body, kEnd, kEnd}));
   ASSERT_TRUE(a->finished.Await(5));
@@ -190,12 +196,14 @@ TEST_F(StageBodyErrorsTest, BodyErrorIsDeliveredInItsPlaceAndStopsNothing) {
   const auto reader = make_shared<ReaderControl>();
   const auto body = make_shared<BodyControl>([](const auto& in) {
     const std::int64_t k = ValueOf(in[0]);
-    return k == 2 || k == 3 ? Failure(Code::kInvalidArgument, "body " + std::to_string(k)) : Number(k);
+    return k == 2 || k == 3 ? Failure(Code::kInvalidArgument, "body " + std::to_string(k))
+                            : Number(k);
   });
-  const auto stage = domain_.MakeStage(Config(8, 4), {domain_.MakeSource("it", reader)}, MakeBody(body));
+  const auto stage =
+      domain_.MakeStage(Config(8, 4), {domain_.MakeSource("it", reader)}, MakeBody(body));
   ASSERT_TRUE(body->finished.Await(12));  // the error keeps nothing behind it from being computed
-  EXPECT_EQ(TakeMany(stage, 5), (Texts{"0=0", "1=1", "INVALID_ARGUMENT: body 2", "INVALID_ARGUMENT: body 3",
-                                       "4=4"}));
+  EXPECT_EQ(TakeMany(stage, 5),
+            (Texts{"0=0", "1=1", "INVALID_ARGUMENT: body 2", "INVALID_ARGUMENT: body 3", "4=4"}));
   EXPECT_EQ(stage->figures().failed, 2);
 }
 
@@ -206,7 +214,8 @@ TEST_F(StageBodyErrorsTest, IgnoredBodyErrorsAreSkipped) {
         config.ignored_codes = {Code::kDataLoss};
         return config;
       }(),
-      {domain_.MakeSource("it", make_shared<ReaderControl>(Numbers(6)))}, MakeBody([](const auto& in) {
+      {domain_.MakeSource("it", make_shared<ReaderControl>(Numbers(6)))},
+      MakeBody([](const auto& in) {
         return ValueOf(in[0]) < 5 ? Failure(Code::kDataLoss, "bad") : Number(ValueOf(in[0]));
       }));
   EXPECT_EQ(TakeMany(stage, 2), (Texts{"5=5", kEnd}));
@@ -221,7 +230,8 @@ TEST_F(StageBodyErrorsTest, AdaptTurnsTheEndOfDataIntoAValue) {
     return read.status.code() == Code::kOutOfRange ? Number(-2) : read;
   };
   const auto body = make_shared<BodyControl>();
-  Stage stage(domain_.get(), Config(4, 2), {{domain_.MakeSource("it", reader), adapt}}, MakeBody(body));
+  Stage stage(domain_.get(), Config(4, 2), {{domain_.MakeSource("it", reader), adapt}},
+              MakeBody(body));
   Texts got;
   for (int i = 0; i < 5; ++i) got.push_back(TakeOne(&stage));
   EXPECT_EQ(got, (Texts{"0=0", "DATA_LOSS: bad", "2=20", "-2=-20", "-2=-20"}));

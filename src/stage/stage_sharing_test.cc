@@ -22,7 +22,8 @@ class StageSharingTest : public Test {
   // The next element, without a stage, as an unstaged op would get it.
   static std::int64_t TakeDirect(Source* source, ReaderControl* reader) {
     ElementPtr element;
-    if (source->TakeDirect(nullptr, &element) == Source::Direct::kElement) return ValueOf(element->read.value);
+    if (source->TakeDirect(nullptr, &element) == Source::Direct::kElement)
+      return ValueOf(element->read.value);
     const ReadResult read = reader->ReadNow();
     source->EndDirect();
     return ValueOf(read.value);
@@ -34,10 +35,11 @@ class StageSharingTest : public Test {
 
 TEST_F(StageSharingTest, TwoStagesAlternate) {
   const auto source = domain_.MakeSource("it", reader_);
-  const auto a = domain_.MakeStage(Named("a", 2, 2), {source}, MakeBody(make_shared<BodyControl>()));
-  const auto b = domain_.MakeStage(Named("b", 4, 1), {source}, MakeBody([](const auto& in) {
-    return Number(1000 + ValueOf(in[0]));
-  }));
+  const auto a =
+      domain_.MakeStage(Named("a", 2, 2), {source}, MakeBody(make_shared<BodyControl>()));
+  const auto b =
+      domain_.MakeStage(Named("b", 4, 1), {source},
+                        MakeBody([](const auto& in) { return Number(1000 + ValueOf(in[0])); }));
   for (int k = 0; k < 200; ++k) {
     const std::string text = std::to_string(k) + "=";
     if (k % 2 == 0) {
@@ -50,7 +52,8 @@ TEST_F(StageSharingTest, TwoStagesAlternate) {
 
 TEST_F(StageSharingTest, TwoStagesAndAnUnstagedConsumerTakeTurns) {
   const auto source = domain_.MakeSource("it", reader_);
-  const auto a = domain_.MakeStage(Named("a", 2, 2), {source}, MakeBody(make_shared<BodyControl>()));
+  const auto a =
+      domain_.MakeStage(Named("a", 2, 2), {source}, MakeBody(make_shared<BodyControl>()));
   const auto b = domain_.MakeStage(Named("b", 1, 1), {source});
   for (int k = 0; k < 300; k += 6) {
     ASSERT_EQ(TakeOne(a), std::to_string(k) + "=" + std::to_string(10 * k));

@@ -33,8 +33,8 @@ class StageShapeTest : public StageTest, public ::testing::WithParamInterface<Sh
 };
 
 INSTANTIATE_TEST_SUITE_P(CapacityAndThreads, StageShapeTest,
-                         ::testing::Values(Shape{1, 1}, Shape{2, 1}, Shape{8, 1}, Shape{1, 4}, Shape{2, 4},
-                                           Shape{8, 4}),
+                         ::testing::Values(Shape{1, 1}, Shape{2, 1}, Shape{8, 1}, Shape{1, 4},
+                                           Shape{2, 4}, Shape{8, 4}),
                          [](const auto& shape) {
                            return "Capacity" + std::to_string(shape.param.capacity) + "Threads" +
                                   std::to_string(shape.param.num_threads);
@@ -178,7 +178,9 @@ TEST_F(StageTest, TryTakeNeverWaits) {
   EXPECT_FALSE(stage->TryTake(&status, &taken));
 }
 
-ReadResult Sized(std::int64_t k, std::size_t bytes) { return {Status(), Value(k), bytes}; }
+ReadResult Sized(std::int64_t k, std::size_t bytes) {
+  return {Status(), Value(k), bytes};
+}
 
 TEST_F(StageTest, BudgetBoundsWhatIsHeld) {
   reader_ = make_shared<ReaderControl>([](std::int64_t k) { return Sized(k, 100); });
@@ -262,12 +264,12 @@ TEST_F(StageTest, FiguresAddUp) {
   StageConfig config = Config(2, 1);
   config.tag = "session_1";
   body_ = make_shared<BodyControl>([](const std::vector<Payload>& in) {
-    return ValueOf(in[0]) == 3 ? Failure(Code::kInvalidArgument, "three") : Sized(ValueOf(in[0]), 5);
+    return ValueOf(in[0]) == 3 ? Failure(Code::kInvalidArgument, "three")
+                               : Sized(ValueOf(in[0]), 5);
   });
   const auto stage = domain_.MakeStage(config, {source}, MakeBody(body_));
-  EXPECT_EQ(TakeMany(stage, 7),
-            (Texts{"0=0", "1=1", "2=2", "INVALID_ARGUMENT: three", "4=4", "5=5",
-                   "OUT_OF_RANGE: End of sequence"}));
+  EXPECT_EQ(TakeMany(stage, 7), (Texts{"0=0", "1=1", "2=2", "INVALID_ARGUMENT: three", "4=4", "5=5",
+                                       "OUT_OF_RANGE: End of sequence"}));
   const StageFigures figures = stage->figures();
   EXPECT_EQ(figures.name, "stage_0");
   EXPECT_EQ(figures.tag, "session_1");
@@ -290,9 +292,9 @@ TEST_F(StageTest, FiguresOfWaitingAndComputing) {
   reader_->Hold();
   const auto source = domain_.MakeSource("it", reader_);
   const auto stage = domain_.MakeStage(Config(2, 1), {source}, MakeBody([&](const auto& in) {
-    domain_.Advance(std::chrono::milliseconds(3));
-    return Number(ValueOf(in[0]));
-  }));
+                                         domain_.Advance(std::chrono::milliseconds(3));
+                                         return Number(ValueOf(in[0]));
+                                       }));
   PendingTake take(stage.get());
   domain_.Advance(std::chrono::milliseconds(40));
   EXPECT_EQ(stage->figures().waiting, 1);

@@ -1,4 +1,5 @@
-// How a stage pairs elements to tickets, gives tickets away, and follows what happens to its sources.
+// How a stage pairs elements to tickets, gives tickets away, and follows what happens to its
+// sources.
 #include <algorithm>
 #include <utility>
 
@@ -17,16 +18,29 @@ std::int64_t Microseconds(Clock::duration d) {
 
 }  // namespace
 
+bool Stage::CanFormTicketLocked() const {
+  if (slots_.size() >= limit_ || (!slots_.empty() && slots_.back()->read_failed)) return false;
+  for (std::size_t i = 0; i < inputs_.size(); ++i) {
+    const Source& source = *inputs_[i].source;
+    if (source.mode_ == Source::Mode::kOnDraw) continue;
+    if (source.SizeLocked() <= assigned_[i]) return false;
+    const ReadResult& read = source.AtLocked(assigned_[i])->read;
+    // A ticket ends with the read that failed; the sources behind it are not asked.
+    if (read.status.ok()) continue;
+    if (inputs_[i].adapt == nullptr || !inputs_[i].adapt(read).status.ok()) return true;
+  }
+  return true;
+}
+
 void Stage::FormTicketsLocked() {
   if (!OpenLocked() || dormant_) return;
-  while (slots_.size() < limit_ && (slots_.empty() || !slots_.back()->read_failed)) {
+  while (CanFormTicketLocked()) {
     auto slot = std::make_shared<Slot>();
     slot->elements.resize(inputs_.size());
     slot->inputs.resize(inputs_.size());
     for (std::size_t i = 0; i < inputs_.size() && !slot->read_failed; ++i) {
       const Source& source = *inputs_[i].source;
       if (source.mode_ == Source::Mode::kOnDraw) continue;
-      if (source.SizeLocked() <= assigned_[i]) return;
       const ElementPtr& element = source.AtLocked(assigned_[i]);
       const ReadResult read = inputs_[i].adapt ? inputs_[i].adapt(element->read) : element->read;
       slot->elements[i] = element;
@@ -115,8 +129,9 @@ bool Stage::TakeFrontLocked(Status* status, Taken* taken, Deferred* deferred) {
     }
     ignored_in_a_row_ = 0;
     ++figures_.failed;
-    *status = config_.closed_codes.count(code) > 0 ? Status(Code::kOutOfRange, slot->status.message())
-                                                   : slot->status;
+    *status = config_.closed_codes.count(code) > 0
+                  ? Status(Code::kOutOfRange, slot->status.message())
+                  : slot->status;
     *taken = Taken();
     if (!slot->read_failed) taken->inputs = std::move(slot->inputs);
     return true;
@@ -131,9 +146,10 @@ void Stage::DeliverLocked(Deferred* deferred) {
   Waiter waiter = std::move(waiters_.front());
   waiters_.pop_front();
   figures_.consumer_wait_us += Microseconds(domain_->Now() - waiter.since);
-  deferred->calls.push_back([done = std::move(waiter.done), status, taken = std::move(taken)]() mutable {
-    done(status, std::move(taken));
-  });
+  deferred->calls.push_back(
+      [done = std::move(waiter.done), status, taken = std::move(taken)]() mutable {
+        done(status, std::move(taken));
+      });
 }
 
 // --- what sources tell -------------------------------------------------------------------------
@@ -159,7 +175,8 @@ bool Stage::AlignedLocked(std::size_t skip) const {
 
 void Stage::OnForeignPopLocked(Deferred* deferred) {
   if (!OpenLocked() || dormant_) return;
-  if (++foreign_pops_ >= kForeignPopsUntilDormant * static_cast<int>(inputs_.size()) && waiters_.empty()) {
+  if (++foreign_pops_ >= kForeignPopsUntilDormant * static_cast<int>(inputs_.size()) &&
+      waiters_.empty()) {
     dormant_ = true;
     DropSlotsLocked(deferred);
     return;

@@ -15,7 +15,9 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 using Texts = std::vector<std::string>;
 
-bool Contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+bool Contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
 
 std::ptrdiff_t ThreadCount() {
   const std::filesystem::directory_iterator tasks("/proc/self/task");
@@ -45,10 +47,12 @@ TEST_F(StageWaitTest, TimeoutSaysWhatStalledAndTheNextTakeGetsTheBatch) {
   domain_.Advance(milliseconds(4999));
   EXPECT_FALSE(take.finished());
   domain_.Advance(milliseconds(1));
-  EXPECT_EQ(take.Await(),
-            "DEADLINE_EXCEEDED: stage 'stage_0' made no progress for 5 s (timeout_millis = 5000): source "
-            "'IteratorGetNext' is being read since 5 s and holds 0 elements; 0 bodies run; depth 0 of 3; 1 "
-            "taken; last error: none. Nothing was consumed: the next take gets this batch.");
+  EXPECT_EQ(
+      take.Await(),
+      "DEADLINE_EXCEEDED: stage 'stage_0' made no progress for 5 s (timeout_millis = 5000): source "
+      "'IteratorGetNext' is being read since 5 s and holds 0 elements; 0 bodies run; depth 0 of 3; "
+      "1 "
+      "taken; last error: none. Nothing was consumed: the next take gets this batch.");
   reader_->AllowAll();
   EXPECT_EQ(TakeMany(stage, 2), (Texts{"1", "2"}));
 }
@@ -121,7 +125,8 @@ TEST_F(StageWaitTest, LongWaitsAreReportedEachTimeTheyDoubled) {
   EXPECT_EQ(domain_.log(), Texts());
   domain_.Advance(milliseconds(1));
   EXPECT_EQ(domain_.log(),
-            Texts{"a step is still waiting on stage 'stage_0' after 10 s: source 'it' is being read since 10 s "
+            Texts{"a step is still waiting on stage 'stage_0' after 10 s: source 'it' is being "
+                  "read since 10 s "
                   "and holds 0 elements; 0 bodies run; depth 0 of 3; 0 taken; last error: none"});
   for (int s = 11; s <= 90; ++s) domain_.Advance(seconds(1));
   const Texts log = domain_.log();
@@ -156,8 +161,9 @@ TEST_F(StageWaitTest, BlockingTakeCanBeEndedByItsId) {
   const auto source = domain_.MakeSource("it", reader_);
   const auto stage = domain_.MakeStage(Config(2, 1), {source});
   Taken taken;
-  const Status status = stage->Take(
-      &taken, [&](Stage::TakeId id) { stage->EndWait(id, Status(Code::kCancelled, "the step was cancelled")); });
+  const Status status = stage->Take(&taken, [&](Stage::TakeId id) {
+    stage->EndWait(id, Status(Code::kCancelled, "the step was cancelled"));
+  });
   EXPECT_EQ(status.ToString(), "CANCELLED: the step was cancelled");
   reader_->AllowAll();
   EXPECT_EQ(TakeOne(stage), "0");
@@ -191,7 +197,8 @@ TEST_F(StageWaitTest, CloseFailsWaitsAndLeavesElementsToTheNextStage) {
 TEST_F(StageWaitTest, ClosedSourceEndsItsStages) {
   reader_->Hold();
   const auto source = domain_.MakeSource("it", reader_);
-  const auto stage = domain_.MakeStage(Config(2, 1), {source}, MakeBody(make_shared<BodyControl>()));
+  const auto stage =
+      domain_.MakeStage(Config(2, 1), {source}, MakeBody(make_shared<BodyControl>()));
   PendingTake waiting(stage.get());
   EXPECT_FALSE(stage->source_closed());
   source->Close();
@@ -230,13 +237,15 @@ TEST_F(StageWaitTest, StageMayGoWhileACallbackRuns) {
 TEST_F(StageWaitTest, NoThreadIsLeft) {
   const auto open_and_close = [this] {
     const auto source = domain_.MakeSource("it", make_shared<ReaderControl>());
-    const auto stage = domain_.MakeStage(Config(2, 3), {source}, MakeBody(make_shared<BodyControl>()));
+    const auto stage =
+        domain_.MakeStage(Config(2, 3), {source}, MakeBody(make_shared<BodyControl>()));
     EXPECT_EQ(TakeOne(stage), "0=0");
   };
   open_and_close();  // a sanitizer starts its own thread with the first
   const std::ptrdiff_t before = ThreadCount();
   for (int i = 0; i < 50; ++i) open_and_close();
-  EXPECT_TRUE(AwaitTrue([&] { return ThreadCount() == before; }));  // the kernel may lag behind a join
+  EXPECT_TRUE(
+      AwaitTrue([&] { return ThreadCount() == before; }));  // the kernel may lag behind a join
 }
 
 // With the domain's own thread, in real time.
@@ -277,9 +286,11 @@ TEST(WatchTest, DomainMayGoWhileTheWatcherReports) {
     EXPECT_TRUE(dropped.Await(1));
   };
   auto domain = make_shared<Domain>(options);
-  auto source = make_shared<Source>(domain, "it", std::make_unique<FakeReader>(reader), Source::Mode::kAhead);
+  auto source =
+      make_shared<Source>(domain, "it", std::make_unique<FakeReader>(reader), Source::Mode::kAhead);
   StageConfig config = Config(1, 1);
-  auto stage = std::make_unique<Stage>(domain, config, std::vector<Stage::Input>{{source, nullptr}}, nullptr);
+  auto stage = std::make_unique<Stage>(domain, config, std::vector<Stage::Input>{{source, nullptr}},
+                                       nullptr);
   // Let go of the line only when the test's own references are gone or are being waited for.
   PendingTake take(stage.get());
   ASSERT_TRUE(reporting.Await(1));

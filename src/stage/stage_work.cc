@@ -86,7 +86,8 @@ void Stage::WorkLoop() {
       drawing_ = false;
       work_cv_.notify_all();
     }
-    if (!slot->orphan && slot->status.ok() && body_ != nullptr) RunBodyLocked(&lock, slot.get(), &deferred);
+    if (!slot->orphan && slot->status.ok() && body_ != nullptr)
+      RunBodyLocked(&lock, slot.get(), &deferred);
     if (slot->orphan) {
       deferred.garbage.push_back(std::move(slot));
     } else {

@@ -21,7 +21,9 @@ using Random = std::mt19937_64;
 constexpr int kDeliveries = 600;
 constexpr std::int64_t kEpoch = 1'000'000;  // an element's value: epoch * kEpoch + place in it
 
-bool Chance(Random* random, int one_in) { return (*random)() % static_cast<unsigned>(one_in) == 0; }
+bool Chance(Random* random, int one_in) {
+  return (*random)() % static_cast<unsigned>(one_in) == 0;
+}
 
 void Dawdle(Random* random) {
   for (auto n = (*random)() % 8; n > 0; --n) std::this_thread::yield();
@@ -72,7 +74,8 @@ class ResourceReader : public SourceReader {
   std::atomic<int> reading_{0};
 };
 
-// What one consumer got: the element and, of a stage that has them, the other source's and the draw.
+// What one consumer got: the element and, of a stage that has them, the other source's and the
+// draw.
 struct Delivery {
   std::int64_t element = -1, other = -1, draw = -1;
 };
@@ -88,12 +91,14 @@ class StressTest : public Test, public ::testing::WithParamInterface<int> {
 
   std::shared_ptr<Source> MakeSource(const char* name, const std::shared_ptr<Resource>& resource,
                                      Source::Mode mode) {
-    return std::make_shared<Source>(domain_.get(), name, std::make_unique<ResourceReader>(resource), mode);
+    return std::make_shared<Source>(domain_.get(), name, std::make_unique<ResourceReader>(resource),
+                                    mode);
   }
 
   std::shared_ptr<Stage> MakeStage(int which, Random* random) {
     const Kind kind = kinds_[which];
-    StageConfig config = Config(1 + static_cast<int>((*random)() % 4), 1 + static_cast<int>((*random)() % 3));
+    StageConfig config =
+        Config(1 + static_cast<int>((*random)() % 4), 1 + static_cast<int>((*random)() % 3));
     config.timeout = std::chrono::seconds(3);
     if (Chance(random, 2)) config.ignored_codes = {Code::kDataLoss};
     if (Chance(random, 3)) config.budget_bytes = 20;
@@ -129,8 +134,9 @@ class StressTest : public Test, public ::testing::WithParamInterface<int> {
       });
     }
     if (!status.ok()) {
-      EXPECT_TRUE(status.code() == Code::kDataLoss || status.code() == Code::kDeadlineExceeded ||
-                  (status.code() == Code::kCancelled && status.message() != "the read was cancelled"))
+      EXPECT_TRUE(
+          status.code() == Code::kDataLoss || status.code() == Code::kDeadlineExceeded ||
+          (status.code() == Code::kCancelled && status.message() != "the read was cancelled"))
           << status.ToString();
       return;
     }
@@ -156,16 +162,12 @@ class StressTest : public Test, public ::testing::WithParamInterface<int> {
     ElementPtr element;
     ReadResult read;
     switch (source_->TakeDirect(&cancel, &element)) {
-      case Source::Direct::kElement:
-        read = element->read;
-        break;
+      case Source::Direct::kElement: read = element->read; break;
       case Source::Direct::kReadNow:
         read = resource_->ReadNow();
         source_->EndDirect();
         break;
-      case Source::Direct::kFailed:
-        EXPECT_TRUE(cancel.cancelled());
-        return;
+      case Source::Direct::kFailed: EXPECT_TRUE(cancel.cancelled()); return;
     }
     if (!read.status.ok()) {
       EXPECT_EQ(read.status.code(), Code::kDataLoss) << read.status.ToString();
@@ -195,7 +197,8 @@ class StressTest : public Test, public ::testing::WithParamInterface<int> {
         doomed_.pop_back();
       }
     }
-    if (ended.first != nullptr) ended.first->EndWait(ended.second, Status(Code::kCancelled, "step cancelled"));
+    if (ended.first != nullptr)
+      ended.first->EndWait(ended.second, Status(Code::kCancelled, "step cancelled"));
     if (Chance(random, 20)) domain_.Advance(std::chrono::seconds(1));
     for (const StageFigures& figures : domain_.get()->Figures()) {
       EXPECT_GE(figures.held_bytes, 0);
@@ -228,7 +231,7 @@ class StressTest : public Test, public ::testing::WithParamInterface<int> {
   std::atomic<int> delivered_{0};
   std::mutex reset_mu_;
   std::mutex mu_;
-  std::shared_ptr<Stage> stages_[kStages];                              // guarded by mu_
+  std::shared_ptr<Stage> stages_[kStages];                                // guarded by mu_
   std::vector<std::pair<std::shared_ptr<Stage>, Stage::TakeId>> doomed_;  // guarded by mu_
 };
 
@@ -244,7 +247,8 @@ void CheckEpochs(const std::vector<Delivery>& all, bool no_gaps) {
 }
 
 // In the order of the elements, what was consumed beside them is 0 1 2 ...
-void CheckCompanions(const std::vector<Delivery>& all, std::int64_t Delivery::*companion, const char* what) {
+void CheckCompanions(const std::vector<Delivery>& all, std::int64_t Delivery::*companion,
+                     const char* what) {
   std::int64_t expected = 0;
   for (const Delivery& delivery : all) {
     if (delivery.*companion < 0) continue;
@@ -312,7 +316,8 @@ TEST_P(StressTest, WhatEveryoneGotFitsTogether) {
     }
     all.insert(all.end(), mine.begin(), mine.end());
   }
-  std::sort(all.begin(), all.end(), [](const Delivery& a, const Delivery& b) { return a.element < b.element; });
+  std::sort(all.begin(), all.end(),
+            [](const Delivery& a, const Delivery& b) { return a.element < b.element; });
   CheckEpochs(all, !direct_during_reset_);
   CheckCompanions(all, &Delivery::other, "other source");
   CheckCompanions(all, &Delivery::draw, "draw");

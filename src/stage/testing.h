@@ -1,5 +1,5 @@
-// Fakes for the tests of sources and stages. Threads meet at counters and gates, never by sleeping, and
-// every wait has a deadline, so that a lost wake-up is a failure and not a hang.
+// Fakes for the tests of sources and stages. Threads meet at counters and gates, never by sleeping,
+// and every wait has a deadline, so that a lost wake-up is a failure and not a hang.
 #ifndef HEADRACE_STAGE_TESTING_H_
 #define HEADRACE_STAGE_TESTING_H_
 
@@ -71,13 +71,21 @@ template <typename Condition>
   return true;
 }
 
-inline Payload Value(std::int64_t v) { return std::make_shared<const std::int64_t>(v); }
+inline Payload Value(std::int64_t v) {
+  return std::make_shared<const std::int64_t>(v);
+}
 inline std::int64_t ValueOf(const Payload& payload) {
   return payload == nullptr ? -1 : *static_cast<const std::int64_t*>(payload.get());
 }
-inline ReadResult Number(std::int64_t v) { return {Status(), Value(v), 8}; }
-inline ReadResult Failure(Code code, std::string message) { return {Status(code, std::move(message)), nullptr, 0}; }
-inline ReadResult EndOfData() { return Failure(Code::kOutOfRange, "End of sequence"); }
+inline ReadResult Number(std::int64_t v) {
+  return {Status(), Value(v), 8};
+}
+inline ReadResult Failure(Code code, std::string message) {
+  return {Status(code, std::move(message)), nullptr, 0};
+}
+inline ReadResult EndOfData() {
+  return Failure(Code::kOutOfRange, "End of sequence");
+}
 
 // Makes what the k-th read returns.
 using Script = std::function<ReadResult(std::int64_t)>;
@@ -188,9 +196,10 @@ class FakeReader : public SourceReader {
 class BodyControl {
  public:
   using Function = std::function<ReadResult(const std::vector<Payload>&)>;
-  explicit BodyControl(Function function = [](const std::vector<Payload>& inputs) {
-    return Number(10 * ValueOf(inputs[0]));
-  })
+  explicit BodyControl(Function function =
+                           [](const std::vector<Payload>& inputs) {
+                             return Number(10 * ValueOf(inputs[0]));
+                           })
       : function_(std::move(function)) {}
 
   // Bodies whose first input is `value` wait for Release(value).
@@ -277,11 +286,13 @@ class FakeDomain {
   const std::shared_ptr<Domain>& get() const { return domain_; }
   void Forget() { domain_.reset(); }
 
-  std::shared_ptr<Source> MakeSource(const std::string& name, const std::shared_ptr<ReaderControl>& reader,
+  std::shared_ptr<Source> MakeSource(const std::string& name,
+                                     const std::shared_ptr<ReaderControl>& reader,
                                      Source::Mode mode = Source::Mode::kAhead) const {
     return std::make_shared<Source>(domain_, name, std::make_unique<FakeReader>(reader), mode);
   }
-  std::unique_ptr<Stage> MakeStage(StageConfig config, const std::vector<std::shared_ptr<Source>>& sources,
+  std::unique_ptr<Stage> MakeStage(StageConfig config,
+                                   const std::vector<std::shared_ptr<Source>>& sources,
                                    std::unique_ptr<StageBody> body = nullptr) const {
     std::vector<Stage::Input> inputs;
     for (const auto& source : sources) inputs.push_back({source, nullptr});
@@ -359,8 +370,12 @@ class PendingTake {
   bool at_once_ = false;
 };
 
-inline std::string TakeOne(Stage* stage) { return PendingTake(stage).Await(); }
-inline std::string TakeOne(const std::unique_ptr<Stage>& stage) { return TakeOne(stage.get()); }
+inline std::string TakeOne(Stage* stage) {
+  return PendingTake(stage).Await();
+}
+inline std::string TakeOne(const std::unique_ptr<Stage>& stage) {
+  return TakeOne(stage.get());
+}
 
 inline std::vector<std::string> TakeMany(const std::unique_ptr<Stage>& stage, int n) {
   std::vector<std::string> texts;

@@ -87,7 +87,8 @@ std::string Trace::Stop() {
   for (const Event& e : events) {
     std::int64_t track = e.thread;
     if (std::string(e.kind) == "step") {
-      track = tracks.emplace(e.name, kFirstTrack + static_cast<std::int64_t>(tracks.size())).first->second;
+      track = tracks.emplace(e.name, kFirstTrack + static_cast<std::int64_t>(tracks.size()))
+                  .first->second;
     }
     list.push_back({{"name", std::string(e.kind) + " " + e.name},
                     {"cat", e.kind},

@@ -15,12 +15,14 @@ namespace headrace::stage {
 class Trace {
  public:
   static void Start(std::size_t max_events);
-  // Ends collecting; returns the trace in Chrome's JSON ("traceEvents"; ts and dur in microseconds).
+  // Ends collecting; returns the trace in Chrome's JSON ("traceEvents"; ts and dur in
+  // microseconds).
   static std::string Stop();
   static bool enabled() { return enabled_.load(std::memory_order_relaxed); }
   // `kind` must be a literal: "read", "body", "wait" or "step".
   static void Add(const char* kind, const std::string& name, std::uint64_t id,
-                  std::chrono::steady_clock::time_point begin, std::chrono::steady_clock::time_point end);
+                  std::chrono::steady_clock::time_point begin,
+                  std::chrono::steady_clock::time_point end);
 
  private:
   static std::atomic<bool> enabled_;

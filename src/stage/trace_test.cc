@@ -30,7 +30,8 @@ std::vector<Span> SpansNamed(const json& trace, const std::string& name) {
   for (const json& event : trace["traceEvents"]) {
     if (event["ph"] != "X" || event["name"] != name) continue;
     const double begin = event["ts"];
-    spans.push_back({begin, begin + event["dur"].get<double>(), event["tid"], event["args"]["ticket"]});
+    spans.push_back(
+        {begin, begin + event["dur"].get<double>(), event["tid"], event["args"]["ticket"]});
   }
   return spans;
 }
@@ -38,7 +39,8 @@ std::vector<Span> SpansNamed(const json& trace, const std::string& name) {
 double Overlap(const std::vector<Span>& a, const std::vector<Span>& b) {
   double overlap = 0;
   for (const Span& x : a) {
-    for (const Span& y : b) overlap += std::max(0.0, std::min(x.end, y.end) - std::max(x.begin, y.begin));
+    for (const Span& y : b)
+      overlap += std::max(0.0, std::min(x.end, y.end) - std::max(x.begin, y.begin));
   }
   return overlap;
 }
@@ -90,7 +92,8 @@ TEST_F(TraceTest, KeepsTheFirstEventsAndCountsTheRest) {
   for (std::size_t i = 0; i < 3; ++i) EXPECT_EQ(spans[i].ticket, static_cast<std::int64_t>(i));
   EXPECT_EQ(trace["otherData"]["dropped_events"], 7);
   Trace::Start(3);
-  EXPECT_EQ(json::parse(Trace::Stop())["otherData"]["dropped_events"], 0) << "counted on from the last trace";
+  EXPECT_EQ(json::parse(Trace::Stop())["otherData"]["dropped_events"], 0)
+      << "counted on from the last trace";
 }
 
 // A span that began before the trace counts from the trace's start on: there is no negative time.
@@ -106,13 +109,14 @@ TEST_F(TraceTest, SpanThatBeganEarlierIsCut) {
 
 TEST_F(TraceTest, AnyNameGivesJson) {
   Trace::Start(3);
-  Trace::Add("read", "quote \" backslash \\ not UTF-8 \xff", 1, steady_clock::now(), steady_clock::now());
+  Trace::Add("read", "quote \" backslash \\ not UTF-8 \xff", 1, steady_clock::now(),
+             steady_clock::now());
   const json trace = json::parse(Trace::Stop());
   EXPECT_EQ(trace["traceEvents"].size(), 1u);
 }
 
-// The trace of a stage shows that it worked while the step did: the body of a later ticket begins and
-// ends inside a step.
+// The trace of a stage shows that it worked while the step did: the body of a later ticket begins
+// and ends inside a step.
 TEST_F(TraceTest, BodiesOverlapSteps) {
   const FakeDomain domain;
   const auto reader = std::make_shared<ReaderControl>();
