@@ -330,6 +330,7 @@ def test_everything_else_is_tf_compat_v1():
     assert tf.data.Iterator is stock.data.Iterator
     assert set(name for name in dir(stock) if not name.startswith("_")) <= set(dir(tf))
     assert {"SmartStageOptions", "staged", "make_prefetch_hook", "keep"} <= set(dir(tf))
+    assert tf.compat.v1 is tf and tf.compat.as_bytes is stock.compat.as_bytes
     with pytest.raises(AttributeError):
         tf.no_such_name
 

@@ -11,7 +11,7 @@ from headrace import library
 
 tensorflow = library.import_tensorflow()
 
-from headrace.compat.v1 import train  # noqa: E402
+from headrace.compat.v1 import compat, train  # noqa: E402
 from headrace.compat.v1._eager import turn_eager_off  # noqa: E402
 from headrace.compat.v1.config import ConfigProto, GraphOptions, OptimizerOptions  # noqa: E402
 from headrace.compat.v1.hook import make_prefetch_hook  # noqa: E402
@@ -31,6 +31,7 @@ _OURS = (
     "OptimizerOptions",
     "Session",
     "SmartStageOptions",
+    "compat",
     "keep",
     "kept",
     "make_prefetch_hook",
