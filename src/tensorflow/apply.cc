@@ -73,6 +73,7 @@ class Rewriter {
     }
     for (Node* maker : planned_.resets) TF_RETURN_IF_ERROR(AddReset(maker));
     TF_RETURN_IF_ERROR(KeepTargets());
+    if (planned_.options.fetches_unknown) TF_RETURN_IF_ERROR(AddStarts());
     DropColocation();
     for (const auto& [node, stage] : stage_of_) graph_->RemoveNode(const_cast<Node*>(node));
     tensorflow::FixupSourceAndSinkEdges(graph_);
@@ -264,6 +265,26 @@ class Rewriter {
     TF_RETURN_IF_ERROR(builder.Finalize(graph_, &reset));
     graph_->AddControlEdge(reset, maker);
     return absl::OkStatus();
+  }
+
+  // Nothing in the graph depends on these nodes: they run only when the start node is a target.
+  absl::Status AddStarts() {
+    std::vector<Node*> starts;
+    for (const Node* call : calls_) {
+      NodeBuilder builder(absl::StrCat(call->name(), "/start"), kStageStartOp);
+      std::vector<NodeBuilder::NodeOut> args;
+      std::vector<const Edge*> inputs;
+      TF_RETURN_IF_ERROR(call->input_edges(&inputs));
+      for (const Edge* edge : inputs) args.emplace_back(edge->src(), edge->src_output());
+      builder.Input(args).Attr("call", call->name()).Device(call->requested_device());
+      for (const auto& [name, value] : call->def().attr()) {
+        if (name != "Targs" && name != "Tout" && name != "output_shapes") builder.Attr(name, value);
+      }
+      TF_RETURN_IF_ERROR(builder.Finalize(graph_, &starts.emplace_back()));
+    }
+    Node* start = nullptr;
+    NodeBuilder builder(kStartNode, "NoOp");
+    return builder.ControlInputs(starts).Finalize(graph_, &start);
   }
 
   absl::Status KeepTargets() {

@@ -14,8 +14,12 @@ inline constexpr char kKeepAttr[] = "_headrace_keep";        // bool: keeps its 
 inline constexpr char kStageFunctionAttr[] = "_headrace_stage_function";
 
 inline constexpr char kStagedCallOp[] = "Headrace>StagedCall";
+inline constexpr char kStageStartOp[] = "Headrace>StageStart";
 inline constexpr char kResetSourceOp[] = "Headrace>ResetSource";
 inline constexpr char kIteratorPullOp[] = "Headrace>IteratorPull";
+
+// A target that starts all stages of a session graph before the first step takes from them.
+inline constexpr char kStartNode[] = "headrace/start";
 
 }  // namespace headrace
 

@@ -76,6 +76,8 @@ tensorflow::GraphDef TwiceExtension() { return Parse(kTwice); }
 
 tensorflow::SessionOptions StagedOptions(int capacity, int num_threads, const std::string& tag) {
   tensorflow::SessionOptions options;
+  // A C++ session refuses Extend() otherwise.
+  options.config.mutable_experimental()->set_disable_optimize_for_static_graph(true);
   auto* carrier = options.config.mutable_graph_options()
                       ->mutable_rewrite_options()
                       ->add_custom_optimizers();

@@ -109,6 +109,17 @@ TEST(SessionTest, RunsAheadUpToItsBound) {
   EXPECT_EQ(StatsOf("ahead")[0]["depth"], 5);
 }
 
+TEST(SessionTest, StartsBeforeTheFirstStep) {
+  auto session = Open(StagedOptions(3, 2, "start"), 100);
+  ASSERT_TRUE(session->Run({}, {}, {"headrace/start"}, nullptr).ok());
+  EXPECT_TRUE(Eventually([] {
+    const auto stages = StatsOf("start");
+    return stages.size() == 1 && stages[0]["produced"] == 5 && stages[0]["taken"] == 0;
+  }));
+  EXPECT_EQ(RunOne(session.get(), "out:0"), 0);
+  EXPECT_EQ(StatsOf("start").size(), 1) << "the step takes from the stage that was started";
+}
+
 TEST(SessionTest, StagedTensorsAreGoneAndCrossingOnesStay) {
   auto session = Open(StagedOptions(1, 1, "names"), 100);
   std::vector<Tensor> out;
