@@ -36,10 +36,11 @@ class SourceReader {
 // on it.
 //
 // Ownership: shared by the registry that knows the resource and by the stages. Owns its reader and,
-// if it reads ahead, one thread. Thread safety: every method may run concurrently. Ordering:
-// elements come out in the order in which the reader returned them. A failed read is an element
-// too: it is delivered in its place, and after it the source reads only while somebody waits, until
-// a read succeeds again (as without staging, the next step asks again).
+// if it reads ahead, one thread.
+// Thread safety: every method may run concurrently.
+// Ordering: elements come out in the order in which the reader returned them. A failed read is an
+// element too: it is delivered in its place, and after it the source reads only while somebody
+// waits, until a read succeeds again (as without staging, the next step asks again).
 class Source : public std::enable_shared_from_this<Source> {
  public:
   enum class Mode {
@@ -59,8 +60,7 @@ class Source : public std::enable_shared_from_this<Source> {
   // What a consumer outside any stage does next.
   enum class Direct {
     kElement,  // *element is the next one; it was read ahead
-    kReadNow,  // nothing was read ahead: the caller reads the resource itself, then calls
-               // EndDirect()
+    kReadNow,  // nothing was read ahead: the caller reads the resource, then calls EndDirect()
     kFailed,   // cancelled while waiting for a read in flight, or the source is closed
   };
   Direct TakeDirect(Cancellation* cancel, ElementPtr* element);

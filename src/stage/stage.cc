@@ -27,8 +27,8 @@ Stage::Stage(std::shared_ptr<Domain> domain, StageConfig config, std::vector<Inp
       body_(std::move(body)),
       assigned_(inputs_.size(), 0) {
   for (const Input& input : inputs_) has_draws_ |= input.source->mode_ == Source::Mode::kOnDraw;
-  limit_ = static_cast<std::size_t>(std::max(config_.capacity, config_.num_clients) +
-                                    config_.num_threads);
+  limit_ = static_cast<std::size_t>(std::max(config_.capacity, config_.num_clients)) +
+           static_cast<std::size_t>(config_.num_threads);
   Deferred deferred;
   {
     std::lock_guard<std::mutex> lock(domain_->mu_);
@@ -136,7 +136,7 @@ Status Stage::Take(Taken* taken, const std::function<void(TakeId)>& on_wait) {
   return result;
 }
 
-void Stage::EndWait(TakeId id, Status status) {
+void Stage::EndWait(TakeId id, const Status& status) {
   Done done;
   {
     std::lock_guard<std::mutex> lock(domain_->mu_);

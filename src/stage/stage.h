@@ -71,13 +71,15 @@ struct StageFigures {
 // Forms tickets (the k-th untaken element of each source), runs the body on each, and delivers in
 // ticket order to whoever takes.
 //
-// Ownership: owned by one caller (the op's kernel); shares its sources. Owns its threads and its
-// body. Thread safety: every public method may run concurrently, except that Close() must not run
-// on a thread of the stage. Ordering: takes are served first come, first served; results come in
-// the order of the elements. Guarantees: each element reaches exactly one taker of its source. A
-// ticket that fails is delivered as that error, in its place; neither errors nor the end of data
-// are terminal. A take that is cancelled or times out while waiting consumes nothing. Bounds: at
-// most max(capacity, num_clients) + num_threads elements are read and not taken.
+// Ownership: owned by one caller (the op's kernel); shares its sources. Owns its threads and body.
+// Thread safety: every public method may run concurrently, except that Close() must not run on a
+// thread of the stage.
+// Ordering: takes are served first come, first served, also between stages that share a source, as
+// far as results are there; results come in the order of the elements.
+// Guarantees: each element reaches exactly one taker of its source. A ticket that fails is
+// delivered as that error, in its place; neither errors nor the end of data are terminal. A take
+// that is cancelled or times out while waiting consumes nothing.
+// Bounds: at most max(capacity, num_clients) + num_threads elements are read and not taken.
 class Stage {
  public:
   struct Input {
@@ -114,7 +116,7 @@ class Stage {
   // that the wait can be ended by EndWait().
   Status Take(Taken* taken, const std::function<void(TakeId)>& on_wait = nullptr);
   // Ends a wait with `status`; does nothing if it was served already.
-  void EndWait(TakeId id, Status status);
+  void EndWait(TakeId id, const Status& status);
 
   // Takes after this, and those that wait, fail with CANCELLED. Elements stay with their sources.
   void Close();
@@ -138,7 +140,7 @@ class Stage {
     Status status;
     Payload body;
     std::size_t bytes = 0;
-    bool read_failed = false;  // no ticket is formed behind it until it was taken
+    bool read_failed = false;  // the last one: after it, reads wait for a take
     bool orphan = false;  // no longer in slots_: its elements went elsewhere, or all was closed
   };
   using SlotPtr = std::shared_ptr<Slot>;

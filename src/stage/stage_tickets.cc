@@ -19,7 +19,7 @@ std::int64_t Microseconds(Clock::duration d) {
 }  // namespace
 
 bool Stage::CanFormTicketLocked() const {
-  if (slots_.size() >= limit_ || (!slots_.empty() && slots_.back()->read_failed)) return false;
+  if (slots_.size() >= limit_) return false;
   for (std::size_t i = 0; i < inputs_.size(); ++i) {
     const Source& source = *inputs_[i].source;
     if (source.mode_ == Source::Mode::kOnDraw) continue;
