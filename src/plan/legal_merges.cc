@@ -80,7 +80,8 @@ class Grower {
       const int m = worklist.back();
       worklist.pop_back();
       if ((mask_[m / 64] >> (m % 64)) & 1) continue;
-      // The largest set of a settled source is known and does not contain this one.
+      // The largest set of a settled source is known and does not contain this one. (Growing on
+      // would come to the same end, later.)
       if (settled_[m]) possible_ = false;
       mask_[m / 64] |= std::uint64_t{1} << (m % 64);
       members_.push_back(m);

@@ -96,6 +96,34 @@ TEST(Draws, OfTwoStages) {
   EXPECT_THAT(function.StageOf("a"), ElementsAre("a", "b", "draw", "x", "y"));
 }
 
+//   a -> x -+-> zip -+-> last -> [train]     c -> [log], late
+//   b ------+        |                       d -> late
+//   a -> y ----------+                       draw -> y, late
+//
+// c and d may not share a stage, so `late` stays in the main graph, so does `draw`, so does y; now
+// a is used without b, so a and b may not share a stage either.
+TEST(Draws, MayTakeAMergeApart) {
+  GraphBuilder g;
+  for (const char* source : {"a", "b", "c", "d"}) g.Source(source);
+  g.Draw("draw");
+  g.Pure("x", {"a"});
+  g.Pure("zip", {"x", "b"});
+  g.Pure("y", {"a", "draw"});
+  g.Pure("last", {"zip", "y"});
+  g.Main("train", {"last"});
+  EXPECT_THAT(Planned(g, Session()).StageOf("a"),
+              ElementsAre("a", "b", "draw", "last", "x", "y", "zip"));
+  g.Main("log", {"c"});
+  g.Pure("late", {"c", "d", "draw"});
+  const Planned p(g, Session());
+  EXPECT_THAT(p.StageOf("a"), ElementsAre("a", "x"));
+  EXPECT_THAT(p.StageOf("b"), ElementsAre("b"));
+  EXPECT_EQ(p.Code("late"), ReasonCode::kMeeting);
+  EXPECT_EQ(p.Code("draw"), ReasonCode::kDrawOutside);
+  EXPECT_EQ(p.Ancestor("draw"), "late");
+  EXPECT_EQ(p.Code("zip"), ReasonCode::kMeeting);
+}
+
 // Initial values of variables and the like.
 TEST(Draws, FarFromAnySourceSayThat) {
   GraphBuilder g;

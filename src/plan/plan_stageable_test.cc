@@ -51,12 +51,14 @@ TEST(Stageable, SeedExample) {
 TEST(Stageable, ABlockedNodeNamesTheNodeThatBlocks) {
   GraphBuilder g = SeedExample();
   g.Pure("dense", {"gather"});
+  g.Pure("loss", {"dense"});
   g.Pure("after", {"^gather"});
   const Planned p(g, Session());
   EXPECT_EQ(p.Code("gather"), ReasonCode::kBlockedInput);
   EXPECT_EQ(p.Ancestor("gather"), "var");
   EXPECT_EQ(p.Text("gather"),
             "'gather' is not staged: its input 'var' reads variable 'w', which 'train' writes");
+  EXPECT_EQ(p.Ancestor("loss"), "var");
   EXPECT_EQ(p.Ancestor("dense"), "var");
   EXPECT_EQ(p.Text("dense"),
             "'dense' is not staged: it depends on 'var', which reads variable 'w', which 'train' "
