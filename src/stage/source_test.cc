@@ -225,6 +225,29 @@ TEST_F(SourceTest, ResetDropsWhatWasReadAheadAndTheReadInFlight) {
   EXPECT_EQ(TakeMany(stage, 5), (std::vector<std::string>{"1", "2", "3", "4", "5"}));
 }
 
+// The read in flight succeeds although it was cancelled. Its element is of the time before, so the
+// take that waits for it goes on waiting.
+TEST_F(SourceTest, TakeThatWaitsThroughAResetGetsTheNewFirstElement) {
+  std::atomic<std::int64_t> epoch{0};
+  reader_ = make_shared<ReaderControl>([&](std::int64_t k) { return Number(epoch + k); });
+  reader_->Hold();
+  reader_->IgnoreCancellation();
+  const auto source = domain_.MakeSource("it", reader_);
+  const auto stage = domain_.MakeStage(Config(2, 1), {source});
+  PendingTake take(stage.get());
+  ASSERT_TRUE(reader_->started.Await(1));
+  std::thread resetting([&] { EXPECT_TRUE(source->Reset(nullptr).ok()); });
+  ASSERT_TRUE(reader_->cancelled.Await(1));
+  reader_->Allow(1);
+  resetting.join();
+  epoch = 100;
+  reader_->Rewind();
+  reader_->AllowAll();
+  source->Resume();
+  EXPECT_EQ(take.Await(), "100");
+  EXPECT_EQ(TakeOne(stage), "101");
+}
+
 TEST_F(SourceTest, AfterAResetItReadsOnlyOnDemand) {
   const auto source = domain_.MakeSource("it", reader_);
   reader_->Hold();
