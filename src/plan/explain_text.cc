@@ -37,7 +37,9 @@ class TextWriter {
   }
 
  private:
-  static constexpr std::size_t kNamed = 5;  // of a group of nodes left out
+  // The JSON has all of them.
+  static constexpr std::size_t kNamed = 5;  // of a list of constants or of nodes left out
+  static constexpr std::size_t kRoots = 8;  // paragraphs for one reason
 
   const std::string& Name(int n) const { return graph_.nodes[n].name; }
 
@@ -52,7 +54,10 @@ class TextWriter {
     if (stage.body.empty()) {
       out_ << "  the body is empty: num_threads has no effect\n";
     }
-    WriteNodes("copies", stage.constants);
+    if (!stage.constants.empty()) {
+      out_ << "  copies " << Count(stage.constants.size(), "constant") << Few(stage.constants)
+           << "\n";
+    }
     for (const Endpoint& arg : stage.args) {
       out_ << "  takes the handle " << Name(arg.node) << ":" << arg.output << "\n";
     }
@@ -129,7 +134,10 @@ class TextWriter {
         return a->nodes.size() > b->nodes.size();
       });
       out_ << "  " << ReasonCodeName(code) << ":\n";
-      for (const Group* group : sorted) WriteGroup(group->root, group->nodes);
+      for (std::size_t i = 0; i < sorted.size() && i < kRoots; ++i) {
+        WriteGroup(sorted[i]->root, sorted[i]->nodes);
+      }
+      if (sorted.size() > kRoots) WriteRest(sorted.begin() + kRoots, sorted.end());
     }
   }
 
@@ -142,15 +150,28 @@ class TextWriter {
     return inherits && reason.ancestor >= 0 && reason.ancestor != n;
   }
 
+  template <typename Iterator>
+  void WriteRest(Iterator begin, Iterator end) {
+    std::size_t roots = 0, nodes = 0;
+    for (; begin != end; ++begin, ++roots) nodes += (*begin)->nodes.size();
+    out_ << "    and " << roots << " more for this reason";
+    if (nodes > 0) out_ << ", with " << Count(nodes, "node") << " that depend on them";
+    out_ << "\n";
+  }
+
   void WriteGroup(int root, const std::vector<int>& nodes) {
     out_ << "    " << plan_.reasons[root].text << "\n";
     if (nodes.empty()) return;
-    out_ << "      and with it " << Count(nodes.size(), "node") << ":";
+    out_ << "      and with it " << Count(nodes.size(), "node") << Few(nodes) << "\n";
+  }
+
+  // ": a, b, ..."
+  std::string Few(const std::vector<int>& nodes) const {
+    std::string text;
     for (std::size_t i = 0; i < nodes.size() && i < kNamed; ++i) {
-      out_ << (i > 0 ? ", " : " ") << Name(nodes[i]);
+      text += (i > 0 ? ", " : ": ") + Name(nodes[i]);
     }
-    if (nodes.size() > kNamed) out_ << ", ...";
-    out_ << "\n";
+    return nodes.size() > kNamed ? text + ", ..." : text;
   }
 
   const Graph& graph_;

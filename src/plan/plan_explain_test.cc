@@ -43,8 +43,7 @@ TEST(ExplainText, NamesStagesCrossingsAndWhatBlocks) {
                 "  runs ahead (2 nodes):\n"
                 "    concat  Op\n"
                 "    hash  Op\n"
-                "  copies (1 node):\n"
-                "    c  Op\n"
+                "  copies 1 constant: c\n"
                 "  takes the handle it:0\n"
                 "  computed in the main graph (1 node):\n"
                 "    flat  Op\n"
@@ -92,6 +91,28 @@ TEST(ExplainText, ListsTheNodeThatBlocksMostFirst) {
   const std::string text = ExplainText(p.graph, p.plan);
   EXPECT_LT(text.find("'v2'"), text.find("'v1'"));
   EXPECT_THAT(text, testing::HasSubstr("and with it 7 nodes: b0, b1, b2, b3, b4, ...\n"));
+}
+
+TEST(ExplainText, CutsLongListsOfWhatIsNotAboutTheStage) {
+  GraphBuilder g;
+  g.Source("next");
+  GraphBuilder::Inputs inputs{"next"};
+  for (int i = 0; i < 7; ++i) {
+    g.Constant("c" + std::to_string(i));
+    inputs.push_back("c" + std::to_string(i));
+  }
+  g.Pure("x", inputs);
+  for (int i = 0; i < 10; ++i) {
+    g.Main("v" + std::to_string(i), {}, 1, ReasonCode::kVariableRead, "reads a variable");
+    g.Pure("y" + std::to_string(i), {"v" + std::to_string(i)});
+  }
+  const Planned p(g);
+  const std::string text = ExplainText(p.graph, p.plan);
+  EXPECT_THAT(text, testing::HasSubstr("  copies 7 constants: c0, c1, c2, c3, c4, ...\n"));
+  EXPECT_THAT(text, testing::HasSubstr("'v7' is not staged: it reads a variable\n"));
+  EXPECT_THAT(text, testing::Not(testing::HasSubstr("'v8' is not staged")));
+  EXPECT_THAT(text, testing::HasSubstr(
+                        "    and 2 more for this reason, with 2 nodes that depend on them\n"));
 }
 
 TEST(ExplainJson, HasThePlanByName) {

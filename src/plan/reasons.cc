@@ -119,8 +119,9 @@ class ReasonGiver {
     return {code, root, text + Clause(root)};
   }
 
-  // What is said of a node that blocks, to follow "it", "which" or its name.
-  std::string Clause(int n) const {
+  // What is said of a node that blocks, to follow "it", "which" or its name. `nested`: within
+  // another node's clause, where it says no more than that its own input varies.
+  std::string Clause(int n, bool nested = false) const {
     const Node& node = s_.node(n);
     const int other = s_.state(n).block.other;
     const std::string other_name = other >= 0 ? Quoted(s_.node(other).name) : "";
@@ -135,14 +136,14 @@ class ReasonGiver {
         if (other >= 0) return "takes a reference from " + other_name;
         return "has a reference output, which can neither cross nor be used in a stage";
       case ReasonCode::kSourceInput:
-        return "reads with the input " + other_name + ", " + WhichVaries(other);
+        return "reads with the input " + other_name + ", " + WhichVaries(other, nested);
       case ReasonCode::kBlockedInput:
-        return "is a random op with the input " + other_name + ", " + WhichVaries(other);
+        return "is a random op with the input " + other_name + ", " + WhichVaries(other, nested);
       case ReasonCode::kBlockedControl:
         if (node.trait == Trait::kSource) {
           return "reads only after " + other_name + ", which is computed from an element";
         }
-        return "is a random op that waits for " + other_name + ", " + WhichVaries(other);
+        return "is a random op that waits for " + other_name + ", " + WhichVaries(other, nested);
       case ReasonCode::kUnmarkedSource: return "feeds no tf.staged mark";
       case ReasonCode::kPastMark:
         return "is not above a tf.staged mark, and growing past marks is off";
@@ -159,7 +160,7 @@ class ReasonGiver {
       case ReasonCode::kOnlyFeedsQueue:
         return "feeds nothing but a queue, which is read ahead already";
       case ReasonCode::kUnused: return UnusedClause(n);
-      case ReasonCode::kMainInput: return MainInputClause(n);
+      case ReasonCode::kMainInput: return MainInputClause(n, nested);
       default:
         if (!node.barrier_text.empty()) return node.barrier_text;
         if (node.trait == Trait::kQueueWrite) return "writes into a queue";
@@ -174,7 +175,7 @@ class ReasonGiver {
     return "yields nothing that is used";
   }
 
-  std::string MainInputClause(int n) const {
+  std::string MainInputClause(int n, bool nested) const {
     const NodeState& state = s_.state(n);
     if (state.role == Role::kHandle) return "is a handle: the main graph passes it to the stage";
     if (state.role == Role::kConstantLike) {
@@ -182,15 +183,16 @@ class ReasonGiver {
     }
     const int other = state.block.other;
     if (other < 0) return "is part of a cycle";
-    return "is a handle that depends on " + Quoted(s_.node(other).name) + ", " + WhichVaries(other);
+    return "is a handle that depends on " + Quoted(s_.node(other).name) + ", " +
+           WhichVaries(other, nested);
   }
 
   // Of a node that is neither constant nor a handle: why not.
-  std::string WhichVaries(int n) const {
+  std::string WhichVaries(int n, bool nested) const {
     const int root = root_[n];
-    if (root < 0) return "which is not constant";
-    if (root == n) return "which " + Clause(n);
-    return "which depends on " + Quoted(s_.node(root).name) + ", which " + Clause(root);
+    if (root < 0 || nested) return "which is not constant";
+    if (root == n) return "which " + Clause(n, true);
+    return "which depends on " + Quoted(s_.node(root).name) + ", which " + Clause(root, true);
   }
 
   std::string Sources(int n) const {
