@@ -163,6 +163,15 @@ bool FunctionAnalyzer::RunsFunctions(const NodeDef& node) const {
   return !CalledFunctions(node, *library_).empty();
 }
 
+bool FunctionAnalyzer::OnlyReads(const NodeDef& dataset) {
+  bool only_reads = true;
+  for (const auto& [name, value] : dataset.attr()) {
+    if (value.has_func()) only_reads &= Of(value.func().name()).other_uses.empty();
+    for (const auto& func : value.list().func()) only_reads &= Of(func.name()).other_uses.empty();
+  }
+  return only_reads;
+}
+
 bool FunctionAnalyzer::IsFunction(const std::string& op) const { return library_->Contains(op); }
 
 FunctionEffects FunctionAnalyzer::OfNode(const NodeDef& node, int num_inputs) {

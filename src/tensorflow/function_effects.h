@@ -59,6 +59,9 @@ class FunctionAnalyzer {
   // no function.
   FunctionEffects OfNode(const tensorflow::NodeDef& node, int num_inputs);
   bool RunsFunctions(const tensorflow::NodeDef& node) const;
+  // True if the functions of a dataset, which run when it is read, only read the variables and tables
+  // that they are given.
+  bool OnlyReads(const tensorflow::NodeDef& dataset);
   bool IsFunction(const std::string& op) const;
 
  private:

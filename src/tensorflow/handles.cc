@@ -137,8 +137,9 @@ void Handles::AddUses(const Node& node, FunctionAnalyzer* functions) {
     if (effects.iterators_saved.count(input) > 0) KeepFirst(node.name(), &resource->saver);
     if (effects.iterators_made.count(input) > 0) KeepFirst(node.name(), &resource->hidden_maker);
     if (effects.elements_read.count(input) > 0) KeepFirst(node.name(), &resource->hidden_reader);
-    const bool reads = calls ? effects.other_uses.count(input) == 0
-                             : group == OpGroup::kVariableRead || group == OpGroup::kTableRead;
+    bool reads = group == OpGroup::kVariableRead || group == OpGroup::kTableRead;
+    if (calls) reads = effects.other_uses.count(input) == 0;
+    if (group == OpGroup::kDataset) reads = functions->OnlyReads(node.def());
     if (!reads) KeepFirst(node.name(), &resource->writer);
   }
 }

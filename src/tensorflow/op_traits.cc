@@ -85,7 +85,7 @@ void AddState(Table* t) {
 }
 
 void AddValues(Table* t) {
-  Add(t, OpGroup::kConstant, {"Const", "HostConst", "_HostConst"});
+  Add(t, OpGroup::kConstant, {"Const", "HostConst"});
   // Each kernel owns its generator, so that its n-th value depends on n alone. Random ops whose
   // inputs vary (RandomShuffle, the candidate samplers) are left out.
   Add(t, OpGroup::kDraw,
