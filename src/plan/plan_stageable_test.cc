@@ -71,6 +71,19 @@ TEST(Stageable, ABlockedNodeNamesTheNodeThatBlocks) {
   EXPECT_EQ(p.Text("train"), "'train' is not staged: it writes variable 'w'");
 }
 
+// A barrier may carry any code: what is said of it is its own text, whatever the code means elsewhere.
+TEST(Stageable, ABarrierSpeaksForItself) {
+  for (int code = 1; code <= static_cast<int>(ReasonCode::kMainInput); ++code) {
+    GraphBuilder g = SeedExample();
+    g.Main("odd", {}, 1, static_cast<ReasonCode>(code), "takes its handle from a string");
+    g.Pure("below", {"odd", "hash"});
+    const Planned p(g, Session());
+    EXPECT_EQ(p.Text("odd"), "'odd' is not staged: it takes its handle from a string");
+    EXPECT_EQ(p.Text("below"),
+              "'below' is not staged: its input 'odd' takes its handle from a string");
+  }
+}
+
 TEST(Stageable, NothingToStageIsAPlanWithoutStages) {
   GraphBuilder g;
   g.Main("var", {}, 1);

@@ -125,7 +125,11 @@ class ReasonGiver {
     const Node& node = s_.node(n);
     const int other = s_.state(n).block.other;
     const std::string other_name = other >= 0 ? Quoted(s_.node(other).name) : "";
-    switch (OwnCode(n)) {
+    const ReasonCode code = OwnCode(n);
+    if (node.trait == Trait::kBarrier && code == node.barrier_code && !node.barrier_text.empty()) {
+      return node.barrier_text;
+    }
+    switch (code) {
       case ReasonCode::kTarget: return "is a marked target";
       case ReasonCode::kExcluded: return "is excluded by name";
       case ReasonCode::kNone:  // a kept source, itself staged
@@ -162,7 +166,6 @@ class ReasonGiver {
       case ReasonCode::kUnused: return UnusedClause(n);
       case ReasonCode::kMainInput: return MainInputClause(n, nested);
       default:
-        if (!node.barrier_text.empty()) return node.barrier_text;
         if (node.trait == Trait::kQueueWrite) return "writes into a queue";
         if (index_.cyclic(n)) return "is part of a cycle";
         return "is a " + node.op + ", which does not run ahead";
