@@ -105,6 +105,8 @@ struct Node {
                        // computed in the main graph instead of crossing
 };
 
+// In function graphs, what the function returns is consumed by nodes (a kBarrier for each result):
+// a pure node that nothing uses is taken to be dead.
 struct Graph {
   std::vector<Node> nodes;
 };

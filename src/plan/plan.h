@@ -42,17 +42,20 @@ struct Crossing {
 
 struct Stage {
   std::string name;               // from the first source's node name; unique within the plan
-  int mark = -1;                  // tf.staged group, or -1
+  int mark = -1;                  // lowest tf.staged group that it contains, or -1
   std::vector<int> sources;       // in the order in which one ticket reads them
   std::vector<int> draws;         // random ops run once per ticket, in topological order
   std::vector<int> body;          // everything else that runs ahead, in topological order
   std::vector<int> constants;     // copied into the stage; remain in the main graph as well
   std::vector<Endpoint> args;     // handles that the main graph passes in, in first-use order
   std::vector<Crossing> outputs;  // what the call returns, sorted by (node name, output)
-  std::vector<int> recomputed;  // nodes the main graph computes again from what crosses; those also
-                                // in `body` (or `constants`) exist on both sides
-  std::vector<int>
-      removed;         // nodes that leave the main graph (sources, draws, body less recomputed)
+  // Nodes that the main graph computes from what crosses; those also in `body` exist on both sides.
+  std::vector<int> recomputed;
+  // Nodes that leave the main graph: sources, draws and body less recomputed. In function graphs
+  // also pure nodes that nothing uses and that need a removed node (reason kUnused): they leave
+  // without replacement, with all their edges, which may come from other stages and from the main
+  // graph.
+  std::vector<int> removed;
   std::string device;  // common requested placement; empty = anywhere
 };
 

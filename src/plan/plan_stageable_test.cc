@@ -73,9 +73,10 @@ TEST(Stageable, ABlockedNodeNamesTheNodeThatBlocks) {
 
 // A barrier may carry any code: what is said of it is its own text, whatever the code means elsewhere.
 TEST(Stageable, ABarrierSpeaksForItself) {
-  for (int code = 1; code <= static_cast<int>(ReasonCode::kMainInput); ++code) {
+  for (const ReasonCode code : {ReasonCode::kSourceInput, ReasonCode::kSecondRead,
+                                ReasonCode::kDevice, ReasonCode::kControlFlow}) {
     GraphBuilder g = SeedExample();
-    g.Main("odd", {}, 1, static_cast<ReasonCode>(code), "takes its handle from a string");
+    g.Main("odd", {}, 1, code, "takes its handle from a string");
     g.Pure("below", {"odd", "hash"});
     const Planned p(g, Session());
     EXPECT_EQ(p.Text("odd"), "'odd' is not staged: it takes its handle from a string");
