@@ -32,7 +32,8 @@ std::string Summarize(const StagedGraph& staged) {
     crossing += stage.outputs.size();
   }
   return absl::StrCat(removed, " of ", staged.planned.view.graph.nodes.size(),
-                      " nodes are staged, ", crossing, " tensors cross (plan ", plan.hash, ")");
+                      " nodes staged, ", crossing, crossing == 1 ? " tensor crosses" : " tensors cross",
+                      " (plan ", plan.hash, ")");
 }
 
 }  // namespace headrace

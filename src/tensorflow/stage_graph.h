@@ -23,7 +23,7 @@ absl::StatusOr<StagedGraph> StageGraph(const tensorflow::Graph& graph,
                                        const std::set<std::string>& targets,
                                        bool is_function_graph);
 
-// "2 of 40 nodes are staged, 3 tensors cross (plan 0123456789abcdef)".
+// "2 of 40 nodes staged, 3 tensors cross (plan 0123456789abcdef)".
 std::string Summarize(const StagedGraph& staged);
 
 }  // namespace headrace
