@@ -14,11 +14,23 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 HANG_SECONDS = 120
 
+_stderr = None  # the real one: pytest keeps what a hanging test wrote to its own
+
+
+def pytest_configure(config):
+    global _stderr
+    _stderr = os.fdopen(os.dup(2), "w")
+
+
+def ends_within(seconds):
+    """The run ends after `seconds`, with every thread's stack, unless this is called again."""
+    faulthandler.dump_traceback_later(seconds, exit=True, file=_stderr)
+
 
 @pytest.fixture(autouse=True)
 def ends_in_time():
     """A test that hangs ends the run with every thread's stack, instead of hanging it."""
-    faulthandler.dump_traceback_later(HANG_SECONDS, exit=True)
+    ends_within(HANG_SECONDS)
     yield
     faulthandler.cancel_dump_traceback_later()
 

@@ -3,6 +3,7 @@
 import gc
 import os
 import threading
+import time
 
 import headrace
 import pytest
@@ -88,19 +89,37 @@ def test_main_never_runs_on_a_stage_thread(thread_id):
                     assert int(thread) == threading.get_native_id()
 
 
-def test_body_runs_on_the_stage_pool(thread_id):
+def test_body_runs_on_the_stage_pool():
+    """The pool's threads get the processor time that the body takes."""
     with tf.Graph().as_default() as graph:
-        iterator = tf1.data.make_initializable_iterator(Dataset.range(50))
+        iterator = tf1.data.make_initializable_iterator(Dataset.range(4))
         x = iterator.get_next(name="next")
-        text = tf.strings.as_string(x, name="text")
-        where_in_training = thread_id(text)
+        rounds = tf.while_loop(
+            lambda i, v: i < 20_000,
+            lambda i, v: (i + 1, tf.math.floormod(v * 31 + 7, 1_000_003)),
+            [tf.constant(0), x],
+        )[1]
         init = iterator.initializer
     pools = (headrace.ThreadPool(2, 1, "side_pool"),)
     config = staged_config(use_stage_subgraph_thread_pool=True, thread_pools=pools)
     with tf1.Session(graph=graph, config=config) as session:
         session.run(init)
-        for _ in range(10):
-            assert "side_pool" not in _name_of(int(session.run(where_in_training)))
+        before = time.process_time_ns()
+        for _ in range(4):
+            session.run(rounds)
+        used = time.process_time_ns() - before
+        assert used > 20e6
+        assert _processor_ns("side_pool") > 0.5 * used
+
+
+def _processor_ns(name):
+    """Time that the live threads with `name` in their names have run."""
+    total = 0
+    for task in os.listdir("/proc/self/task"):
+        if name in _name_of(task):
+            with open(f"/proc/self/task/{task}/schedstat", encoding="ascii") as file:
+                total += int(file.read().split()[0])
+    return total
 
 
 def _callable_options(run_options, *tensors):

@@ -23,8 +23,8 @@ def sparse_element_made_dense():
 
 
 @case(
-    [{"next", "DeserializeSparse", "unstack", "stack", "rows", "shape"}],
-    crossing={"DeserializeSparse:0", "DeserializeSparse:1", "shape:0"},
+    [{"next", "DeserializeSparse", "unstack", "stack", "rows", "shape", "indices", "values"}],
+    crossing={"DeserializeSparse:0", "DeserializeSparse:1", "indices:0", "values:0", "shape:0"},
 )
 def sparse_element_crosses():
     """Indices, values and shape of a sparse batch are fetched and multiplied with a variable."""
@@ -33,7 +33,8 @@ def sparse_element_crosses():
     rows = tf.SparseTensor(rows.indices, rows.values, tf.stack([size, 5], name="shape"))
     table = tf1.get_variable("table", initializer=tf.ones([5, 2]), use_resource=True)
     product = tf1.sparse_tensor_dense_matmul(rows, table.read_value())
-    return program([iterator], [rows, product])
+    indices, values = tf.identity(rows.indices, "indices"), tf.identity(rows.values, "values")
+    return program([iterator], [tf.SparseTensor(indices, values, rows.dense_shape), product])
 
 
 @case([{"next", "tokens/*", "hash"}])

@@ -41,7 +41,7 @@ def string_input_producer_and_batch():
     return program([], [train(number), words], queue_runners=True)
 
 
-@case([{"batch", "csv", "sum", "minus"}])
+@case([{"batch", "csv", "sum", "minus", "upper"}])
 def train_batch_with_a_partial_last_batch():
     _, line = tf1.TextLineReader().read(_producer("pairs.csv"), name="read")
     lines = tf1.train.batch(
@@ -49,6 +49,7 @@ def train_batch_with_a_partial_last_batch():
     )
     number, word = tf1.decode_csv(lines, [[0], [""]], name="csv")
     total = train(tf.reduce_sum(number, axis=[0], name="sum"))
+    word = tf.strings.upper(word, name="upper")
     return program([], [total, tf.negative(number, name="minus"), word], queue_runners=True)
 
 

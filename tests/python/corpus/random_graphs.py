@@ -35,6 +35,7 @@ class Value:
 @dataclasses.dataclass
 class RandomProgram:
     program: Program
+    config: Any  # the stock ConfigProto of both runs
     options: dict  # of StageOptions: cut, capacity, num_threads, exclude
     text: str  # what was generated, for a failure's message
 
@@ -72,7 +73,11 @@ class Generator:
         init = [tf1.global_variables_initializer(), tf1.tables_initializer()]
         init += [it.initializer for it in self.iterators]
         program = Program(init=init, script=self._script())
-        return RandomProgram(program=program, options=self._options(), text="\n".join(self.log))
+        config = tf1.ConfigProto()
+        if rng.random() < 0.7:  # most of them, to save time
+            config.graph_options.rewrite_options.disable_meta_optimizer = True
+        options = self._options()
+        return RandomProgram(program, config, options, "\n".join(self.log))
 
     # -- nodes ---------------------------------------------------------------------------------
 
@@ -401,11 +406,14 @@ class Generator:
     # -- steps ---------------------------------------------------------------------------------
 
     def _fetchable(self):
-        """Values that keep their name whatever the cut: without consumers, of training, or kept."""
+        """Values that keep their name whatever the cut: of training, kept, or the only output of a
+        node that nobody consumes."""
         return [
             v
             for v in self.values + self.effects
-            if v.training or v in self.kept or not v.tensor.consumers()
+            if v.training
+            or v in self.kept
+            or (len(v.tensor.op.outputs) == 1 and not v.tensor.consumers())
         ]
 
     def _script(self):

@@ -22,7 +22,7 @@ def main(argv):
     for seed in range(first, first + count):
         with tf.Graph().as_default() as graph:
             built = random_graphs.build(seed)
-        steps = runner.run_program(built.program, graph, tf.compat.v1.ConfigProto())
+        steps = runner.run_program(built.program, graph, built.config)
         results[seed] = steps.outcomes
     if any(m == "headrace" or m.startswith("headrace.") for m in sys.modules):
         raise RuntimeError("the reference process has loaded headrace")

@@ -59,7 +59,7 @@ class Steps:
 
 
 def run_program(program, graph, config, stages_of=None):
-    """Runs `program` in a new session; gives its Steps. stages_of: session -> figures, if staged."""
+    """Runs `program` in a new session; gives its Steps. stages_of: session -> its figures."""
     graph.finalize()  # a script that builds nodes would test something else in every run
     with graph.as_default(), tf1.Session(graph=graph, config=config) as session:
         steps = Steps(session, None if stages_of is None else lambda: stages_of(session))

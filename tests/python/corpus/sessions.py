@@ -140,7 +140,7 @@ class Gate:
 def in_process(code, *arguments, environment=None, timeout=240):
     """Runs Python `code` in a process of its own with the tests on its path; gives its output."""
     here = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    env = dict(os.environ, TF_CPP_MIN_LOG_LEVEL="1", **(environment or {}))
+    env = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "1", **(environment or {})}
     env["PYTHONPATH"] = os.pathsep.join([here, *(p for p in sys.path if p)])
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(code), *arguments],

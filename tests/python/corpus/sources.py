@@ -154,14 +154,16 @@ def zipped_dataset():
     return program([iterator], [train(tf.add(a, b, name="sum"))])
 
 
-@case([{"next", "neg"}], crossing={"next:1", "neg:0"})
+@case([{"next", "neg", "label"}], crossing={"next:1", "neg:0", "label:0"})
 def second_component_crosses():
-    """Of two components only the second crosses as it is, and is fetched under its name."""
+    """Of two components only the second crosses as it is. It has no name of its own to fetch it by
+    (a node has all its outputs or none), so steps that want it take an Identity."""
     iterator, (a, b) = iterate(Dataset.zip((Dataset.range(6), Dataset.range(20, 26))))
     total, out = train(tf.negative(a, name="neg")), _main(b)
+    label = tf.identity(b, name="label")
 
     def script(steps):
-        for fetch in ([out], [b], [total], [b, total], [total], [b], [b]):
+        for fetch in ([out], [label], [total], [label, total], [total], [label], [label]):
             steps.run(fetch)
 
     return program([iterator], None, script=script)
