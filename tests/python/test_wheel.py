@@ -25,25 +25,17 @@ def wheel(tmp_path_factory):
     """Built by pip as a user would; from build/release, with that build's own settings, so that
     only what changed is compiled."""
     folder = tmp_path_factory.mktemp("wheel")
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "wheel",
-        ".",
-        "-q",
-        "--no-deps",
-        "--no-build-isolation",
-        "--disable-pip-version-check",
-        "-w",
-        folder,
-    ]
+    flags = "-q --no-deps --no-build-isolation --disable-pip-version-check".split()
+    settings = {}
     if BUILT.is_dir():
-        command += [
-            f"-Cbuild-dir={BUILT}",
-            "-Ccmake.define.HEADRACE_BUILD_TESTS=ON",
-            "-Ccmake.define.HEADRACE_BUILD_BENCHMARKS=ON",
-        ]
+        settings = {
+            "build-dir": BUILT,
+            "build.targets": "headrace",
+            "cmake.define.HEADRACE_BUILD_TESTS": "ON",
+            "cmake.define.HEADRACE_BUILD_BENCHMARKS": "ON",
+        }
+    settings = [f"-C{key}={value}" for key, value in settings.items()]
+    command = [sys.executable, "-m", "pip", "wheel", ".", *flags, "-w", folder, *settings]
     run(command, cwd=PROJECT)
     (path,) = folder.glob("*.whl")
     return path
