@@ -76,19 +76,22 @@ TEST_F(SourceTest, DirectTakeAwaitsTheReadInFlight) {
 
 TEST_F(SourceTest, DirectTakesReadOneAfterTheOther) {
   const auto source = domain_.MakeSource("it", reader_);
-  ElementPtr element;
-  ASSERT_EQ(source->TakeDirect(nullptr, &element), Direct::kReadNow);
-  std::atomic<bool> ended{false};
-  bool ended_before = false;
-  std::thread other([&] {
-    ElementPtr mine;
-    if (source->TakeDirect(nullptr, &mine) == Direct::kReadNow) ended_before = ended.load();
-    source->EndDirect();
-  });
-  ended = true;
-  source->EndDirect();
-  other.join();
-  EXPECT_TRUE(ended_before);
+  std::atomic<int> reading{0};
+  std::atomic<int> overlaps{0};
+  const auto read_often = [&] {
+    for (int i = 0; i < 2000; ++i) {
+      ElementPtr element;
+      ASSERT_EQ(source->TakeDirect(nullptr, &element), Direct::kReadNow);
+      overlaps += ++reading > 1;
+      std::this_thread::yield();
+      --reading;
+      source->EndDirect();
+    }
+  };
+  std::thread one(read_often), two(read_often);
+  one.join();
+  two.join();
+  EXPECT_EQ(overlaps.load(), 0);
 }
 
 // The stage wants an element all the time that the other consumer reads: the resource is never read
@@ -103,6 +106,7 @@ TEST_F(SourceTest, NoReadAheadWhileAnotherConsumerReads) {
   direct = true;
   const auto stage = domain_.MakeStage(Config(1, 1), {source});
   PendingTake take(stage.get());
+  for (int i = 0; i < 1000; ++i) std::this_thread::yield();  // it may use the time to go wrong
   EXPECT_FALSE(take.finished());
   EXPECT_EQ(ValueOf(reader_->ReadNow().value), 0);
   direct = false;
@@ -259,9 +263,12 @@ TEST_F(SourceTest, AfterAResetItReadsOnlyOnDemand) {
   reader_->on_read = [&] { EXPECT_TRUE(demanded.load()); };
   reader_->AllowAll();
   source->Resume();
-  ElementPtr element;
-  ASSERT_EQ(source->TakeDirect(nullptr, &element), Direct::kReadNow);
-  source->EndDirect();
+  for (int i = 0; i < 200; ++i) {
+    ElementPtr element;
+    ASSERT_EQ(source->TakeDirect(nullptr, &element), Direct::kReadNow);
+    source->EndDirect();
+    std::this_thread::yield();
+  }
   demanded = true;
   EXPECT_EQ(TakeOne(stage), "0");
   // A read succeeded, so it reads ahead again.

@@ -123,6 +123,24 @@ TEST_F(StageSharingTest, NobodyReadsAheadForSleepingStages) {
   EXPECT_EQ(TakeOne(stage), "20");
 }
 
+// The body of an element that went elsewhere is still running: its result is counted and dropped.
+TEST_F(StageSharingTest, ResultForAnElementThatWentElsewhereIsDropped) {
+  reader_ = make_shared<ReaderControl>(Numbers(3));
+  const auto source = domain_.MakeSource("it", reader_);
+  const auto body = make_shared<BodyControl>();
+  body->Hold(0);
+  const auto stage = domain_.MakeStage(Named("a", 2, 2), {source}, MakeBody(body));
+  ASSERT_TRUE(body->started.Await(1));
+  ASSERT_TRUE(AwaitTrue([&] { return stage->figures().depth == 3; }));  // 1, 2, the end
+  ASSERT_EQ(TakeDirect(source.get(), reader_.get()), 0);
+  body->Release(0);
+  ASSERT_TRUE(AwaitTrue([&] { return stage->figures().discarded == 1; }));
+  EXPECT_EQ(TakeMany(stage, 3), (Texts{"1=10", "2=20", "OUT_OF_RANGE: End of sequence"}));
+  EXPECT_EQ(stage->figures().produced, 3);
+  EXPECT_EQ(stage->figures().discarded, 1);
+  EXPECT_EQ(stage->figures().held_bytes, 0);
+}
+
 // A stage with a take that waits never sleeps, whoever else consumes.
 TEST_F(StageSharingTest, WaitingTakeKeepsAStageAwake) {
   const auto source = domain_.MakeSource("it", reader_);

@@ -32,7 +32,7 @@ inline constexpr std::chrono::seconds kPatience{20};
 // Ends the process if a test hangs where it has no deadline of its own (a join, a destructor).
 class Test : public ::testing::Test {
  protected:
-  void SetUp() override { ::alarm(120); }
+  void SetUp() override { ::alarm(60); }
   void TearDown() override { ::alarm(0); }
 };
 
