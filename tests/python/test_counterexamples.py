@@ -1,7 +1,6 @@
 """What broke the throw-away prototype, one test each; the names say what went wrong there."""
 
 import gc
-import json
 import threading
 import time
 
@@ -205,102 +204,6 @@ def test_e14_two_traces_lost_batches():
     )
 
     test_two_functions_and_the_unstaged_path_on_one_iterator()
-
-
-_CLUSTER = """
-    import json, os, socket, subprocess, sys
-    import tensorflow as tf
-    import headrace
-    from corpus.sessions import staged_config
-    tf1 = tf.compat.v1
-    tf1.disable_eager_execution()
-
-    def free_port():
-        with socket.socket() as s:
-            s.bind(("localhost", 0))
-            return "localhost:%d" % s.getsockname()[1]
-
-    def serve(*where):
-        code = ("import sys, tensorflow as tf\\n"
-                "s = tf.compat.v1.train.Server({sys.argv[1]: [sys.argv[2]]}, sys.argv[1], 0)\\n"
-                "print('up', flush=True)\\n"
-                "sys.stdin.read()\\n")
-        process = subprocess.Popen([sys.executable, "-c", code, *where], stdin=subprocess.PIPE,
-                                   stdout=subprocess.PIPE, text=True)
-        assert process.stdout.readline().strip() == "up"
-        return process
-    """
-
-_RECIPE = (
-    _CLUSTER
-    + """
-    # Every server boots under a private job name; the session names the parameter server and its
-    # own worker only, and shares the parameter server's state.
-    at_ps, at_worker = free_port(), free_port()
-    ps = serve("boot_ps", at_ps)
-    try:
-        server = tf1.train.Server({"boot_w7": [at_worker]}, "boot_w7", 0)
-        cluster = tf.train.ClusterSpec({"ps": [at_ps], "worker": {7: at_worker}}).as_cluster_def()
-        with tf1.device("/job:ps/task:0"):
-            v = tf1.get_variable("v", shape=[], dtype=tf.int64, use_resource=True,
-                                 initializer=tf1.zeros_initializer())
-        with tf1.device("/job:worker/task:7"):
-            iterator = tf1.data.make_initializable_iterator(tf1.data.Dataset.range(12))
-            x = tf.negative(iterator.get_next(name="next"), name="neg")
-        with tf1.device("/job:ps/task:0"):
-            up = tf.identity(v.assign_add(x))
-        init = [v.initializer, iterator.initializer]
-        config = tf1.ConfigProto(cluster_def=cluster)
-        config.experimental.share_session_state_in_clusterspec_propagation = True
-        if sys.argv[1] == "staged":
-            config = staged_config(config)
-        seen, figures = [], []
-        with tf1.Session(server.target, config=config) as session:
-            session.run(init)
-            try:
-                while True:
-                    seen.append(int(session.run(up)))
-                    figures = headrace.stats(session) if sys.argv[1] == "staged" else []
-            except tf.errors.OutOfRangeError:
-                seen.append("end")
-        print(json.dumps([seen, [f["taken"] for f in figures]]), flush=True)
-    finally:
-        ps.kill()
-    os._exit(0)
-    """
-)
-
-
-def test_e16_to_e18_parameter_server_that_did_not_know_the_worker():
-    """The stage runs in the worker; the variable lives on a server that booted without it."""
-    expected = [-sum(range(k + 1)) for k in range(12)] + ["end"]
-    plain = json.loads(in_process(_RECIPE, "plain").stdout.splitlines()[-1])
-    assert plain == [expected, []]
-    staged = json.loads(in_process(_RECIPE, "staged").stdout.splitlines()[-1])
-    assert staged == [expected, [12]]
-
-
-_ABSENT = (
-    _CLUSTER
-    + """
-    at_ps, at_worker, nobody = free_port(), free_port(), free_port()
-    cluster = {"ps": [at_ps], "worker": [at_worker, nobody]}
-    ps = tf1.train.Server(cluster, "ps", 0)
-    worker = tf1.train.Server(cluster, "worker", 0)
-    with tf1.device("/job:worker/task:0"):
-        iterator = tf1.data.make_initializable_iterator(tf1.data.Dataset.range(5))
-        x = tf.strings.as_string(iterator.get_next(name="next"), name="text")
-    config = staged_config(tf1.ConfigProto(device_filters=["/job:ps", "/job:worker/task:0"]))
-    with tf1.Session(worker.target, config=config) as session:
-        session.run(iterator.initializer)
-        print(json.dumps([session.run(x).decode() for _ in range(5)]), flush=True)
-    os._exit(0)
-    """
-)
-
-
-def test_e15_absent_worker_is_filtered_out():
-    assert json.loads(in_process(_ABSENT).stdout.splitlines()[-1]) == ["0", "1", "2", "3", "4"]
 
 
 def test_e19_fetch_sets_that_need_one_of_two_sources():

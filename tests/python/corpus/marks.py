@@ -15,7 +15,7 @@ def enable(headrace_module):
 
 def mark_target(*targets):
     if _headrace is not None:
-        _headrace.compat.v1.train.mark_target_node(list(targets))
+        _headrace.mark_target_node(list(targets))
 
 
 def keep(*tensors):
@@ -26,4 +26,6 @@ def keep(*tensors):
 def staged(features, **options):
     if _headrace is None:
         return features
-    return _headrace.compat.v1.staged(features, **options)
+    from headrace.compat.v1 import staged as real  # its package turns eager mode off
+
+    return real(features, **options)

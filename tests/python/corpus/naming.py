@@ -155,3 +155,41 @@ def excluded_op():
 def excluded_source():
     iterator, _, _, _, bucket = _chain()
     return program([iterator], [train(bucket)])
+
+
+@case([{"next", "text", "prefetch/Identity", "upper", "bucket"}], crossing={"bucket:0"})
+def staged_mark_grown_past():
+    """The seed's second way: the user says where a stage should end at least, and it grows."""
+    iterator, x = iterate(Dataset.range(9))
+    (text,) = marks.staged([tf.strings.as_string(x, name="text")], capacity=3, num_threads=2)
+    upper = tf.strings.join([text, "suffix"], name="upper")
+    bucket = tf.strings.to_hash_bucket_fast(upper, 97, name="bucket")
+    return program([iterator], [train(bucket)])
+
+
+@case(
+    [{"next", "text", "prefetch/Identity"}],
+    crossing={"prefetch/Identity:0"},
+    options={"smart": False},
+    left_out={"upper": "past_mark", "other": "unmarked_source"},
+)
+def staged_mark_is_the_end():
+    """Without growing, the stage ends at the mark, and what no mark needs is not read ahead."""
+    iterator, x = iterate(Dataset.range(9))
+    it_other, other = iterate(Dataset.range(100, 109), "other")
+    (text,) = marks.staged([tf.strings.as_string(x, name="text")])
+    upper = tf.strings.join([text, "suffix"], name="upper")
+    bucket = tf.strings.to_hash_bucket_fast(upper, 97, name="bucket")
+    return program([iterator, it_other], [train(bucket), other])
+
+
+@case(
+    [{"next_a", "neg_a", "prefetch/Identity"}, {"next_b", "neg_b", "prefetch_1/Identity"}],
+    options={"smart": False},
+)
+def two_staged_marks():
+    it_a, a = iterate(Dataset.range(7), "next_a")
+    it_b, b = iterate(Dataset.range(100, 109), "next_b")
+    (a,) = marks.staged([tf.negative(a, name="neg_a")], capacity=2)
+    (b,) = marks.staged([tf.negative(b, name="neg_b")], num_threads=2)
+    return program([it_a, it_b], [train(tf.add(a, b, name="sum"))])
