@@ -148,6 +148,11 @@ std::size_t Source::depth() const {
   return elements_.size();
 }
 
+bool Source::has_stages() const {
+  std::lock_guard<std::mutex> lock(domain_->mu_);
+  return !stages_.empty();
+}
+
 void Source::AttachLocked(Stage* stage) {
   stages_.push_back(stage);
 }

@@ -83,6 +83,8 @@ class Source : public std::enable_shared_from_this<Source> {
 
   // Elements read and not yet taken, for figures.
   std::size_t depth() const;
+  // Whether a stage reads it now.
+  bool has_stages() const;
 
  private:
   friend class Stage;

@@ -41,7 +41,7 @@ Table& TheTable() {
   return *table;
 }
 
-// Takes out of the table what `predicate(key, manager)` names, and what waits to be joined, and closes
+// Takes out of the table what `predicate(key, entry)` names, and what waits to be joined, and closes
 // it. Never under the table's lock: closing waits for reads, and reads look sources up.
 template <typename Predicate>
 void CloseIf(const Predicate& predicate) {
@@ -62,7 +62,7 @@ void CloseIf(const Predicate& predicate) {
     }
     for (auto it = table.entries.begin(); it != table.entries.end();) {
       Entry& entry = it->second;
-      if (!predicate(it->first, entry.manager)) {
+      if (!predicate(it->first, entry)) {
         ++it;
         continue;
       }
@@ -86,7 +86,7 @@ class Anchor : public ResourceBase {
  public:
   explicit Anchor(const ResourceMgr* manager) : manager_(manager) {}
   ~Anchor() override {
-    CloseIf([this](const Key&, const ResourceMgr* manager) { return manager == manager_; });
+    CloseIf([this](const Key&, const Entry& entry) { return entry.manager == manager_; });
   }
   std::string DebugString() const override { return "Headrace sources"; }
 
@@ -132,7 +132,7 @@ absl::Status SourceRegistry::FindOrMake(tensorflow::OpKernelContext* ctx,
   std::shared_ptr<Source> made;
   TF_RETURN_IF_ERROR(make(&made));
   tensorflow::core::WeakPtr<ResourceBase> weak(resource, [resource] {
-    CloseIf([resource](const Key& k, const ResourceMgr*) { return k.first == resource; });
+    CloseIf([resource](const Key& k, const Entry&) { return k.first == resource; });
   });
   std::lock_guard<std::mutex> lock(table.mu);
   Entry& entry = table.entries[key];
@@ -156,6 +156,11 @@ std::shared_ptr<Source> SourceRegistry::Find(tensorflow::OpKernelContext* ctx,
   std::lock_guard<std::mutex> lock(table.mu);
   auto it = table.entries.find(Key(resource, ""));
   return it == table.entries.end() ? nullptr : it->second.source;
+}
+
+void SourceRegistry::CloseIfUnused(const std::shared_ptr<Source>& source) {
+  if (source->has_stages()) return;
+  CloseIf([&](const Key&, const Entry& entry) { return entry.source == source; });
 }
 
 absl::Status SourceRegistry::FindOrMakeDraw(const std::string& session, const std::string& node,

@@ -37,6 +37,9 @@ class SourceRegistry {
   std::shared_ptr<stage::Source> Find(tensorflow::OpKernelContext* ctx,
                                       const tensorflow::ResourceHandle& handle);
 
+  // Closes a source that no stage reads any more, and forgets it.
+  void CloseIfUnused(const std::shared_ptr<stage::Source>& source);
+
   // The state of a random op belongs to its session, not to a resource: shared by the plans that a
   // session makes one after the other, gone with the last of them.
   absl::Status FindOrMakeDraw(const std::string& session, const std::string& node, const Make& make,

@@ -101,6 +101,13 @@ absl::Status FindOrMakeSource(OpKernelContext* ctx, const StageSpec::SourceSpec&
                              iterator ? "" : spec.node, make, source);
 }
 
+// Resources without a shared name are private to the kernel that made them; TensorFlow's
+// ContainerInfo gives them names with a leading underscore, which users may not choose.
+bool EndsWithItsKernel(OpKernelContext* ctx, int input) {
+  const std::string& name = tensorflow::HandleFromInput(ctx, input).name();
+  return !name.empty() && name[0] == '_';
+}
+
 stage::StageConfig MakeConfig(const StageSpec& spec) {
   const StageOptions& options = spec.options;
   stage::StageConfig config;
@@ -211,6 +218,9 @@ absl::Status BuildStage(OpKernelContext* ctx, const StageSpec& spec, BuiltStage*
     stage::Stage::Input input;
     TF_RETURN_IF_ERROR(FindOrMakeSource(ctx, source, runtime, &input.source));
     if (source.kind == StageSpec::SourceKind::kIteratorOptional) input.adapt = AsOptional;
+    if (source.kind != StageSpec::SourceKind::kDraw && EndsWithItsKernel(ctx, source.args[0])) {
+      built->session_sources.push_back(input.source);
+    }
     inputs.push_back(std::move(input));
   }
   std::unique_ptr<stage::StageBody> body;

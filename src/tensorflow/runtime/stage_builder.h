@@ -50,6 +50,8 @@ struct StageSpec {
 struct BuiltStage {
   std::shared_ptr<stage::Stage> stage;
   std::shared_ptr<FunctionRuntime> runtime;
+  // Sources of resources that belong to kernels of the same session, and end with them.
+  std::vector<std::shared_ptr<stage::Source>> session_sources;
 };
 
 // Finds or makes the sources of `spec` for the handles in the context's inputs, and a stage on them.

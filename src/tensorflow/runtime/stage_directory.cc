@@ -10,6 +10,7 @@ namespace {
 
 struct Known {
   std::weak_ptr<stage::Stage> stage;
+  std::vector<std::weak_ptr<stage::Source>> session_sources;
   std::weak_ptr<FunctionRuntime> runtime;
 };
 
@@ -40,6 +41,9 @@ absl::Status StageDirectory::FindOrMake(const std::string& key,
     built->stage = it->second.stage.lock();
     built->runtime = it->second.runtime.lock();
     if (built->stage != nullptr && built->runtime != nullptr && !built->stage->source_closed()) {
+      for (const auto& source : it->second.session_sources) {
+        if (auto alive = source.lock()) built->session_sources.push_back(std::move(alive));
+      }
       return absl::OkStatus();
     }
   }
@@ -48,7 +52,8 @@ absl::Status StageDirectory::FindOrMake(const std::string& key,
   }
   *built = BuiltStage();
   TF_RETURN_IF_ERROR(make(built));
-  entries.stages[key] = {built->stage, built->runtime};
+  entries.stages[key] = {
+      built->stage, {built->session_sources.begin(), built->session_sources.end()}, built->runtime};
   return absl::OkStatus();
 }
 

@@ -15,6 +15,7 @@
 #include "tensorflow/runtime/convert.h"
 #include "tensorflow/runtime/partial_body.h"
 #include "tensorflow/runtime/stage_builder.h"
+#include "tensorflow/runtime/source_registry.h"
 #include "tensorflow/runtime/stage_directory.h"
 
 namespace headrace {
@@ -108,7 +109,22 @@ class CallStages {
     std::vector<ResourceHandle> handles;
     std::shared_ptr<Stage> stage;
     std::shared_ptr<PartialBody> partial;
+    std::vector<std::shared_ptr<stage::Source>> session_sources;
   };
+
+  // The session ends. Its iterators end with kernels of their own, but one that is being read lives
+  // until the read returns: on the read's thread, and, if that is left to the device manager's
+  // destructor, while that holds the lock which the iterator's destructor needs. So reads end here.
+  void EndSession() {
+    std::lock_guard<std::mutex> lock(mu_);
+    for (const Entry& entry : entries_) {
+      entry.stage->Close();
+      for (const auto& source : entry.session_sources) {
+        SourceRegistry::Get().CloseIfUnused(source);
+      }
+    }
+    entries_.clear();
+  }
 
   // The stage of the handles in the context's inputs. They seldom change; a stage whose source is
   // closed is replaced. A StageStart node of the same call may have made it.
@@ -136,6 +152,7 @@ class CallStages {
         key, [&](BuiltStage* made) { return BuildStage(ctx, spec, made); }, &built));
     entry.stage = built.stage;
     entry.partial = std::make_shared<PartialBody>(built.runtime, spec.body);
+    entry.session_sources = std::move(built.session_sources);
     entries_.push_back(entry);
     *found = std::move(entry);
     return absl::OkStatus();
@@ -162,6 +179,7 @@ class StagedCallOp : public AsyncOpKernel {
   explicit StagedCallOp(OpKernelConstruction* ctx) : AsyncOpKernel(ctx) {
     OP_REQUIRES_OK(ctx, StageSpec::FromAttrs(ctx, &spec_));
   }
+  ~StagedCallOp() override { stages_.EndSession(); }
 
   void ComputeAsync(OpKernelContext* ctx, DoneCallback done) override {
     CallStages::Entry entry;
