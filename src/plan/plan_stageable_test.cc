@@ -71,7 +71,8 @@ TEST(Stageable, ABlockedNodeNamesTheNodeThatBlocks) {
   EXPECT_EQ(p.Text("train"), "'train' is not staged: it writes variable 'w'");
 }
 
-// A barrier may carry any code: what is said of it is its own text, whatever the code means elsewhere.
+// A barrier may carry any code: what is said of it is its own text, whatever the code means
+// elsewhere.
 TEST(Stageable, ABarrierSpeaksForItself) {
   for (const ReasonCode code : {ReasonCode::kSourceInput, ReasonCode::kSecondRead,
                                 ReasonCode::kDevice, ReasonCode::kControlFlow}) {

@@ -19,6 +19,7 @@
 namespace headrace {
 namespace {
 
+using plan::Stage;
 using ::tensorflow::DataTypeVector;
 using ::tensorflow::DeviceNameUtils;
 using ::tensorflow::Edge;
@@ -28,7 +29,6 @@ using ::tensorflow::NameAttrList;
 using ::tensorflow::Node;
 using ::tensorflow::NodeBuilder;
 using ::tensorflow::PartialTensorShape;
-using plan::Stage;
 
 // The stage runs on the host of its nodes' task.
 std::string CallDevice(const std::string& stage_device) {
@@ -179,8 +179,8 @@ class Rewriter {
     return absl::OkStatus();
   }
 
-  // Names that stay exact get an Identity; all consumers read through it, so that feeding it reaches
-  // them.
+  // Names that stay exact get an Identity; all consumers read through it, so that feeding it
+  // reaches them.
   absl::Status KeepNames(const Stage& stage) {
     for (std::size_t i = 0; i < stage.outputs.size();) {
       const int index = stage.outputs[i].from.node;
@@ -232,8 +232,8 @@ class Rewriter {
       if (!to->IsOp()) continue;
       if (const auto staged = stage_of_.find(to); staged != stage_of_.end()) {
         if (staged->second == s) continue;
-        return absl::InternalError(absl::StrCat("'", to->name(), "' of one stage uses '",
-                                                node->name(), "' of another"));
+        return absl::InternalError(
+            absl::StrCat("'", to->name(), "' of one stage uses '", node->name(), "' of another"));
       }
       if (edge->IsControlEdge()) {
         graph_->AddControlEdge(calls_[s], to);
@@ -328,10 +328,10 @@ class Rewriter {
   const std::set<std::string>& targets_;
   GraphPlan& planned_;
   tensorflow::Graph* const graph_;
-  std::unordered_map<const Node*, int> stage_of_;               // of removed nodes
-  std::vector<Node*> calls_;                                    // by stage
-  std::map<std::pair<const Node*, int>, Tensor> tensors_;       // crossing tensors
-  std::set<std::string> named_;                                 // removed nodes whose name stays
+  std::unordered_map<const Node*, int> stage_of_;          // of removed nodes
+  std::vector<Node*> calls_;                               // by stage
+  std::map<std::pair<const Node*, int>, Tensor> tensors_;  // crossing tensors
+  std::set<std::string> named_;                            // removed nodes whose name stays
   AppliedPlan applied_;
 };
 

@@ -18,9 +18,9 @@ struct AppliedPlan {
   std::set<std::string> removed;                   // names that are gone, or now name an Identity
 };
 
-// Changes `planned->graph`; what points into it (view, resets) is stale afterwards. `targets`: names
-// that must stay valid although their nodes leave (control results of the function whose body the
-// graph is). Errors are INTERNAL and leave the copy unusable.
+// Changes `planned->graph`; what points into it (view, resets) is stale afterwards. `targets`:
+// names that must stay valid although their nodes leave (control results of the function whose body
+// the graph is). Errors are INTERNAL and leave the copy unusable.
 absl::StatusOr<AppliedPlan> ApplyPlan(const tensorflow::FunctionLibraryDefinition& library,
                                       const std::set<std::string>& targets, GraphPlan* planned);
 

@@ -88,8 +88,8 @@ TEST(ApplyTest, StagedNodesLeaveAndACallTakesTheirPlace) {
   EXPECT_EQ(InputsOf(graph, "sum"), (Strings{"hash:0", "v/read:0"}));
 
   EXPECT_EQ(BodyOf(staged, "source0"), Strings{"it/next = Headrace>IteratorPull(headrace_arg_0)"});
-  EXPECT_EQ(BodyOf(staged, "body"),
-            (Strings{"hash = StringToHashBucketFast(text:output:0)", "text = AsString(headrace_arg_0)"}));
+  EXPECT_EQ(BodyOf(staged, "body"), (Strings{"hash = StringToHashBucketFast(text:output:0)",
+                                             "text = AsString(headrace_arg_0)"}));
   for (const FunctionDef& function : staged.applied.functions) {
     EXPECT_EQ(function.attr().count(kStageFunctionAttr), 1u);
   }
@@ -168,7 +168,8 @@ TEST(ApplyTest, DrawsAreFunctionsOfTheirOwnAndConstantsAreCopied) {
   test.AddIterator("it").AddVariable("v");
   Tensor shape(DT_INT32, {0});
   test.Add("shape", "Const", {}, {{"dtype", Attr(DT_INT32)}, {"value", Attr(shape)}});
-  test.Add("noise", "RandomUniform", {"shape"}, {{"T", Attr(DT_INT32)}, {"dtype", Attr(DT_FLOAT)}, {"seed", Attr(7)}});
+  test.Add("noise", "RandomUniform", {"shape"},
+           {{"T", Attr(DT_INT32)}, {"dtype", Attr(DT_FLOAT)}, {"seed", Attr(7)}});
   test.Add("number", "Cast", {"it/next"}, {{"SrcT", Attr(DT_INT64)}, {"DstT", Attr(DT_FLOAT)}});
   test.Add("noisy", "AddV2", {"number", "noise"}, {{"T", Attr(DT_FLOAT)}});
   test.Add("back", "Cast", {"noisy"}, {{"SrcT", Attr(DT_FLOAT)}, {"DstT", Attr(DT_INT64)}});
@@ -187,7 +188,8 @@ TEST(ApplyTest, DrawsAreFunctionsOfTheirOwnAndConstantsAreCopied) {
 TEST(ApplyTest, HandlesOfTheBodyArePassedIn) {
   TestGraph test = TrainingGraph();
   test.AddNumber("missing", -1);
-  test.Add("table", "HashTableV2", {}, {{"key_dtype", Attr(DT_INT64)}, {"value_dtype", Attr(DT_INT64)}});
+  test.Add("table", "HashTableV2", {},
+           {{"key_dtype", Attr(DT_INT64)}, {"value_dtype", Attr(DT_INT64)}});
   test.Add("find", "LookupTableFindV2", {"table", "it/next", "missing"},
            {{"Tin", Attr(DT_INT64)}, {"Tout", Attr(DT_INT64)}});
   test.Add("use", "AddV2", {"find", "v/read"}, {{"T", Attr(DT_INT64)}});
@@ -197,18 +199,20 @@ TEST(ApplyTest, HandlesOfTheBodyArePassedIn) {
   EXPECT_EQ(AttrOf<std::vector<int>>(call, "source_args"), std::vector<int>{0});
   EXPECT_EQ(AttrOf<std::vector<int>>(call, "body_args"), std::vector<int>{1});
   const Strings body = BodyOf(staged, "body");
-  EXPECT_EQ(std::count(body.begin(), body.end(),
-                       "find = LookupTableFindV2(headrace_arg_1, headrace_arg_0, missing:output:0)"),
-            1);
+  EXPECT_EQ(
+      std::count(body.begin(), body.end(),
+                 "find = LookupTableFindV2(headrace_arg_1, headrace_arg_0, missing:output:0)"),
+      1);
 }
 
 TEST(ApplyTest, OptionalElementIsOneTensor) {
   TestGraph test;
-  const Attrs element = {
-      {"output_types", Attr(std::vector<DataType>{DT_INT64, DT_FLOAT})},
-      {"output_shapes", Attr(std::vector<PartialTensorShape>{PartialTensorShape({}), PartialTensorShape({2})})}};
+  const Attrs element = {{"output_types", Attr(std::vector<DataType>{DT_INT64, DT_FLOAT})},
+                         {"output_shapes", Attr(std::vector<PartialTensorShape>{
+                                               PartialTensorShape({}), PartialTensorShape({2})})}};
   test.AddVariable("v");
-  test.Add("it", "IteratorV2", {}, {element[0], element[1], {"shared_name", Attr("")}, {"container", Attr("")}});
+  test.Add("it", "IteratorV2", {},
+           {element[0], element[1], {"shared_name", Attr("")}, {"container", Attr("")}});
   test.Add("next", "IteratorGetNextAsOptional", {"it"}, element);
   test.Add("get", "OptionalGetValue", {"next"}, element);
   test.Add("v/read", "ReadVariableOp", {"v"}, {{"dtype", Attr(DT_INT64)}});
@@ -234,7 +238,8 @@ TEST(ApplyTest, ColocationWithRemovedNodesIsDropped) {
 
 TEST(ApplyTest, CallRunsOnTheHostOfTheStagesTask) {
   TestGraph test = TrainingGraph();
-  for (const char* node : {"it", "it/next", "text", "hash"}) test.SetDevice(node, "/job:worker/task:1");
+  for (const char* node : {"it", "it/next", "text", "hash"})
+    test.SetDevice(node, "/job:worker/task:1");
   const StagedGraph staged = Stage(test);
   EXPECT_EQ(Call(staged)->requested_device(), "/job:worker/task:1/device:CPU:0");
   EXPECT_EQ(FindNode(*staged.planned.graph, "hash")->requested_device(), "/job:worker/task:1");
@@ -243,8 +248,9 @@ TEST(ApplyTest, CallRunsOnTheHostOfTheStagesTask) {
 // In a function's graph TensorFlow looks for the nodes that run for their effects by name.
 TEST(ApplyTest, TargetsStayValid) {
   TestGraph test;
-  const Attrs element = {{"output_types", Attr(std::vector<DataType>{DT_INT64})},
-                         {"output_shapes", Attr(std::vector<PartialTensorShape>{PartialTensorShape({-1})})}};
+  const Attrs element = {
+      {"output_types", Attr(std::vector<DataType>{DT_INT64})},
+      {"output_shapes", Attr(std::vector<PartialTensorShape>{PartialTensorShape({-1})})}};
   test.Add("it", "_Arg", {}, {{"T", Attr(tensorflow::DT_RESOURCE)}, {"index", Attr(0)}});
   test.Add("next", "IteratorGetNext", {"it"}, element);
   test.Add("text", "AsString", {"next"}, {{"T", Attr(DT_INT64)}});
@@ -306,7 +312,9 @@ TEST(ApplyTest, UserGraphIsNotTouched) {
 class CheckRewriteTest : public ::testing::Test {
  protected:
   CheckRewriteTest() : test_(TrainingGraph()), library_(test_.Library()), staged_(Stage(test_)) {}
-  absl::Status Check() const { return CheckRewrite(*staged_.planned.graph, library_, staged_.applied); }
+  absl::Status Check() const {
+    return CheckRewrite(*staged_.planned.graph, library_, staged_.applied);
+  }
   Graph* graph() { return staged_.planned.graph.get(); }
   const tensorflow::Edge* InputEdge(const std::string& node, int input) {
     const tensorflow::Edge* edge = nullptr;
@@ -319,7 +327,9 @@ class CheckRewriteTest : public ::testing::Test {
   StagedGraph staged_;
 };
 
-TEST_F(CheckRewriteTest, GoodRewrite) { EXPECT_TRUE(Check().ok()) << Check(); }
+TEST_F(CheckRewriteTest, GoodRewrite) {
+  EXPECT_TRUE(Check().ok()) << Check();
+}
 
 TEST_F(CheckRewriteTest, MissingInput) {
   graph()->RemoveEdge(InputEdge("sum", 0));

@@ -1,4 +1,5 @@
-// Names of the attributes that Headrace leaves on nodes and functions; docs/formats.md has the table.
+// Names of the attributes that Headrace leaves on nodes and functions; docs/formats.md has the
+// table.
 #ifndef HEADRACE_TENSORFLOW_ATTRIBUTES_H_
 #define HEADRACE_TENSORFLOW_ATTRIBUTES_H_
 

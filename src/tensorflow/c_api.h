@@ -1,10 +1,10 @@
 /* What libheadrace.so offers besides its pass and ops: plans before a session exists, live figures,
  * traces. Plain C, so that Python's ctypes and any other language can call it.
  *
- * Strings that are returned belong to the caller: free them with headrace_free(). Functions that can
- * fail return a canonical status code (0 = OK) and set *error to a message; `error` may be null.
- * `options` is always a serialized tensorflow.RewriterConfig.CustomGraphOptimizer with the keys of
- * options.h. Every function may be called from any thread.
+ * Strings that are returned belong to the caller: free them with headrace_free(). Functions that
+ * can fail return a canonical status code (0 = OK) and set *error to a message; `error` may be
+ * null. `options` is always a serialized tensorflow.RewriterConfig.CustomGraphOptimizer with the
+ * keys of options.h. Every function may be called from any thread.
  */
 #ifndef HEADRACE_TENSORFLOW_C_API_H_
 #define HEADRACE_TENSORFLOW_C_API_H_
@@ -19,19 +19,22 @@ extern "C" {
 
 HEADRACE_EXPORT void headrace_free(char* text);
 
-/* "0.1.0", and the TensorFlow version this library was compiled against, "2.21.0". Static strings. */
+/* "0.1.0", and the TensorFlow version this library was compiled against, "2.21.0". Static strings.
+ */
 HEADRACE_EXPORT const char* headrace_version(void);
 HEADRACE_EXPORT const char* headrace_built_for(void);
 
 /* Plans a serialized GraphDef as the pass would plan it in a session with these options.
- * *plan: the JSON of docs/formats.md ("explain"), *text: the same for people. Either may be null. */
-HEADRACE_EXPORT int headrace_explain(const void* graph_def, size_t graph_def_size, const void* options,
-                                     size_t options_size, char** plan, char** text, char** error);
+ * *plan: the JSON of docs/formats.md ("explain"), *text: the same for people. Either may be null.
+ */
+HEADRACE_EXPORT int headrace_explain(const void* graph_def, size_t graph_def_size,
+                                     const void* options, size_t options_size, char** plan,
+                                     char** text, char** error);
 
 /* The rewritten graph as a serialized GraphDef (*graph_def_out, *size_out). */
-HEADRACE_EXPORT int headrace_rewrite(const void* graph_def, size_t graph_def_size, const void* options,
-                                     size_t options_size, char** graph_def_out, size_t* size_out,
-                                     char** error);
+HEADRACE_EXPORT int headrace_rewrite(const void* graph_def, size_t graph_def_size,
+                                     const void* options, size_t options_size, char** graph_def_out,
+                                     size_t* size_out, char** error);
 
 /* Checks options; *error names field, value and range. */
 HEADRACE_EXPORT int headrace_check_options(const void* options, size_t options_size, char** error);
@@ -40,12 +43,13 @@ HEADRACE_EXPORT int headrace_check_options(const void* options, size_t options_s
  * docs/formats.md ("stats"). */
 HEADRACE_EXPORT char* headrace_stats(const char* tag);
 
-/* Stops the live stages with `tag`: what they read ahead stays with its source, later takes fail with
- * CANCELLED. Returns how many were stopped. */
+/* Stops the live stages with `tag`: what they read ahead stays with its source, later takes fail
+ * with CANCELLED. Returns how many were stopped. */
 HEADRACE_EXPORT int headrace_close(const char* tag);
 
-/* Records spans (reads, bodies, takes, steps) of every stage until stopped; *json then holds a Chrome
- * trace ("traceEvents"). At most max_events are kept; later ones are counted and named in the trace. */
+/* Records spans (reads, bodies, takes, steps) of every stage until stopped; *json then holds a
+ * Chrome trace ("traceEvents"). At most max_events are kept; later ones are counted and named in
+ * the trace. */
 HEADRACE_EXPORT void headrace_trace_start(size_t max_events);
 HEADRACE_EXPORT char* headrace_trace_stop(void);
 

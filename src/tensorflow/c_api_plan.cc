@@ -69,11 +69,17 @@ absl::Status Rewrite(const void* graph_bytes, size_t graph_size, const void* opt
 
 extern "C" {
 
-void headrace_free(char* text) { std::free(text); }
+void headrace_free(char* text) {
+  std::free(text);
+}
 
-const char* headrace_version(void) { return HEADRACE_VERSION; }
+const char* headrace_version(void) {
+  return HEADRACE_VERSION;
+}
 
-const char* headrace_built_for(void) { return HEADRACE_BUILT_FOR; }
+const char* headrace_built_for(void) {
+  return HEADRACE_BUILT_FOR;
+}
 
 int headrace_explain(const void* graph_def, size_t graph_def_size, const void* options,
                      size_t options_size, char** plan, char** text, char** error) {
@@ -88,8 +94,7 @@ int headrace_explain(const void* graph_def, size_t graph_def_size, const void* o
 int headrace_rewrite(const void* graph_def, size_t graph_def_size, const void* options,
                      size_t options_size, char** graph_def_out, size_t* size_out, char** error) {
   std::string rewritten;
-  const absl::Status status =
-      Rewrite(graph_def, graph_def_size, options, options_size, &rewritten);
+  const absl::Status status = Rewrite(graph_def, graph_def_size, options, options_size, &rewritten);
   *graph_def_out = status.ok() ? Copy(rewritten) : nullptr;
   *size_out = rewritten.size();
   return Finish(status, error);

@@ -29,9 +29,9 @@ absl::Status CheckInputs(const Node& node) {
     ++edges[input];
     const tensorflow::DataType from = edge->src()->output_type(edge->src_output());
     if (!tensorflow::TypesCompatible(node.input_type(input), from)) {
-      return absl::InternalError(absl::StrCat(
-          "input ", input, " of '", node.name(), "' is ", tensorflow::DataTypeString(from),
-          ", but must be ", tensorflow::DataTypeString(node.input_type(input))));
+      return absl::InternalError(absl::StrCat("input ", input, " of '", node.name(), "' is ",
+                                              tensorflow::DataTypeString(from), ", but must be ",
+                                              tensorflow::DataTypeString(node.input_type(input))));
     }
   }
   for (int i = 0; i < node.num_inputs(); ++i) {

@@ -12,8 +12,9 @@ class Graph;
 
 namespace headrace {
 
-// Every input of every node is there, once and of the right type; names are unique; nothing removed is
-// left; there is no cycle but those of loops; every stage function can be instantiated with `library`.
+// Every input of every node is there, once and of the right type; names are unique; nothing removed
+// is left; there is no cycle but those of loops; every stage function can be instantiated with
+// `library`.
 absl::Status CheckRewrite(const tensorflow::Graph& graph,
                           const tensorflow::FunctionLibraryDefinition& library,
                           const AppliedPlan& applied);

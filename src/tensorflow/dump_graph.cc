@@ -19,8 +19,8 @@ std::string DumpPath(const std::string& path, const std::string& function) {
 }
 
 absl::Status DumpGraph(const tensorflow::Graph& graph,
-                       const tensorflow::FunctionLibraryDefinition& library, const std::string& path,
-                       const std::string& function) {
+                       const tensorflow::FunctionLibraryDefinition& library,
+                       const std::string& path, const std::string& function) {
   tensorflow::GraphDef def;
   graph.ToGraphDef(&def);
   *def.mutable_library() = library.ToProto();

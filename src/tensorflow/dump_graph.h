@@ -13,13 +13,13 @@ class Graph;
 
 namespace headrace {
 
-// `path`, or for the graph of a function, `path` with the function's name before its extension. A file
-// that is there is replaced. Text if it ends in .pbtxt, else a serialized GraphDef.
+// `path`, or for the graph of a function, `path` with the function's name before its extension. A
+// file that is there is replaced. Text if it ends in .pbtxt, else a serialized GraphDef.
 std::string DumpPath(const std::string& path, const std::string& function);
 
 absl::Status DumpGraph(const tensorflow::Graph& graph,
-                       const tensorflow::FunctionLibraryDefinition& library, const std::string& path,
-                       const std::string& function);
+                       const tensorflow::FunctionLibraryDefinition& library,
+                       const std::string& path, const std::string& function);
 
 }  // namespace headrace
 

@@ -18,8 +18,9 @@ struct Explanation {
   std::string text;  // for people
 };
 
-// The plan, and so its hash, is the one that the pass makes of this graph with these options. Errors:
-// INVALID_ARGUMENT for bad options or a graph that TensorFlow refuses; others are the pass's own.
+// The plan, and so its hash, is the one that the pass makes of this graph with these options.
+// Errors: INVALID_ARGUMENT for bad options or a graph that TensorFlow refuses; others are the
+// pass's own.
 absl::Status ExplainGraphDef(const tensorflow::GraphDef& graph_def,
                              const tensorflow::RewriterConfig_CustomGraphOptimizer& options,
                              Explanation* explanation);

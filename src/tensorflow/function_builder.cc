@@ -12,9 +12,9 @@
 namespace headrace {
 namespace {
 
+using plan::Endpoint;
 using ::tensorflow::Node;
 using ::tensorflow::NodeDef;
-using plan::Endpoint;
 
 bool RequestsAccelerator(const std::string& device) {
   tensorflow::DeviceNameUtils::ParsedName parsed;
@@ -42,11 +42,11 @@ FunctionBuilder::FunctionBuilder(const GraphView& view, std::set<int> allowed,
 
 absl::Status FunctionBuilder::AddArg(const Endpoint& from) {
   Node* arg = nullptr;
-  TF_RETURN_IF_ERROR(
-      tensorflow::NodeBuilder(absl::StrCat("headrace_arg_", num_args_), "_Arg", graph_.op_registry())
-          .Attr("T", view_.nodes[from.node]->output_type(from.output))
-          .Attr("index", num_args_)
-          .Finalize(&graph_, &arg));
+  TF_RETURN_IF_ERROR(tensorflow::NodeBuilder(absl::StrCat("headrace_arg_", num_args_), "_Arg",
+                                             graph_.op_registry())
+                         .Attr("T", view_.nodes[from.node]->output_type(from.output))
+                         .Attr("index", num_args_)
+                         .Finalize(&graph_, &arg));
   ++num_args_;
   args_.emplace(std::make_pair(from.node, from.output), arg);
   return absl::OkStatus();

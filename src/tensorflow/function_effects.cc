@@ -16,17 +16,18 @@
 namespace headrace {
 namespace {
 
+using plan::ReasonCode;
 using ::tensorflow::AttrValue;
 using ::tensorflow::FunctionDef;
 using ::tensorflow::FunctionLibraryDefinition;
 using ::tensorflow::NodeDef;
-using plan::ReasonCode;
 
 int FirstParameter(std::string_view op) {
   if (op == "If" || op == "StatelessIf" || op == "_If" || op == "Case" || op == "StatelessCase") {
     return 1;
   }
-  if (op == "For") return 3;  // start, limit, delta; the function's own first parameter is the index
+  if (op == "For")
+    return 3;  // start, limit, delta; the function's own first parameter is the index
   return 0;
 }
 
@@ -65,8 +66,8 @@ void SetImpure(ReasonCode code, const std::string& what, const NodeDef& node,
                const std::string& function, FunctionEffects* effects) {
   if (!effects->pure()) return;
   effects->code = code;
-  effects->text =
-      "runs '" + node.name() + "' (" + node.op() + ") in function '" + function + "', which " + what;
+  effects->text = "runs '" + node.name() + "' (" + node.op() + ") in function '" + function +
+                  "', which " + what;
 }
 
 // What is used through each input, given what the called function does with its parameters.
@@ -119,10 +120,8 @@ std::vector<CalledFunction> CalledFunctions(const NodeDef& node,
     case OpGroup::kUnlisted:
     case OpGroup::kCall:
     case OpGroup::kConditional:
-    case OpGroup::kLoop:
-      break;
-    default:
-      return called;
+    case OpGroup::kLoop: break;
+    default: return called;
   }
   if (library.Contains(node.op())) called.push_back({node.op(), 0});
   const int first = FirstParameter(node.op());
@@ -172,7 +171,9 @@ bool FunctionAnalyzer::OnlyReads(const NodeDef& dataset) {
   return only_reads;
 }
 
-bool FunctionAnalyzer::IsFunction(const std::string& op) const { return library_->Contains(op); }
+bool FunctionAnalyzer::IsFunction(const std::string& op) const {
+  return library_->Contains(op);
+}
 
 FunctionEffects FunctionAnalyzer::OfNode(const NodeDef& node, int num_inputs) {
   FunctionEffects effects;
@@ -245,19 +246,16 @@ FunctionEffects FunctionAnalyzer::Analyze(const FunctionDef& function) {
         }
         SetImpure(ReasonCode::kStateful, "saves or restores an iterator", node, name, &effects);
         break;
-      case OpGroup::kAssert:
-        effects.has_assert = true;
-        break;
+      case OpGroup::kAssert: effects.has_assert = true; break;
       case OpGroup::kControlFlow:  // complete inside the function
       case OpGroup::kConstant:
-      case OpGroup::kPure:
-        break;
+      case OpGroup::kPure: break;
       default:
         if (const EffectReason reason = ReasonOfGroup(group); reason.code != ReasonCode::kNone) {
           SetImpure(reason.code, reason.text, node, name, &effects);
         } else if (IsStateful(node, *library_)) {
-          SetImpure(ReasonCode::kStateful, "is stateful and not known to be safe to run ahead", node,
-                    name, &effects);
+          SetImpure(ReasonCode::kStateful, "is stateful and not known to be safe to run ahead",
+                    node, name, &effects);
         }
     }
     if (node.op() == "Identity") continue;  // followed by ParameterNames

@@ -25,8 +25,8 @@ using ::tensorflow::FunctionDef;
 using ::tensorflow::PartialTensorShape;
 
 FunctionDef Pure(const std::string& name) {
-  return MakeFunction(name, {"x: int64"}, {"y: int64"}, {{"neg", "Neg", {"x"}, {{"T", Attr(DT_INT64)}}}},
-                      {"neg:y:0"});
+  return MakeFunction(name, {"x: int64"}, {"y: int64"},
+                      {{"neg", "Neg", {"x"}, {{"T", Attr(DT_INT64)}}}}, {"neg:y:0"});
 }
 
 FunctionDef Prints(const std::string& name) {
@@ -74,7 +74,9 @@ FunctionEffects EffectsOf(const std::vector<FunctionDef>& functions, const std::
   return analyzer.Of(name);
 }
 
-TEST(FunctionEffectsTest, PureFunction) { EXPECT_TRUE(EffectsOf({Pure("f")}, "f").pure()); }
+TEST(FunctionEffectsTest, PureFunction) {
+  EXPECT_TRUE(EffectsOf({Pure("f")}, "f").pure());
+}
 
 TEST(FunctionEffectsTest, EffectIsNamedThroughCalls) {
   const FunctionEffects effects =
@@ -112,8 +114,10 @@ TEST(FunctionEffectsTest, VariablesAreReportedByParameter) {
 TestGraph Conditional(const FunctionDef& f, const FunctionDef& g) {
   TestGraph graph;
   graph.AddIterator("it").AddFunction(f).AddFunction(g);
-  graph.Add("v", "VarHandleOp", {}, {{"dtype", Attr(DT_INT64)}, {"shape", Attr(PartialTensorShape({}))}});
-  graph.Add("choice", "Const", {}, {{"dtype", Attr(DT_BOOL)}, {"value", Attr(tensorflow::Tensor(true))}});
+  graph.Add("v", "VarHandleOp", {},
+            {{"dtype", Attr(DT_INT64)}, {"shape", Attr(PartialTensorShape({}))}});
+  graph.Add("choice", "Const", {},
+            {{"dtype", Attr(DT_BOOL)}, {"value", Attr(tensorflow::Tensor(true))}});
   graph.Add("if", "If", {"choice", "it/next", "v"},
             {{"Tcond", Attr(DT_BOOL)},
              {"Tin", Attr(std::vector<DataType>{DT_INT64, DT_RESOURCE})},
@@ -137,7 +141,8 @@ TEST(FunctionEffectsTest, ConditionalThatOnlyReadsIsPure) {
 
 TEST(FunctionEffectsTest, ConditionalThatReadsAWrittenVariable) {
   TestGraph graph = Conditional(Reads("f"), Reads("g"));
-  graph.AddNumber("one", 1).Add("write", "AssignVariableOp", {"v", "one"}, {{"dtype", Attr(DT_INT64)}});
+  graph.AddNumber("one", 1).Add("write", "AssignVariableOp", {"v", "one"},
+                                {{"dtype", Attr(DT_INT64)}});
   const NodeTraits traits = TraitsOf(graph, "if");
   EXPECT_EQ(traits.code, ReasonCode::kVariableRead);
   EXPECT_EQ(traits.text, "runs a function that reads variable 'v', which 'write' writes");
@@ -159,7 +164,8 @@ TEST(FunctionEffectsTest, ConditionalThatWritesIsAWriter) {
 TEST(FunctionEffectsTest, SourceInAConditional) {
   TestGraph graph;
   graph.AddIterator("it").AddFunction(Next("f")).AddFunction(Next("g"));
-  graph.Add("choice", "Const", {}, {{"dtype", Attr(DT_BOOL)}, {"value", Attr(tensorflow::Tensor(true))}});
+  graph.Add("choice", "Const", {},
+            {{"dtype", Attr(DT_BOOL)}, {"value", Attr(tensorflow::Tensor(true))}});
   graph.Add("if", "If", {"choice", "it"},
             {{"Tcond", Attr(DT_BOOL)},
              {"Tin", Attr(std::vector<DataType>{DT_RESOURCE})},

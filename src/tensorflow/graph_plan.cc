@@ -17,8 +17,8 @@ using ::tensorflow::FunctionLibraryDefinition;
 using ::tensorflow::Graph;
 using ::tensorflow::Node;
 
-// The initializers of every iterator that is staged. A handle made from a string may name any iterator
-// of the graph.
+// The initializers of every iterator that is staged. A handle made from a string may name any
+// iterator of the graph.
 std::vector<Node*> FindResets(const GraphPlan& planned, const Handles& handles) {
   std::set<std::string> staged;
   bool any = false;
@@ -57,8 +57,8 @@ absl::StatusOr<GraphPlan> PlanGraph(const Graph& graph, const FunctionLibraryDef
   planned.request = request;
   planned.graph = std::make_unique<Graph>(graph.flib_def());
   planned.graph->Copy(graph);
-  // Marks are also what names ops to be left alone, so they are read before calls are inlined, and again
-  // for those that come to light.
+  // Marks are also what names ops to be left alone, so they are read before calls are inlined, and
+  // again for those that come to light.
   StagingRequest before = request;
   if (absl::Status s = ToAbsl(ReadMarks(*planned.graph, &before)); !s.ok()) return s;
   if (absl::Status s = InlineCalls(library, before.exclude, is_function_graph, planned.graph.get());
@@ -74,7 +74,8 @@ absl::StatusOr<GraphPlan> PlanGraph(const Graph& graph, const FunctionLibraryDef
   const std::vector<std::string> broken =
       plan::CheckPlan(planned.view.graph, planned.options, planned.plan);
   if (!broken.empty()) {
-    return absl::InternalError(absl::StrCat("the plan is not sound: ", absl::StrJoin(broken, "; ")));
+    return absl::InternalError(
+        absl::StrCat("the plan is not sound: ", absl::StrJoin(broken, "; ")));
   }
   planned.resets = FindResets(planned, traits.handles());
   return planned;

@@ -15,13 +15,13 @@
 namespace headrace {
 namespace {
 
+using plan::Trait;
 using ::tensorflow::DataType;
 using ::tensorflow::DeviceNameUtils;
 using ::tensorflow::Edge;
 using ::tensorflow::Graph;
 using ::tensorflow::Node;
 using ::tensorflow::PartialTensorShape;
-using plan::Trait;
 
 // Payload up to which an elementwise op costs no more than a launch.
 constexpr std::int64_t kSmallBytes = 256;
@@ -128,18 +128,35 @@ void PassOnControls(plan::Graph* graph) {
   }
 }
 
-// A node that takes a handle runs where the handle is.
-std::string DeviceOf(const Node& node, bool on_cpu) {
+// Requested devices of the resources that a node uses.
+std::vector<std::string> HandleDevices(const Node& node) {
+  std::vector<std::string> devices;
   for (const Edge* edge : node.in_edges()) {
     if (edge->IsControlEdge() || node.input_type(edge->dst_input()) != tensorflow::DT_RESOURCE) {
       continue;
     }
     const Node* producer = Handles::Producer(edge->src(), edge->src_output());
-    if (producer == nullptr) continue;
-    std::string device = StageDevice(producer->requested_device(), on_cpu);
-    if (!device.empty()) return device;
+    if (producer != nullptr) devices.push_back(producer->requested_device());
   }
-  return StageDevice(node.requested_device(), on_cpu);
+  std::sort(devices.begin(), devices.end());
+  return devices;
+}
+
+// A node that takes a handle runs where the handle is; a stage takes its handles on the host.
+void SetDevice(const Node& node, bool on_cpu, plan::Node* out) {
+  out->device = StageDevice(node.requested_device(), on_cpu);
+  for (const std::string& device : HandleDevices(node)) {
+    const std::string reduced = StageDevice(device, on_cpu);
+    if (!reduced.empty()) out->device = reduced;
+    DeviceNameUtils::ParsedName parsed;
+    const bool on_accelerator =
+        DeviceNameUtils::ParseFullName(device, &parsed) && parsed.has_type && parsed.type != "CPU";
+    if (!on_accelerator || (out->trait != Trait::kSource && out->trait != Trait::kPure)) continue;
+    out->trait = Trait::kBarrier;
+    out->barrier_code = plan::ReasonCode::kDevice;
+    out->barrier_text =
+        "uses a resource on '" + device + "', and a stage's resources are on the host";
+  }
 }
 
 plan::Node Translate(const Node& node, const StagingRequest& request, TraitFinder* finder) {
@@ -151,7 +168,7 @@ plan::Node Translate(const Node& node, const StagingRequest& request, TraitFinde
   out.barrier_code = traits.code;
   out.barrier_text = std::move(traits.text);
   out.resource = std::move(traits.resource);
-  out.device = DeviceOf(node, request.session.stage_subgraph_on_cpu);
+  SetDevice(node, request.session.stage_subgraph_on_cpu, &out);
   out.target = Flag(node, kTargetAttr);
   out.excluded = request.exclude.count(node.name()) > 0;
   out.keep = Flag(node, kKeepAttr);
@@ -170,7 +187,8 @@ void AddShapes(const Shapes& shapes, const Node& node, plan::Node* out) {
     const std::int64_t bytes = out->outputs.back().bytes;
     small &= bytes >= 0 && bytes <= kSmallBytes;
   }
-  out->cheap = out->trait == Trait::kPure && (IsMetadataOp(out->op) || (small && IsCheapOnSmall(out->op)));
+  out->cheap =
+      out->trait == Trait::kPure && (IsMetadataOp(out->op) || (small && IsCheapOnSmall(out->op)));
 }
 
 }  // namespace
@@ -197,7 +215,8 @@ GraphView MakeGraphView(const Graph& graph, const tensorflow::FunctionLibraryDef
   for (Node* node : graph.op_nodes()) view.nodes.push_back(node);
   std::sort(view.nodes.begin(), view.nodes.end(),
             [](const Node* a, const Node* b) { return a->name() < b->name(); });
-  for (std::size_t i = 0; i < view.nodes.size(); ++i) view.index[view.nodes[i]] = static_cast<int>(i);
+  for (std::size_t i = 0; i < view.nodes.size(); ++i)
+    view.index[view.nodes[i]] = static_cast<int>(i);
   for (const Node* node : view.nodes) {
     plan::Node out = Translate(*node, request, finder);
     FillEdges(view, *node, &out);
@@ -214,16 +233,10 @@ GraphView MakeGraphView(const Graph& graph, const tensorflow::FunctionLibraryDef
 bool HasSource(const Graph& graph, const tensorflow::FunctionLibraryDefinition& library) {
   FunctionAnalyzer functions(&library);
   for (const Node* node : graph.op_nodes()) {
-    switch (LookUpOp(node->type_string())) {
-      case OpGroup::kIteratorNext:
-      case OpGroup::kIteratorNextOptional:
-      case OpGroup::kResourceRead:
-        return true;
-      default:
-        if (!functions.RunsFunctions(node->def())) break;
-        const FunctionEffects effects = functions.OfNode(node->def(), node->num_inputs());
-        if (effects.has_source || effects.has_hidden_source) return true;
-    }
+    if (IsSource(LookUpOp(node->type_string()))) return true;
+    if (!functions.RunsFunctions(node->def())) continue;
+    const FunctionEffects effects = functions.OfNode(node->def(), node->num_inputs());
+    if (effects.has_source || effects.has_hidden_source) return true;
   }
   return false;
 }

@@ -28,10 +28,11 @@ GraphView MakeGraphView(const tensorflow::Graph& graph,
                         const StagingRequest& request, TraitFinder* traits);
 
 // True if the graph, or a function that it runs, holds an op that consumes elements.
-bool HasSource(const tensorflow::Graph& graph, const tensorflow::FunctionLibraryDefinition& library);
+bool HasSource(const tensorflow::Graph& graph,
+               const tensorflow::FunctionLibraryDefinition& library);
 
-// What of a requested device must not be mixed in one stage: job, replica, task, and the accelerator
-// unless the stage is pinned to the host. "" = anywhere.
+// What of a requested device must not be mixed in one stage: job, replica, task, and the
+// accelerator unless the stage is pinned to the host. "" = anywhere.
 std::string StageDevice(const std::string& requested, bool on_cpu);
 
 }  // namespace headrace

@@ -29,7 +29,8 @@ struct Viewed {
   }
   std::vector<std::string> Controls(const std::string& name) const {
     std::vector<std::string> names;
-    for (const int control : (*this)[name].control_inputs) names.push_back(view.graph.nodes[control].name);
+    for (const int control : (*this)[name].control_inputs)
+      names.push_back(view.graph.nodes[control].name);
     return names;
   }
 
@@ -65,11 +66,14 @@ TEST(GraphViewTest, NodesAreSortedByName) {
 TEST(GraphViewTest, UsersOfAConstantWaitForWhatItWaitsFor) {
   TestGraph test;
   test.AddIterator("it").AddNumber("one", 1).AddNumber("two", 2);
-  test.Add("true", "Const", {}, {{"dtype", Attr(tensorflow::DT_BOOL)}, {"value", Attr(tensorflow::Tensor(true))}});
+  test.Add("true", "Const", {},
+           {{"dtype", Attr(tensorflow::DT_BOOL)}, {"value", Attr(tensorflow::Tensor(true))}});
   test.Add("assert", "Assert", {"true", "it/next"},
            {{"T", Attr(std::vector<tensorflow::DataType>{DT_INT64})}});
-  test.Add("held", "Const", {"^assert"}, {{"dtype", Attr(DT_INT64)}, {"value", Attr(tensorflow::Tensor(std::int64_t{3}))}});
-  test.Add("late", "Const", {"^held"}, {{"dtype", Attr(DT_INT64)}, {"value", Attr(tensorflow::Tensor(std::int64_t{4}))}});
+  test.Add("held", "Const", {"^assert"},
+           {{"dtype", Attr(DT_INT64)}, {"value", Attr(tensorflow::Tensor(std::int64_t{3}))}});
+  test.Add("late", "Const", {"^held"},
+           {{"dtype", Attr(DT_INT64)}, {"value", Attr(tensorflow::Tensor(std::int64_t{4}))}});
   test.Add("add", "AddV2", {"it/next", "late"}, {{"T", Attr(DT_INT64)}});
   test.Add("free", "AddV2", {"it/next", "one"}, {{"T", Attr(DT_INT64)}});
   const Viewed viewed(test);
@@ -115,7 +119,16 @@ TEST(GraphViewTest, ReadersOfAHandleAreWhereItIs) {
   EXPECT_EQ(Viewed(test)["read"].device, "/job:ps/task:0");
 }
 
-TEST(GraphViewTest, SourcesAreFoundInFunctionsToo) {
+TEST(GraphViewTest, ResourcesOnAcceleratorsStayThere) {
+  TestGraph test = TrainingGraph();
+  test.SetDevice("it", "/device:GPU:0");
+  const Viewed viewed(test);
+  EXPECT_EQ(viewed["it/next"].trait, Trait::kBarrier);
+  EXPECT_EQ(viewed["it/next"].barrier_code, plan::ReasonCode::kDevice);
+  EXPECT_EQ(viewed["text"].trait, Trait::kPure);
+}
+
+TEST(GraphViewTest, SourcesAreFound) {
   EXPECT_TRUE(HasSource(*TrainingGraph().Build(), TrainingGraph().Library()));
   TestGraph none;
   none.AddVariable("v");

@@ -24,17 +24,15 @@ bool MakesHandles(const Node& node) {
     case OpGroup::kImmutableTableHandle:
     case OpGroup::kMutableTableHandle:
     case OpGroup::kVariableHandle:
-    case OpGroup::kOtherHandle:
-      return true;
-    case OpGroup::kArgument:
-      return node.IsArg() && node.output_type(0) == tensorflow::DT_RESOURCE;
-    default:
-      return false;
+    case OpGroup::kOtherHandle: return true;
+    case OpGroup::kArgument: return node.IsArg() && node.output_type(0) == tensorflow::DT_RESOURCE;
+    default: return false;
   }
 }
 
-// Equal for nodes that share their resource: by TensorFlow's rule, those of one container and shared
-// name, a node without one going by its own. Handles made from strings may all be the same one.
+// Equal for nodes that share their resource: by TensorFlow's rule, those of one container and
+// shared name, a node without one going by its own. Handles made from strings may all be the same
+// one.
 std::string SharingKey(const Node& node) {
   if (LookUpOp(node.type_string()) == OpGroup::kIteratorFromString) return "from string";
   std::string container;
@@ -64,6 +62,7 @@ Handles::Handles(const Graph& graph, FunctionAnalyzer* functions) {
   for (auto& [key, resource] : resources_) {
     std::sort(resource.makers.begin(), resource.makers.end(),
               [](const Node* a, const Node* b) { return a->name() < b->name(); });
+    std::sort(resource.consumers.begin(), resource.consumers.end());
   }
 }
 
@@ -133,6 +132,7 @@ void Handles::AddUses(const Node& node, FunctionAnalyzer* functions) {
     }
     const int input = edge->dst_input();
     if (group == OpGroup::kMakeIterator) resource->makers.push_back(&node);
+    if (IsSource(group)) resource->consumers.push_back(node.name());
     if (group == OpGroup::kSaveIterator) KeepFirst(node.name(), &resource->saver);
     if (effects.iterators_saved.count(input) > 0) KeepFirst(node.name(), &resource->saver);
     if (effects.iterators_made.count(input) > 0) KeepFirst(node.name(), &resource->hidden_maker);

@@ -1,5 +1,5 @@
-// The resources of a graph: which node makes a handle, which handles name the same resource, and what
-// the graph does to it.
+// The resources of a graph: which node makes a handle, which handles name the same resource, and
+// what the graph does to it.
 #ifndef HEADRACE_TENSORFLOW_HANDLES_H_
 #define HEADRACE_TENSORFLOW_HANDLES_H_
 
@@ -24,13 +24,15 @@ class Handles {
  public:
   // Everything known of one resource.
   struct Resource {
-    std::string name;     // of the node that makes the handle; of several, the first by name
+    std::string name;  // of the node that makes the handle; of several, the first by name
     OpGroup group = OpGroup::kOtherHandle;  // kArgument: passed to the function from outside
-    std::string writer;   // of a variable: the first node by name that may change it; "" = none
-    std::string saver;    // of an iterator: a node that saves or restores its position
-    std::string hidden_maker;   // of an iterator: a node that initializes it where no reset can be put
-    std::string hidden_reader;  // a node that consumes elements inside a function
+    std::string writer;  // of a variable: the first node by name that may change it; "" = none
+    std::string saver;   // of an iterator: a node that saves or restores its position
+    std::string
+        hidden_maker;  // of an iterator: a node that initializes it where no reset can be put
+    std::string hidden_reader;                    // a node that consumes elements inside a function
     std::vector<const tensorflow::Node*> makers;  // MakeIterator nodes on it, by name
+    std::vector<std::string> consumers;           // nodes that take elements from it, by name
   };
 
   Handles(const tensorflow::Graph& graph, FunctionAnalyzer* functions);
@@ -41,8 +43,8 @@ class Handles {
   // Of what arrives at data input `input` of `node`; null as above.
   const Resource* OfInput(const tensorflow::Node& node, int input) const;
   const Resource* OfProducer(const tensorflow::Node* producer) const;
-  // What the datasets of an iterator use while they are read: captured variables, tables and so on, in
-  // the order of their names.
+  // What the datasets of an iterator use while they are read: captured variables, tables and so on,
+  // in the order of their names.
   std::vector<const Resource*> UsedByDatasets(const Resource& iterator) const;
 
  private:

@@ -17,10 +17,12 @@ class Node;
 namespace headrace {
 
 // Shapes of each node's outputs. A node that is not in the map has unknown shapes.
-using Shapes = std::unordered_map<const tensorflow::Node*, std::vector<tensorflow::PartialTensorShape>>;
+using Shapes =
+    std::unordered_map<const tensorflow::Node*, std::vector<tensorflow::PartialTensorShape>>;
 
 // Of the nodes in `wanted`, which must hold the inputs of each of its nodes. A node whose shape
-// function fails, and all that depend on it, are left out: the graph may still be right when it runs.
+// function fails, and all that depend on it, are left out: the graph may still be right when it
+// runs.
 Shapes InferShapes(const tensorflow::Graph& graph,
                    const tensorflow::FunctionLibraryDefinition& library,
                    const std::unordered_set<const tensorflow::Node*>& wanted);

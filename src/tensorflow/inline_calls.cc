@@ -42,11 +42,6 @@ bool IsCompiled(const AttrSlice& attrs) {
          attrs.Find("_tpu_replicate") != nullptr;
 }
 
-bool IsSourceGroup(OpGroup group) {
-  return group == OpGroup::kIteratorNext || group == OpGroup::kIteratorNextOptional ||
-         group == OpGroup::kResourceRead;
-}
-
 // Name of the function that a call node calls; "" for other nodes and for gradients.
 std::string CalledFunction(const Node& node) {
   if (node.IsPartitionedCall()) {
@@ -64,9 +59,9 @@ std::unordered_set<const Node*> AfterSources(const Graph& graph, FunctionAnalyze
   std::unordered_set<const Node*> reached;
   std::vector<const Node*> open;
   for (const Node* node : graph.op_nodes()) {
-    const bool source = IsSourceGroup(LookUpOp(node->type_string())) ||
-                        (node->IsFunctionCall() &&
-                         functions->OfNode(node->def(), node->num_inputs()).has_source);
+    const bool source =
+        IsSource(LookUpOp(node->type_string())) ||
+        (node->IsFunctionCall() && functions->OfNode(node->def(), node->num_inputs()).has_source);
     if (source && reached.insert(node).second) open.push_back(node);
   }
   while (!open.empty()) {
@@ -86,8 +81,8 @@ struct Call {
 
 // The calls to inline next, sorted by name: new nodes are numbered in the order of inlining.
 std::vector<Call> FindCalls(const FunctionLibraryDefinition& library,
-                             const std::set<std::string>& leave, const Enclosing& enclosing,
-                             bool is_function_graph, Graph* graph) {
+                            const std::set<std::string>& leave, const Enclosing& enclosing,
+                            bool is_function_graph, Graph* graph) {
   std::vector<Call> calls;
   for (Node* node : graph->op_nodes()) {
     const std::string function = CalledFunction(*node);
@@ -122,9 +117,9 @@ InlineFunctionBodyOptions OptionsFor(const Node& call, bool is_function_graph) {
                                  : InlineFunctionBodyOptions::KeepCallerNode::kFetchable;
   const bool multi_device =
       call.IsPartitionedCall() || IsTrue(call.attrs(), "_lower_as_multi_device_function");
-  options.output_control_src =
-      multi_device ? InlineFunctionBodyOptions::OutputControlSource::kControlOutputs
-                   : InlineFunctionBodyOptions::OutputControlSource::kDataOutputs;
+  options.output_control_src = multi_device
+                                   ? InlineFunctionBodyOptions::OutputControlSource::kControlOutputs
+                                   : InlineFunctionBodyOptions::OutputControlSource::kDataOutputs;
   options.inlined_function_body_placer =
       multi_device ? Placer::MultiDevice() : Placer::SingleDevice();
   return options;
@@ -141,8 +136,8 @@ std::set<std::string> FreeConstants(const std::string& call, const Graph& body) 
   return names;
 }
 
-// Inlining makes constants wait for what the call waits for, to keep them in its frame of v1 control
-// flow. Outside of any frame that would only tie constants to unrelated nodes.
+// Inlining makes constants wait for what the call waits for, to keep them in its frame of v1
+// control flow. Outside of any frame that would only tie constants to unrelated nodes.
 void FreeFromFrame(const std::set<std::string>& constants, Graph* graph) {
   for (Node* node : graph->op_nodes()) {
     if (constants.count(node->name()) == 0) continue;
@@ -182,8 +177,7 @@ absl::StatusOr<bool> InlineCall(const FunctionLibraryDefinition& library, bool i
   for (const Node* node : body->graph->op_nodes()) {
     if (!CalledFunction(*node).empty()) (*enclosing)[name + "/" + node->name()] = within;
   }
-  if (absl::Status s =
-          tensorflow::InlineFunctionBody(library, graph, call, body.get(), options);
+  if (absl::Status s = tensorflow::InlineFunctionBody(library, graph, call, body.get(), options);
       !s.ok()) {
     return s;
   }

@@ -16,14 +16,14 @@ class Graph;
 
 namespace headrace {
 
-// Changes `graph`. A call is inlined if its function (or a function that this one calls) consumes an
-// element, or if it depends on a source and is not pure; so are the calls that come to light by that.
-// Left alone: calls named in `leave`, calls with a mark of their own (target, keep), recursion, and
-// what TensorFlow itself does not inline.
+// Changes `graph`. A call is inlined if its function (or a function that this one calls) consumes
+// an element, or if it depends on a source and is not pure; so are the calls that come to light by
+// that. Left alone: calls named in `leave`, calls with a mark of their own (target, keep),
+// recursion, and what TensorFlow itself does not inline.
 //
-// Nodes of the body are named "<call>/<node>". In session graphs the call remains fetchable under its
-// name, in function graphs it remains a valid target. The same graph always gives the same names,
-// whatever the order of its nodes.
+// Nodes of the body are named "<call>/<node>". In session graphs the call remains fetchable under
+// its name, in function graphs it remains a valid target. The same graph always gives the same
+// names, whatever the order of its nodes.
 absl::Status InlineCalls(const tensorflow::FunctionLibraryDefinition& library,
                          const std::set<std::string>& leave, bool is_function_graph,
                          tensorflow::Graph* graph);

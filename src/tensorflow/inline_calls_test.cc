@@ -19,8 +19,8 @@ using ::tensorflow::DataType;
 using ::tensorflow::DT_INT64;
 using ::tensorflow::DT_RESOURCE;
 using ::tensorflow::FunctionDef;
-using ::tensorflow::PartialTensorShape;
 using ::tensorflow::Graph;
+using ::tensorflow::PartialTensorShape;
 
 Attrs Element() {
   return {{"output_types", Attr(std::vector<DataType>{DT_INT64})},
@@ -37,17 +37,19 @@ Attrs CallAttrs(const std::string& function, const std::vector<DataType>& in) {
 FunctionDef NextPlusOne() {
   tensorflow::Tensor one(DT_INT64, {});
   one.scalar<std::int64_t>()() = 1;
-  return MakeFunction("next_plus_one", {"it: resource"}, {"y: int64"},
-                      {{"next", "IteratorGetNext", {"it"}, Element()},
-                       {"one", "Const", {}, {{"dtype", Attr(DT_INT64)}, {"value", Attr(one)}}},
-                       {"add", "AddV2", {"next:components:0", "one:output:0"}, {{"T", Attr(DT_INT64)}}}},
-                      {"add:z:0"}, {"next"});
+  return MakeFunction(
+      "next_plus_one", {"it: resource"}, {"y: int64"},
+      {{"next", "IteratorGetNext", {"it"}, Element()},
+       {"one", "Const", {}, {{"dtype", Attr(DT_INT64)}, {"value", Attr(one)}}},
+       {"add", "AddV2", {"next:components:0", "one:output:0"}, {{"T", Attr(DT_INT64)}}}},
+      {"add:z:0"}, {"next"});
 }
 
 FunctionDef Calls(const std::string& name, const std::string& callee) {
-  return MakeFunction(name, {"it: resource"}, {"y: int64"},
-                      {{"call", "StatefulPartitionedCall", {"it"}, CallAttrs(callee, {DT_RESOURCE})}},
-                      {"call:output:0"}, {"call"});
+  return MakeFunction(
+      name, {"it: resource"}, {"y: int64"},
+      {{"call", "StatefulPartitionedCall", {"it"}, CallAttrs(callee, {DT_RESOURCE})}},
+      {"call:output:0"}, {"call"});
 }
 
 // x * v, where v is a variable
@@ -94,7 +96,8 @@ TEST(InlineCallsTest, InFunctionGraphsTheCallStaysATarget) {
 TEST(InlineCallsTest, CallThatMixesStagedAndTraining) {
   TestGraph test;
   test.AddIterator("it").AddVariable("v").AddFunction(Train());
-  test.Add("call", "PartitionedCall", {"it/next", "v"}, CallAttrs("train", {DT_INT64, DT_RESOURCE}));
+  test.Add("call", "PartitionedCall", {"it/next", "v"},
+           CallAttrs("train", {DT_INT64, DT_RESOURCE}));
   const std::unique_ptr<Graph> graph = Inlined(test);
   EXPECT_NE(FindNode(*graph, "call/neg"), nullptr);
   EXPECT_NE(FindNode(*graph, "call/mul"), nullptr);
@@ -106,7 +109,8 @@ TEST(InlineCallsTest, PureCallsAndCallsBesideTheInputStay) {
   test.AddFunction(MakeFunction("pure", {"x: int64"}, {"y: int64"},
                                 {{"neg", "Neg", {"x"}, {{"T", Attr(DT_INT64)}}}}, {"neg:y:0"}));
   test.Add("pure_call", "PartitionedCall", {"it/next"}, CallAttrs("pure", {DT_INT64}));
-  test.Add("other_call", "PartitionedCall", {"x", "v"}, CallAttrs("train", {DT_INT64, DT_RESOURCE}));
+  test.Add("other_call", "PartitionedCall", {"x", "v"},
+           CallAttrs("train", {DT_INT64, DT_RESOURCE}));
   const std::unique_ptr<Graph> graph = Inlined(test);
   EXPECT_EQ(FindNode(*graph, "pure_call")->type_string(), "PartitionedCall");
   EXPECT_EQ(FindNode(*graph, "other_call")->type_string(), "PartitionedCall");

@@ -39,8 +39,8 @@ void AddHandles(Table* t) {
   Add(t, OpGroup::kOrderedQueueHandle, {"PriorityQueue", "PriorityQueueV2"});
   Add(t, OpGroup::kReaderHandle,
       {"TextLineReader", "TextLineReaderV2", "TFRecordReader", "TFRecordReaderV2",
-       "FixedLengthRecordReader", "FixedLengthRecordReaderV2", "WholeFileReader", "WholeFileReaderV2",
-       "IdentityReader", "IdentityReaderV2", "LMDBReader"});
+       "FixedLengthRecordReader", "FixedLengthRecordReaderV2", "WholeFileReader",
+       "WholeFileReaderV2", "IdentityReader", "IdentityReaderV2", "LMDBReader"});
   Add(t, OpGroup::kImmutableTableHandle, {"HashTable", "HashTableV2", "AnonymousHashTable"});
   Add(t, OpGroup::kMutableTableHandle,
       {"MutableHashTable", "MutableHashTableV2", "MutableHashTableOfTensors",
@@ -58,7 +58,8 @@ void AddHandles(Table* t) {
 
 void AddState(Table* t) {
   Add(t, OpGroup::kVariableRead,
-      {"ReadVariableOp", "ResourceGather", "ResourceGatherNd", "VariableShape", "VarIsInitializedOp"});
+      {"ReadVariableOp", "ResourceGather", "ResourceGatherNd", "VariableShape",
+       "VarIsInitializedOp"});
   // Optimizer and scatter ops of resource variables are found by prefix; see LookUpOp().
   Add(t, OpGroup::kVariableWrite,
       {"Assign", "AssignAdd", "AssignSub", "AssignVariableOp", "AssignAddVariableOp",
@@ -72,7 +73,8 @@ void AddState(Table* t) {
   Add(t, OpGroup::kTableRead, {"LookupTableFindV2", "LookupTableSizeV2", "LookupTableExportV2"});
   Add(t, OpGroup::kTableFill,
       {"InitializeTableV2", "InitializeTableFromTextFileV2", "InitializeTableFromDataset"});
-  Add(t, OpGroup::kTableWrite, {"LookupTableInsertV2", "LookupTableImportV2", "LookupTableRemoveV2"});
+  Add(t, OpGroup::kTableWrite,
+      {"LookupTableInsertV2", "LookupTableImportV2", "LookupTableRemoveV2"});
   Add(t, OpGroup::kMakeIterator, {"MakeIterator"});
   Add(t, OpGroup::kSaveIterator, {"SerializeIterator", "DeserializeIterator"});
   Add(t, OpGroup::kQueueWrite,
@@ -113,19 +115,33 @@ void AddControl(Table* t) {
 // Effects outside the graph. Several of these are stateless by TensorFlow's flags.
 void AddEffects(Table* t) {
   Add(t, OpGroup::kSummary,
-      {"ScalarSummary", "HistogramSummary", "ImageSummary", "AudioSummary", "AudioSummaryV2",
-       "TensorSummary", "TensorSummaryV2", "MergeSummary", "StatsAggregatorSummary",
-       "WriteSummary", "WriteScalarSummary", "WriteHistogramSummary", "WriteImageSummary",
-       "WriteAudioSummary", "WriteGraphSummary", "WriteRawProtoSummary", "ImportEvent",
-       "FlushSummaryWriter", "CloseSummaryWriter", "CreateSummaryFileWriter",
+      {"ScalarSummary",
+       "HistogramSummary",
+       "ImageSummary",
+       "AudioSummary",
+       "AudioSummaryV2",
+       "TensorSummary",
+       "TensorSummaryV2",
+       "MergeSummary",
+       "StatsAggregatorSummary",
+       "WriteSummary",
+       "WriteScalarSummary",
+       "WriteHistogramSummary",
+       "WriteImageSummary",
+       "WriteAudioSummary",
+       "WriteGraphSummary",
+       "WriteRawProtoSummary",
+       "ImportEvent",
+       "FlushSummaryWriter",
+       "CloseSummaryWriter",
+       "CreateSummaryFileWriter",
        "CreateSummaryDbWriter"});
   Add(t, OpGroup::kPrint, {"Print", "PrintV2"});
   Add(t, OpGroup::kPyFunc, {"PyFunc", "EagerPyFunc", "PyFuncStateless"});
   Add(t, OpGroup::kFileRead,
       {"ReadFile", "MatchingFiles", "Restore", "RestoreSlice", "RestoreV2", "LoadAndRemapMatrix",
        "ImmutableConst"});
-  Add(t, OpGroup::kFileWrite,
-      {"WriteFile", "Save", "SaveSlices", "SaveV2", "MergeV2Checkpoints"});
+  Add(t, OpGroup::kFileWrite, {"WriteFile", "Save", "SaveSlices", "SaveV2", "MergeV2Checkpoints"});
 }
 
 const Table& Ops() {
@@ -232,8 +248,9 @@ const std::unordered_map<std::string_view, double>& Costs() {
 }
 
 constexpr std::array<std::string_view, 16> kMetadataOps = {
-    "Identity", "IdentityN",   "Reshape",      "ExpandDims",   "Squeeze",     "Shape",
-    "ShapeN",   "Size",        "Rank",         "StopGradient", "PreventGradient", "EnsureShape",
+    "Identity", "IdentityN",      "Reshape",          "ExpandDims",
+    "Squeeze",  "Shape",          "ShapeN",           "Size",
+    "Rank",     "StopGradient",   "PreventGradient",  "EnsureShape",
     "Bitcast",  "GuaranteeConst", "OptionalHasValue", "OptionalGetValue"};
 
 const std::unordered_set<std::string_view>& MetadataOps() {
@@ -243,9 +260,9 @@ const std::unordered_set<std::string_view>& MetadataOps() {
 }
 
 constexpr std::array<std::string_view, 24> kCheapOnSmall = {
-    "Cast",  "Pack",       "StridedSlice", "Slice",    "ConcatV2", "Add",      "AddV2",  "Sub",
-    "Mul",   "RealDiv",    "FloorDiv",     "FloorMod", "Maximum",  "Minimum",  "Equal",  "NotEqual",
-    "Less",  "LessEqual",  "Greater",      "GreaterEqual", "Prod", "Range",    "Fill",   "Neg"};
+    "Cast", "Pack",      "StridedSlice", "Slice",        "ConcatV2", "Add",     "AddV2", "Sub",
+    "Mul",  "RealDiv",   "FloorDiv",     "FloorMod",     "Maximum",  "Minimum", "Equal", "NotEqual",
+    "Less", "LessEqual", "Greater",      "GreaterEqual", "Prod",     "Range",   "Fill",  "Neg"};
 
 const std::unordered_set<std::string_view>& CheapOnSmallOps() {
   static const auto* const ops =
@@ -272,9 +289,13 @@ double OpCost(std::string_view op) {
   return IsMetadataOp(op) ? 0.5 : 1.0;
 }
 
-bool IsMetadataOp(std::string_view op) { return MetadataOps().count(op) > 0; }
+bool IsMetadataOp(std::string_view op) {
+  return MetadataOps().count(op) > 0;
+}
 
-bool IsCheapOnSmall(std::string_view op) { return CheapOnSmallOps().count(op) > 0; }
+bool IsCheapOnSmall(std::string_view op) {
+  return CheapOnSmallOps().count(op) > 0;
+}
 
 std::vector<std::string_view> ListedOps() {
   std::vector<std::string_view> names;

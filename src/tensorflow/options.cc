@@ -32,7 +32,8 @@ std::string Range(std::int64_t low, std::int64_t high) {
   return "in [" + std::to_string(low) + ", " + std::to_string(high) + "]";
 }
 
-Status OutOfRange(const std::string& field, std::int64_t value, std::int64_t low, std::int64_t high) {
+Status OutOfRange(const std::string& field, std::int64_t value, std::int64_t low,
+                  std::int64_t high) {
   return Invalid(field + " is " + std::to_string(value) + ", but must be " + Range(low, high));
 }
 
@@ -191,9 +192,9 @@ Status CheckName(const std::string& name) {
   const auto allowed = [](unsigned char c) {
     return std::isalnum(c) != 0 || c == '_' || c == '.' || c == '-' || c == '/';
   };
-  const bool ok = name.empty() || ((std::isalnum(static_cast<unsigned char>(name[0])) != 0 ||
-                                    name[0] == '.') &&
-                                   std::all_of(name.begin(), name.end(), allowed));
+  const bool ok =
+      name.empty() || ((std::isalnum(static_cast<unsigned char>(name[0])) != 0 || name[0] == '.') &&
+                       std::all_of(name.begin(), name.end(), allowed));
   if (ok) return Status();
   return Invalid("name is '" + name +
                  "', but must start with a letter, a digit or '.', and hold only those, '_', '-' "

@@ -156,14 +156,16 @@ TEST(OptionsTest, NewerVersionIsRefusedWhateverElseItHolds) {
 }
 
 TEST(OptionsTest, AnErrorIsEitherEndOfDataOrSkipped) {
-  EXPECT_EQ(ErrorOf(Builder().Ints("ignored_codes", {11})),
-            "Headrace options: closed_codes and ignored_codes both hold OUT_OF_RANGE: an error either "
-            "means end of data or is skipped");
+  EXPECT_EQ(
+      ErrorOf(Builder().Ints("ignored_codes", {11})),
+      "Headrace options: closed_codes and ignored_codes both hold OUT_OF_RANGE: an error either "
+      "means end of data or is skipped");
 }
 
 TEST(OptionsTest, ThreadPoolMustExist) {
-  EXPECT_NE(ErrorOf(Builder().Bool("use_stage_subgraph_thread_pool", true)).find("no pool is configured"),
-            std::string::npos);
+  EXPECT_NE(
+      ErrorOf(Builder().Bool("use_stage_subgraph_thread_pool", true)).find("no pool is configured"),
+      std::string::npos);
   EXPECT_EQ(ErrorOf(Builder()
                         .Bool("use_stage_subgraph_thread_pool", true)
                         .Int("stage_subgraph_thread_pool_id", 2)
@@ -172,14 +174,17 @@ TEST(OptionsTest, ThreadPoolMustExist) {
   EXPECT_NE(ErrorOf(Builder().Pools({1, 1}, {1}, {"a", "b"})).find("have 2, 1 and 2 entries"),
             std::string::npos);
   // Not used, so it need not exist.
-  EXPECT_EQ(Parsed(Builder().Int("stage_subgraph_thread_pool_id", 2)).stage_subgraph_thread_pool_id, 2);
+  EXPECT_EQ(Parsed(Builder().Int("stage_subgraph_thread_pool_id", 2)).stage_subgraph_thread_pool_id,
+            2);
 }
 
 TEST(OptionsTest, StreamMustExist) {
-  EXPECT_EQ(ErrorOf(Builder().Int("stage_subgraph_stream_id", 1)),
-            "Headrace options: stage_subgraph_stream_id is 1, but must be in [0, 0] as streams is 0");
-  EXPECT_EQ(ErrorOf(Builder().Int("stage_subgraph_stream_id", 2).Int("streams", 2)),
-            "Headrace options: stage_subgraph_stream_id is 2, but must be in [0, 1] as streams is 2");
+  EXPECT_EQ(
+      ErrorOf(Builder().Int("stage_subgraph_stream_id", 1)),
+      "Headrace options: stage_subgraph_stream_id is 1, but must be in [0, 0] as streams is 0");
+  EXPECT_EQ(
+      ErrorOf(Builder().Int("stage_subgraph_stream_id", 2).Int("streams", 2)),
+      "Headrace options: stage_subgraph_stream_id is 2, but must be in [0, 1] as streams is 2");
 }
 
 TEST(OptionsTest, OverridesWinKeyByKey) {

@@ -59,11 +59,8 @@ class StageOutliner {
         source.kind = "iterator_optional";
         replacement = kIteratorPullOp;
         break;
-      case OpGroup::kDraw:
-        source.kind = "draw";
-        break;
-      default:
-        source.kind = "resource";
+      case OpGroup::kDraw: source.kind = "draw"; break;
+      default: source.kind = "resource";
     }
 
     FunctionBuilder builder = Builder({stage_.constants.begin(), stage_.constants.end()});
@@ -74,8 +71,8 @@ class StageOutliner {
       TF_RETURN_IF_ERROR(builder.AddArg(input));
     }
     TF_RETURN_IF_ERROR(builder.Copy(node, replacement));
-    const int tensors = replacement.empty() ? view_.nodes[node]->num_outputs()
-                                            : builder.NumOutputs(node);
+    const int tensors =
+        replacement.empty() ? view_.nodes[node]->num_outputs() : builder.NumOutputs(node);
     for (int i = 0; i < tensors; ++i) TF_RETURN_IF_ERROR(builder.AddResult({node, i}));
     TF_ASSIGN_OR_RETURN(tensorflow::FunctionDef function, builder.Build(source.function));
     outline_.functions.push_back(std::move(function));
@@ -146,8 +143,8 @@ class StageOutliner {
   const std::string prefix_;
   const bool keep_accelerators_;
   StageOutline outline_;
-  std::vector<Endpoint> elements_;               // what one ticket holds, in order
-  std::map<std::pair<int, int>, int> raw_;       // position in elements_
+  std::vector<Endpoint> elements_;          // what one ticket holds, in order
+  std::map<std::pair<int, int>, int> raw_;  // position in elements_
 };
 
 }  // namespace

@@ -28,8 +28,8 @@ struct StageOutline {
   };
   std::vector<Source> sources;  // in the order in which a ticket reads them; draws last
   std::string body;
-  std::vector<int> body_args;   // positions in plan::Stage::args
-  std::vector<int> outputs;     // for each of plan::Stage::outputs
+  std::vector<int> body_args;  // positions in plan::Stage::args
+  std::vector<int> outputs;    // for each of plan::Stage::outputs
   std::vector<tensorflow::FunctionDef> functions;
 };
 

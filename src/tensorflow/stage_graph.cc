@@ -31,9 +31,9 @@ std::string Summarize(const StagedGraph& staged) {
     removed += stage.removed.size();
     crossing += stage.outputs.size();
   }
-  return absl::StrCat(removed, " of ", staged.planned.view.graph.nodes.size(),
-                      " nodes staged, ", crossing, crossing == 1 ? " tensor crosses" : " tensors cross",
-                      " (plan ", plan.hash, ")");
+  return absl::StrCat(removed, " of ", staged.planned.view.graph.nodes.size(), " nodes staged, ",
+                      crossing, crossing == 1 ? " tensor crosses" : " tensors cross", " (plan ",
+                      plan.hash, ")");
 }
 
 }  // namespace headrace

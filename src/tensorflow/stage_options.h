@@ -1,5 +1,5 @@
-// What a user may ask of a stage, checked. docs/formats.md ("Options in a ConfigProto") has the table
-// that these fields come from; options.h reads and writes it.
+// What a user may ask of a stage, checked. docs/formats.md ("Options in a ConfigProto") has the
+// table that these fields come from; options.h reads and writes it.
 #ifndef HEADRACE_TENSORFLOW_STAGE_OPTIONS_H_
 #define HEADRACE_TENSORFLOW_STAGE_OPTIONS_H_
 
@@ -25,14 +25,15 @@ struct StageThreadPool {
 
 // Plain data; a value made by options.h satisfies every range below.
 struct StageOptions {
-  bool smart = true;               // grow the stage as far as legal; false: only up to tf.staged marks
-  std::int64_t capacity = 1;       // >= 1: finished results that may wait. More memory, older data
-  int num_threads = 1;             // >= 1: threads that run the body. Each may hold one more element
-  int num_clients = 1;             // >= 1: consumers that take at the same time
+  bool smart = true;          // grow the stage as far as legal; false: only up to tf.staged marks
+  std::int64_t capacity = 1;  // >= 1: finished results that may wait. More memory, older data
+  int num_threads = 1;        // >= 1: threads that run the body. Each may hold one more element
+  int num_clients = 1;        // >= 1: consumers that take at the same time
   std::int64_t timeout_millis = 300000;  // >= 0: longest wait of a take without progress; 0 = never
   std::vector<Code> closed_codes = {Code::kOutOfRange};  // mean end of data
-  std::vector<Code> ignored_codes;       // whose element is skipped and counted
-  std::int64_t ignored_limit = 1000;     // >= 0: skips in a row until the error is delivered; 0 = no bound
+  std::vector<Code> ignored_codes;                       // whose element is skipped and counted
+  std::int64_t ignored_limit =
+      1000;  // >= 0: skips in a row until the error is delivered; 0 = no bound
 
   bool use_stage_subgraph_thread_pool = false;
   int stage_subgraph_thread_pool_id = 0;  // index into `thread_pools`, in range if the pool is used

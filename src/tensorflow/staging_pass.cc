@@ -1,5 +1,5 @@
-// The pass that TensorFlow runs on every graph of a process that has loaded Headrace: plan, apply on a
-// copy, check, publish.
+// The pass that TensorFlow runs on every graph of a process that has loaded Headrace: plan, apply
+// on a copy, check, publish.
 #include <atomic>
 #include <cstdlib>
 #include <cstring>
@@ -49,7 +49,8 @@ bool MayHaveGpu(const GraphOptimizationPassOptions& options) {
   return false;
 }
 
-// Nodes that TensorFlow will look for by name: they run for their effects when the function is called.
+// Nodes that TensorFlow will look for by name: they run for their effects when the function is
+// called.
 std::set<std::string> Targets(const GraphOptimizationPassOptions& options) {
   std::set<std::string> targets;
   if (options.function_def == nullptr) return targets;
@@ -109,9 +110,8 @@ class HeadraceStagingPass : public tensorflow::GraphOptimizationPass {
  private:
   // An error is the user's: everything else leaves the graph as it was.
   absl::Status Stage(const StagingRequest& request, const GraphOptimizationPassOptions& options) {
-    absl::StatusOr<StagedGraph> staged =
-        StageGraph(**options.graph, *options.flib_def, request, Targets(options),
-                   options.is_function_graph);
+    absl::StatusOr<StagedGraph> staged = StageGraph(**options.graph, *options.flib_def, request,
+                                                    Targets(options), options.is_function_graph);
     if (staged.status().code() == absl::StatusCode::kInvalidArgument) return staged.status();
     if (!staged.ok()) return RunUnstaged(options, staged.status());
     TF_RETURN_IF_ERROR(ToAbsl(CheckStreams(staged->planned.request, MayHaveGpu(options))));
@@ -138,7 +138,8 @@ class HeadraceStagingPass : public tensorflow::GraphOptimizationPass {
     const absl::Status status =
         DumpGraph(**options.graph, *options.flib_def, request.session.dump_graph, function);
     if (!status.ok()) {
-      LOG(WARNING) << "Headrace: dump_graph could not write " << Describe(options) << ": " << status;
+      LOG(WARNING) << "Headrace: dump_graph could not write " << Describe(options) << ": "
+                   << status;
     }
   }
 };

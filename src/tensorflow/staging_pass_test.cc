@@ -53,7 +53,8 @@ Carrier* AddCarrier(SessionOptions* options) {
 // One run of the pass.
 struct PassRun {
   explicit PassRun(const TestGraph& test, const SessionOptions& session = StagedSession(),
-               const FunctionDef* function = nullptr, const tensorflow::DeviceSet* devices = nullptr)
+                   const FunctionDef* function = nullptr,
+                   const tensorflow::DeviceSet* devices = nullptr)
       : graph(test.Build()), library(test.Library()), before(graph.get()) {
     tensorflow::GraphOptimizationPassOptions options;
     options.session_options = &session;
@@ -72,9 +73,7 @@ struct PassRun {
     return session;
   }
 
-  bool untouched() const {
-    return graph.get() == before && NamesOf(*graph) == names_before;
-  }
+  bool untouched() const { return graph.get() == before && NamesOf(*graph) == names_before; }
   std::vector<std::string> calls() const {
     std::vector<std::string> names;
     for (const tensorflow::Node* node : graph->op_nodes()) {
@@ -149,10 +148,12 @@ TEST(StagingPassTest, BadOptionsOfAMarkFailTheSession) {
   Carrier options;
   options.set_name(kCarrierName);
   (*options.mutable_parameter_map())["num_threads"].set_i(0);
-  test.SetAttr("hash", kStagedAttr, Attr(0)).SetAttr("hash", kOptionsAttr, Attr(options.SerializeAsString()));
+  test.SetAttr("hash", kStagedAttr, Attr(0))
+      .SetAttr("hash", kOptionsAttr, Attr(options.SerializeAsString()));
   const PassRun run(test);
   EXPECT_EQ(run.status.message(),
-            "Headrace options: num_threads is 0, but must be in [1, 4096] (of the tf.staged mark 'hash')");
+            "Headrace options: num_threads is 0, but must be in [1, 4096] (of the tf.staged mark "
+            "'hash')");
 }
 
 TEST(StagingPassTest, MarksAloneStageUpToThem) {
@@ -177,7 +178,8 @@ TEST(StagingPassTest, OptionsOfAMarkWinOverTheSessions) {
   test.Add("use", "AddV2", {"mark", "v/read"}, {{"T", Attr(DT_INT64)}});
   Carrier options;
   (*options.mutable_parameter_map())["capacity"].set_i(9);
-  test.SetAttr("mark", kStagedAttr, Attr(0)).SetAttr("mark", kOptionsAttr, Attr(options.SerializeAsString()));
+  test.SetAttr("mark", kStagedAttr, Attr(0))
+      .SetAttr("mark", kOptionsAttr, Attr(options.SerializeAsString()));
   SessionOptions session;
   Carrier* carrier = AddCarrier(&session);
   (*carrier->mutable_parameter_map())["capacity"].set_i(3);
@@ -185,8 +187,7 @@ TEST(StagingPassTest, OptionsOfAMarkWinOverTheSessions) {
   const PassRun run(test, session);
   ASSERT_EQ(run.calls().size(), 1u) << run.status;
   StageOptions parsed;
-  const std::string carried =
-      FindNode(*run.graph, run.calls()[0])->attrs().Find("options")->s();
+  const std::string carried = FindNode(*run.graph, run.calls()[0])->attrs().Find("options")->s();
   ASSERT_TRUE(ParseStageOptions(carried, &parsed).ok());
   EXPECT_EQ(parsed.capacity, 9);
   EXPECT_EQ(parsed.num_threads, 2);
@@ -196,7 +197,9 @@ TEST(StagingPassTest, StreamsNeedAGpu) {
   SessionOptions session;
   (*AddCarrier(&session)->mutable_parameter_map())["streams"].set_i(2);
   std::vector<std::unique_ptr<tensorflow::Device>> made;
-  ASSERT_TRUE(tensorflow::DeviceFactory::AddDevices(session, "/job:localhost/replica:0/task:0", &made).ok());
+  ASSERT_TRUE(
+      tensorflow::DeviceFactory::AddDevices(session, "/job:localhost/replica:0/task:0", &made)
+          .ok());
   tensorflow::DeviceSet devices;
   for (const auto& device : made) devices.AddDevice(device.get());
   const PassRun run(TrainingGraph(), session, nullptr, &devices);
@@ -240,9 +243,12 @@ TEST(StagingPassTest, SessionRunsThePlanThatExplainPrints) {
   const TestGraph test = TrainingGraph();
   const SessionOptions options = PassRun::StagedSession();
   const std::string graph = test.def().SerializeAsString();
-  const std::string carrier = options.config.graph_options().rewrite_options().custom_optimizers(0).SerializeAsString();
+  const std::string carrier =
+      options.config.graph_options().rewrite_options().custom_optimizers(0).SerializeAsString();
   char *plan = nullptr, *text = nullptr, *error = nullptr;
-  ASSERT_EQ(headrace_explain(graph.data(), graph.size(), carrier.data(), carrier.size(), &plan, &text, &error), 0)
+  ASSERT_EQ(headrace_explain(graph.data(), graph.size(), carrier.data(), carrier.size(), &plan,
+                             &text, &error),
+            0)
       << error;
   const std::string hash = nlohmann::json::parse(plan).at("hash").get<std::string>();
   EXPECT_NE(std::string(text).find(hash), std::string::npos);

@@ -94,7 +94,8 @@ Status ReadMarks(const tensorflow::Graph& graph, StagingRequest* request) {
     const auto [entry, is_new] = options_of_group.emplace(group, options);
     if (!is_new) {
       if (entry->second == options) continue;
-      return Status(Code::kInvalidArgument, "node '" + node->name() + "' carries other options than "
+      return Status(Code::kInvalidArgument, "node '" + node->name() +
+                                                "' carries other options than "
                                                 "the rest of its group of tf.staged marks");
     }
     Carrier merged = request->carrier;

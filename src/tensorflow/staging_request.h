@@ -32,7 +32,8 @@ struct StagingRequest {
 
 bool HasCarrier(const tensorflow::ConfigProto& config);
 
-// Errors are INVALID_ARGUMENT and are the user's: bad options fail the session, they are not ignored.
+// Errors are INVALID_ARGUMENT and are the user's: bad options fail the session, they are not
+// ignored.
 Status ReadSessionOptions(const tensorflow::ConfigProto& config, StagingRequest* request);
 Status SetSessionOptions(const tensorflow::RewriterConfig_CustomGraphOptimizer& carrier,
                          StagingRequest* request);

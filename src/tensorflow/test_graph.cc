@@ -26,7 +26,9 @@ const std::vector<DataType>& Int64() {
   return *types;
 }
 
-std::vector<PartialTensorShape> VectorShape() { return {PartialTensorShape({-1})}; }
+std::vector<PartialTensorShape> VectorShape() {
+  return {PartialTensorShape({-1})};
+}
 
 }  // namespace
 
@@ -79,9 +81,12 @@ TestGraph& TestGraph::AddInitializer(const std::string& iterator) {
 
 TestGraph& TestGraph::AddVariable(const std::string& name) {
   Add(name, "VarHandleOp", {},
-      {{"dtype", Attr(DT_INT64)}, {"shape", Attr(PartialTensorShape({}))}, {"shared_name", Attr(name)}});
+      {{"dtype", Attr(DT_INT64)},
+       {"shape", Attr(PartialTensorShape({}))},
+       {"shared_name", Attr(name)}});
   AddNumber(name + "/zero", 0);
-  return Add(name + "/init", "AssignVariableOp", {name, name + "/zero"}, {{"dtype", Attr(DT_INT64)}});
+  return Add(name + "/init", "AssignVariableOp", {name, name + "/zero"},
+             {{"dtype", Attr(DT_INT64)}});
 }
 
 TestGraph& TestGraph::AddFunction(const tensorflow::FunctionDef& function) {

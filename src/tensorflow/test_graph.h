@@ -63,8 +63,8 @@ struct FunctionNode {
   Attrs attrs;
 };
 
-// `parameters` and `results`: "name: type"; `returns`: the tensor of each result; `effects`: nodes that
-// run although no result needs them.
+// `parameters` and `results`: "name: type"; `returns`: the tensor of each result; `effects`: nodes
+// that run although no result needs them.
 tensorflow::FunctionDef MakeFunction(const std::string& name,
                                      const std::vector<std::string>& parameters,
                                      const std::vector<std::string>& results,
@@ -75,12 +75,13 @@ tensorflow::AttrValue FunctionAttr(const std::string& name);
 
 // The node of this name, or null.
 tensorflow::Node* FindNode(const tensorflow::Graph& graph, const std::string& name);
-// Sources of a node's data inputs in order ("node:0"), then of its control inputs ("^node"), sorted.
+// Sources of a node's data inputs in order ("node:0"), then of its control inputs ("^node"),
+// sorted.
 std::vector<std::string> InputsOf(const tensorflow::Graph& graph, const std::string& name);
 std::vector<std::string> NamesOf(const tensorflow::Graph& graph);
 
-// iterator -> AsString -> hash -> +variable -> sum, and the variable's update by the sum; an iterator
-// initializer. The names: it, it/next, text, hash, v, v/read, sum, v/update, it/init.
+// iterator -> AsString -> hash -> +variable -> sum, and the variable's update by the sum; an
+// iterator initializer. The names: it, it/next, text, hash, v, v/read, sum, v/update, it/init.
 TestGraph TrainingGraph();
 
 }  // namespace headrace

@@ -12,12 +12,12 @@
 namespace headrace {
 namespace {
 
+using plan::ReasonCode;
+using plan::Trait;
 using ::tensorflow::DataType;
 using ::tensorflow::Edge;
 using ::tensorflow::Graph;
 using ::tensorflow::Node;
-using plan::ReasonCode;
-using plan::Trait;
 
 NodeTraits Barrier(ReasonCode code, std::string text) {
   NodeTraits traits;
@@ -85,23 +85,24 @@ TraitFinder::TraitFinder(const Graph& graph, const tensorflow::FunctionLibraryDe
       handles_(graph, &functions_),
       may_be_dead_(AfterControlFlow(graph)) {}
 
-bool TraitFinder::MayBeDead(const Node& node) const { return may_be_dead_.count(&node) > 0; }
+bool TraitFinder::MayBeDead(const Node& node) const {
+  return may_be_dead_.count(&node) > 0;
+}
 
 NodeTraits TraitFinder::Of(const Node& node) {
   const OpGroup group = LookUpOp(node.type_string());
   // Writes of v1 variables are reference-typed too; that they write says more.
   if (HasRefType(node) && group != OpGroup::kVariableWrite) {
-    return Barrier(ReasonCode::kRefType, "uses a reference-typed tensor (a v1 variable, queue or reader)");
+    return Barrier(ReasonCode::kRefType,
+                   "uses a reference-typed tensor (a v1 variable, queue or reader)");
   }
   if (functions_.RunsFunctions(node.def())) return OfCall(node);
 
   switch (group) {
-    case OpGroup::kConstant:
-      return Plain(Trait::kConstant);
+    case OpGroup::kConstant: return Plain(Trait::kConstant);
     case OpGroup::kIteratorNext:
     case OpGroup::kIteratorNextOptional:
-    case OpGroup::kResourceRead:
-      return OfSource(node);
+    case OpGroup::kResourceRead: return OfSource(node);
     case OpGroup::kIteratorHandle:
     case OpGroup::kQueueHandle:
     case OpGroup::kOrderedQueueHandle:
@@ -109,29 +110,22 @@ NodeTraits TraitFinder::Of(const Node& node) {
     case OpGroup::kImmutableTableHandle:
     case OpGroup::kMutableTableHandle:
     case OpGroup::kVariableHandle:
-    case OpGroup::kOtherHandle:
-      return Plain(Trait::kHandle);
+    case OpGroup::kOtherHandle: return Plain(Trait::kHandle);
     case OpGroup::kIteratorFromString:
       if (IsConstantLike(node)) return Plain(Trait::kHandle);
       return Barrier(ReasonCode::kSourceInput, "takes an iterator that is named at run time");
     case OpGroup::kArgument:
-      if (!node.IsArg()) return Barrier(ReasonCode::kFunctionArgument, "is a result of the function");
+      if (!node.IsArg())
+        return Barrier(ReasonCode::kFunctionArgument, "is a result of the function");
       if (node.output_type(0) == tensorflow::DT_RESOURCE) return Plain(Trait::kHandle);
       return Barrier(ReasonCode::kFunctionArgument, "is a parameter of the function");
-    case OpGroup::kVariableRead:
-      return OfVariableRead("reads", handles_.OfInput(node, 0));
-    case OpGroup::kTableRead:
-      return OfTableRead(handles_.OfInput(node, 0));
-    case OpGroup::kDraw:
-      return Plain(Trait::kDraw);
-    case OpGroup::kAssert:
-      return Plain(Trait::kAssert);
-    case OpGroup::kPure:
-      return Plain(Trait::kPure);
-    case OpGroup::kQueueWrite:
-      return Plain(Trait::kQueueWrite);
-    case OpGroup::kUnlisted:
-      return OfUnlisted(node);
+    case OpGroup::kVariableRead: return OfVariableRead("reads", handles_.OfInput(node, 0));
+    case OpGroup::kTableRead: return OfTableRead(handles_.OfInput(node, 0));
+    case OpGroup::kDraw: return Plain(Trait::kDraw);
+    case OpGroup::kAssert: return Plain(Trait::kAssert);
+    case OpGroup::kPure: return Plain(Trait::kPure);
+    case OpGroup::kQueueWrite: return Plain(Trait::kQueueWrite);
+    case OpGroup::kUnlisted: return OfUnlisted(node);
     default:
       const EffectReason reason = ReasonOfGroup(group);
       return Barrier(reason.code, reason.text);
@@ -152,9 +146,9 @@ NodeTraits TraitFinder::OfSource(const Node& node) const {
                    "takes the smallest element that a priority queue holds at that time");
   }
   if (!resource->saver.empty()) {
-    return Barrier(ReasonCode::kSerializedIterator,
-                   "reads iterator '" + resource->name + "', whose position '" + resource->saver +
-                       "' saves or restores");
+    return Barrier(ReasonCode::kSerializedIterator, "reads iterator '" + resource->name +
+                                                        "', whose position '" + resource->saver +
+                                                        "' saves or restores");
   }
   if (!resource->hidden_maker.empty()) {
     return Barrier(ReasonCode::kStateful, "reads iterator '" + resource->name +
@@ -165,6 +159,15 @@ NodeTraits TraitFinder::OfSource(const Node& node) const {
     return Barrier(ReasonCode::kSecondRead, "reads '" + resource->name + "', from which '" +
                                                 resource->hidden_reader +
                                                 "' takes elements too, inside a function");
+  }
+  // What it reads from besides: the queue of a reader's file names.
+  for (int i = 1; i < node.num_inputs(); ++i) {
+    const Handles::Resource* other = handles_.OfInput(node, i);
+    if (other == nullptr || other->consumers.size() < 2) continue;
+    const bool first = other->consumers[0] == node.name();
+    return Barrier(ReasonCode::kSecondRead, "reads '" + other->name + "', from which '" +
+                                                other->consumers[first ? 1 : 0] +
+                                                "' takes elements too");
   }
   if (NodeTraits traits = OfDatasets(*resource); traits.trait == Trait::kBarrier) return traits;
   NodeTraits traits = Plain(Trait::kSource);
@@ -193,8 +196,7 @@ NodeTraits TraitFinder::OfDatasets(const Handles::Resource& iterator) const {
       case OpGroup::kArgument:
         return Barrier(ReasonCode::kStateful,
                        reads + "'" + used->name + "', which is passed in from outside");
-      default:
-        break;
+      default: break;
     }
   }
   return Plain(Trait::kPure);
@@ -209,7 +211,8 @@ NodeTraits TraitFinder::OfVariableRead(const std::string& what,
                    variable + ", which the program outside this function may write");
   }
   if (!resource->writer.empty()) {
-    return Barrier(ReasonCode::kVariableRead, variable + ", which '" + resource->writer + "' writes");
+    return Barrier(ReasonCode::kVariableRead,
+                   variable + ", which '" + resource->writer + "' writes");
   }
   return Plain(Trait::kPure);
 }
@@ -234,7 +237,8 @@ NodeTraits TraitFinder::OfCall(const Node& node) {
     return Barrier(ReasonCode::kControlFlow, "consumes an element only in some of its runs");
   }
   if (effects.has_source) {
-    return Barrier(ReasonCode::kControlFlow, "consumes an element inside a function that is not inlined");
+    return Barrier(ReasonCode::kControlFlow,
+                   "consumes an element inside a function that is not inlined");
   }
   if (!effects.pure()) return Barrier(effects.code, effects.text);
   if (group == OpGroup::kUnlisted && !functions_.IsFunction(node.type_string())) {
@@ -287,10 +291,10 @@ bool TraitFinder::IsConstantLike(const Node& node) {
     if (edge->IsControlEdge()) continue;
     const Node& source = *edge->src();
     const OpGroup group = LookUpOp(source.type_string());
-    constant &= group == OpGroup::kConstant ||
-                (group == OpGroup::kUnlisted && OfUnlisted(source).trait == Trait::kPure &&
-                 !functions_.RunsFunctions(source.def()) && !HasRefType(source) &&
-                 IsConstantLike(source));
+    constant &=
+        group == OpGroup::kConstant ||
+        (group == OpGroup::kUnlisted && OfUnlisted(source).trait == Trait::kPure &&
+         !functions_.RunsFunctions(source.def()) && !HasRefType(source) && IsConstantLike(source));
   }
   constant_like_[&node] = constant;
   return constant;

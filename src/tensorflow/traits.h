@@ -1,4 +1,5 @@
-// The planner's view of single nodes: what running each of them ahead of the training step would mean.
+// The planner's view of single nodes: what running each of them ahead of the training step would
+// mean.
 #ifndef HEADRACE_TENSORFLOW_TRAITS_H_
 #define HEADRACE_TENSORFLOW_TRAITS_H_
 

@@ -19,7 +19,8 @@ using ::tensorflow::DT_INT64;
 using ::tensorflow::DT_RESOURCE;
 using ::tensorflow::DT_STRING;
 
-NodeTraits TraitsOf(const TestGraph& test, const std::string& node, bool is_function_graph = false) {
+NodeTraits TraitsOf(const TestGraph& test, const std::string& node,
+                    bool is_function_graph = false) {
   const std::unique_ptr<tensorflow::Graph> graph = test.Build();
   const tensorflow::FunctionLibraryDefinition library = test.Library();
   TraitFinder finder(*graph, library, is_function_graph);
@@ -63,7 +64,8 @@ TestGraph ReadOnly() {
 TEST(TraitsTest, ReadOnlyVariable) {
   ExpectTrait(ReadOnly(), "read", Trait::kPure);
   // Another program part may write what a function reads.
-  EXPECT_EQ(TraitsOf(ReadOnly(), "read", /*is_function_graph=*/true).code, ReasonCode::kVariableRead);
+  EXPECT_EQ(TraitsOf(ReadOnly(), "read", /*is_function_graph=*/true).code,
+            ReasonCode::kVariableRead);
 }
 
 TEST(TraitsTest, VariableWrittenUnderAnotherHandle) {
@@ -147,9 +149,11 @@ TEST(TraitsTest, Queues) {
   TestGraph graph;
   const auto types = std::vector<tensorflow::DataType>{DT_INT64};
   graph.Add("fifo", "FIFOQueueV2", {}, {{"component_types", Attr(types)}});
-  graph.Add("priority", "PriorityQueueV2", {},
-            {{"component_types", Attr(types)},
-             {"shapes", Attr(std::vector<tensorflow::PartialTensorShape>{tensorflow::PartialTensorShape({})})}});
+  graph.Add(
+      "priority", "PriorityQueueV2", {},
+      {{"component_types", Attr(types)},
+       {"shapes",
+        Attr(std::vector<tensorflow::PartialTensorShape>{tensorflow::PartialTensorShape({})})}});
   graph.Add("take", "QueueDequeueV2", {"fifo"}, {{"component_types", Attr(types)}});
   graph.Add("least", "QueueDequeueV2", {"priority"},
             {{"component_types", Attr(std::vector<tensorflow::DataType>{DT_INT64, DT_INT64})}});
@@ -159,6 +163,18 @@ TEST(TraitsTest, Queues) {
   ExpectBarrier(graph, "least", ReasonCode::kStateful, "the smallest element");
   ExpectTrait(graph, "put", Trait::kQueueWrite);
   ExpectBarrier(graph, "size", ReasonCode::kStateful, "measures");
+}
+
+TEST(TraitsTest, TwoReadersOfOneQueueOfFileNames) {
+  TestGraph graph;
+  graph.Add("files", "FIFOQueueV2", {},
+            {{"component_types", Attr(std::vector<tensorflow::DataType>{DT_STRING})}});
+  graph.Add("a", "TextLineReaderV2").Add("b", "TextLineReaderV2");
+  graph.Add("read_a", "ReaderReadV2", {"a", "files"});
+  ExpectTrait(graph, "read_a", Trait::kSource);
+  graph.Add("read_b", "ReaderReadV2", {"b", "files"});
+  ExpectBarrier(graph, "read_a", ReasonCode::kSecondRead, "reads 'files', from which 'read_b'");
+  ExpectBarrier(graph, "read_b", ReasonCode::kSecondRead, "reads 'files', from which 'read_a'");
 }
 
 TEST(TraitsTest, ReferenceTypes) {
@@ -177,11 +193,13 @@ TEST(TraitsTest, ReferenceTypes) {
 TEST(TraitsTest, EffectsAndUnknownOps) {
   TestGraph graph = TrainingGraph();
   graph.Add("print", "PrintV2", {"text"});
-  graph.Add("tag", "Const", {}, {{"dtype", Attr(DT_STRING)}, {"value", Attr(tensorflow::Tensor("t"))}});
+  graph.Add("tag", "Const", {},
+            {{"dtype", Attr(DT_STRING)}, {"value", Attr(tensorflow::Tensor("t"))}});
   graph.Add("summary", "ScalarSummary", {"tag", "total"}, {{"T", Attr(DT_INT64)}});
   graph.Add("fed", "Placeholder", {}, {{"dtype", Attr(DT_INT64)}});
   graph.Add("time", "Timestamp");
-  graph.Add("random", "RandomUniform", {"axis"}, {{"T", Attr(tensorflow::DT_INT32)}, {"dtype", Attr(DT_FLOAT)}});
+  graph.Add("random", "RandomUniform", {"axis"},
+            {{"T", Attr(tensorflow::DT_INT32)}, {"dtype", Attr(DT_FLOAT)}});
   graph.Add("finite", "CheckNumerics", {"random"}, {{"T", Attr(DT_FLOAT)}, {"message", Attr("m")}});
   graph.Add("read_file", "ReadFile", {"tag"});
   ExpectBarrier(graph, "print", ReasonCode::kPrint, "prints");

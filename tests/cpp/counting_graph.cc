@@ -11,47 +11,213 @@ namespace {
 
 constexpr char kGraph[] = R"pb(
   versions { producer: 1882 }
-  node { name: "start" op: "Const" attr { key: "dtype" value { type: DT_INT64 } }
-         attr { key: "value" value { tensor { dtype: DT_INT64 tensor_shape {} int64_val: 0 } } } }
-  node { name: "stop" op: "Const" attr { key: "dtype" value { type: DT_INT64 } }
-         attr { key: "value" value { tensor { dtype: DT_INT64 tensor_shape {} int64_val: 7 } } } }
-  node { name: "step" op: "Const" attr { key: "dtype" value { type: DT_INT64 } }
-         attr { key: "value" value { tensor { dtype: DT_INT64 tensor_shape {} int64_val: 1 } } } }
-  node { name: "range" op: "RangeDataset" input: "start" input: "stop" input: "step"
-         attr { key: "output_types" value { list { type: DT_INT64 } } }
-         attr { key: "output_shapes" value { list { shape {} } } } }
-  node { name: "iterator" op: "IteratorV2"
-         attr { key: "output_types" value { list { type: DT_INT64 } } }
-         attr { key: "output_shapes" value { list { shape {} } } }
-         attr { key: "shared_name" value { s: "" } } attr { key: "container" value { s: "" } } }
+  node {
+    name: "start"
+    op: "Const"
+    attr {
+      key: "dtype"
+      value { type: DT_INT64 }
+    }
+    attr {
+      key: "value"
+      value {
+        tensor {
+          dtype: DT_INT64
+          tensor_shape {}
+          int64_val: 0
+        }
+      }
+    }
+  }
+  node {
+    name: "stop"
+    op: "Const"
+    attr {
+      key: "dtype"
+      value { type: DT_INT64 }
+    }
+    attr {
+      key: "value"
+      value {
+        tensor {
+          dtype: DT_INT64
+          tensor_shape {}
+          int64_val: 7
+        }
+      }
+    }
+  }
+  node {
+    name: "step"
+    op: "Const"
+    attr {
+      key: "dtype"
+      value { type: DT_INT64 }
+    }
+    attr {
+      key: "value"
+      value {
+        tensor {
+          dtype: DT_INT64
+          tensor_shape {}
+          int64_val: 1
+        }
+      }
+    }
+  }
+  node {
+    name: "range"
+    op: "RangeDataset"
+    input: "start"
+    input: "stop"
+    input: "step"
+    attr {
+      key: "output_types"
+      value { list { type: DT_INT64 } }
+    }
+    attr {
+      key: "output_shapes"
+      value { list { shape {} } }
+    }
+  }
+  node {
+    name: "iterator"
+    op: "IteratorV2"
+    attr {
+      key: "output_types"
+      value { list { type: DT_INT64 } }
+    }
+    attr {
+      key: "output_shapes"
+      value { list { shape {} } }
+    }
+    attr {
+      key: "shared_name"
+      value { s: "" }
+    }
+    attr {
+      key: "container"
+      value { s: "" }
+    }
+  }
   node { name: "make" op: "MakeIterator" input: "range" input: "iterator" }
-  node { name: "next" op: "IteratorGetNext" input: "iterator"
-         attr { key: "output_types" value { list { type: DT_INT64 } } }
-         attr { key: "output_shapes" value { list { shape {} } } } }
-  node { name: "text" op: "AsString" input: "next" attr { key: "T" value { type: DT_INT64 } } }
-  node { name: "number" op: "StringToNumber" input: "text"
-         attr { key: "out_type" value { type: DT_INT64 } } }
-  node { name: "total" op: "VarHandleOp" attr { key: "dtype" value { type: DT_INT64 } }
-         attr { key: "shape" value { shape {} } } }
-  node { name: "assign" op: "AssignVariableOp" input: "total" input: "start"
-         attr { key: "dtype" value { type: DT_INT64 } } }
+  node {
+    name: "next"
+    op: "IteratorGetNext"
+    input: "iterator"
+    attr {
+      key: "output_types"
+      value { list { type: DT_INT64 } }
+    }
+    attr {
+      key: "output_shapes"
+      value { list { shape {} } }
+    }
+  }
+  node {
+    name: "text"
+    op: "AsString"
+    input: "next"
+    attr {
+      key: "T"
+      value { type: DT_INT64 }
+    }
+  }
+  node {
+    name: "number"
+    op: "StringToNumber"
+    input: "text"
+    attr {
+      key: "out_type"
+      value { type: DT_INT64 }
+    }
+  }
+  node {
+    name: "total"
+    op: "VarHandleOp"
+    attr {
+      key: "dtype"
+      value { type: DT_INT64 }
+    }
+    attr {
+      key: "shape"
+      value { shape {} }
+    }
+  }
+  node {
+    name: "assign"
+    op: "AssignVariableOp"
+    input: "total"
+    input: "start"
+    attr {
+      key: "dtype"
+      value { type: DT_INT64 }
+    }
+  }
   node { name: "init" op: "NoOp" input: "^make" input: "^assign" }
-  node { name: "read" op: "ReadVariableOp" input: "total"
-         attr { key: "dtype" value { type: DT_INT64 } } }
-  node { name: "out" op: "AddV2" input: "number" input: "read"
-         attr { key: "T" value { type: DT_INT64 } } }
-  node { name: "train" op: "AssignAddVariableOp" input: "total" input: "number" input: "^out"
-         attr { key: "dtype" value { type: DT_INT64 } } }
-  node { name: "thread" op: "Headrace>ThreadId" input: "out"
-         attr { key: "T" value { type: DT_INT64 } } }
+  node {
+    name: "read"
+    op: "ReadVariableOp"
+    input: "total"
+    attr {
+      key: "dtype"
+      value { type: DT_INT64 }
+    }
+  }
+  node {
+    name: "out"
+    op: "AddV2"
+    input: "number"
+    input: "read"
+    attr {
+      key: "T"
+      value { type: DT_INT64 }
+    }
+  }
+  node {
+    name: "train"
+    op: "AssignAddVariableOp"
+    input: "total"
+    input: "number"
+    input: "^out"
+    attr {
+      key: "dtype"
+      value { type: DT_INT64 }
+    }
+  }
+  node {
+    name: "thread"
+    op: "Headrace>ThreadId"
+    input: "out"
+    attr {
+      key: "T"
+      value { type: DT_INT64 }
+    }
+  }
 )pb";
 
 constexpr char kTwice[] = R"pb(
   versions { producer: 1882 }
-  node { name: "number2" op: "AddV2" input: "number" input: "number"
-         attr { key: "T" value { type: DT_INT64 } } }
-  node { name: "twice" op: "AddV2" input: "number2" input: "read"
-         attr { key: "T" value { type: DT_INT64 } } }
+  node {
+    name: "number2"
+    op: "AddV2"
+    input: "number"
+    input: "number"
+    attr {
+      key: "T"
+      value { type: DT_INT64 }
+    }
+  }
+  node {
+    name: "twice"
+    op: "AddV2"
+    input: "number2"
+    input: "read"
+    attr {
+      key: "T"
+      value { type: DT_INT64 }
+    }
+  }
 )pb";
 
 tensorflow::GraphDef Parse(const char* text) {
@@ -72,15 +238,16 @@ tensorflow::GraphDef CountingGraph(std::int64_t elements) {
   return graph;
 }
 
-tensorflow::GraphDef TwiceExtension() { return Parse(kTwice); }
+tensorflow::GraphDef TwiceExtension() {
+  return Parse(kTwice);
+}
 
 tensorflow::SessionOptions StagedOptions(int capacity, int num_threads, const std::string& tag) {
   tensorflow::SessionOptions options;
   // A C++ session refuses Extend() otherwise.
   options.config.mutable_experimental()->set_disable_optimize_for_static_graph(true);
-  auto* carrier = options.config.mutable_graph_options()
-                      ->mutable_rewrite_options()
-                      ->add_custom_optimizers();
+  auto* carrier =
+      options.config.mutable_graph_options()->mutable_rewrite_options()->add_custom_optimizers();
   carrier->set_name(kCarrierName);
   auto& values = *carrier->mutable_parameter_map();
   values["capacity"].set_i(capacity);

@@ -13,14 +13,15 @@ namespace headrace {
 //   range ─▶ iterator ─▶ next ─▶ text ─▶ number ─┬─▶ out = number + total
 //                                                └─▶ train: total += number
 //
-// Names: "init" initializes the iterator and the variable; "thread" is the id of the thread that ran it, after
-// `out`. Only `next`, `text` and `number` may be staged.
+// Names: "init" initializes the iterator and the variable; "thread" is the id of the thread that
+// ran it, after `out`. Only `next`, `text` and `number` may be staged.
 tensorflow::GraphDef CountingGraph(std::int64_t elements);
 
 // One more consumer of `number`: "twice" = number + number + total.
 tensorflow::GraphDef TwiceExtension();
 
-// Options that stage with this capacity and number of threads. `tag` names the stages in headrace_stats.
+// Options that stage with this capacity and number of threads. `tag` names the stages in
+// headrace_stats.
 tensorflow::SessionOptions StagedOptions(int capacity, int num_threads, const std::string& tag);
 
 }  // namespace headrace

@@ -1,4 +1,6 @@
 // Staging in C++ sessions: what a trainer without Python relies on.
+#include "tensorflow/core/public/session.h"
+
 #include <gtest/gtest.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -17,7 +19,6 @@
 #include "tensorflow/c_api.h"
 #include "tensorflow/core/framework/tensor.h"
 #include "tensorflow/core/protobuf/config.pb.h"
-#include "tensorflow/core/public/session.h"
 
 namespace headrace {
 namespace {
@@ -39,7 +40,8 @@ template <typename Condition>
 ::testing::AssertionResult Eventually(const Condition& condition) {
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
   while (!condition()) {
-    if (std::chrono::steady_clock::now() > deadline) return ::testing::AssertionFailure() << "not in 30 s";
+    if (std::chrono::steady_clock::now() > deadline)
+      return ::testing::AssertionFailure() << "not in 30 s";
     std::this_thread::yield();
   }
   return ::testing::AssertionSuccess();
@@ -54,12 +56,14 @@ std::unique_ptr<Session> Open(const SessionOptions& options, std::int64_t elemen
 
 std::int64_t RunOne(Session* session, const std::string& fetch, const std::string& target = "") {
   std::vector<Tensor> out;
-  const std::vector<std::string> targets = target.empty() ? std::vector<std::string>() : std::vector{target};
+  const std::vector<std::string> targets =
+      target.empty() ? std::vector<std::string>() : std::vector{target};
   TF_CHECK_OK(session->Run({}, {fetch}, targets, &out));
   return out[0].scalar<std::int64_t>()();
 }
 
-Session::CallableHandle Callable(Session* session, const std::vector<std::string>& fetches, int pool) {
+Session::CallableHandle Callable(Session* session, const std::vector<std::string>& fetches,
+                                 int pool) {
   CallableOptions options;
   for (const std::string& fetch : fetches) options.add_fetch(fetch);
   options.mutable_run_options()->set_inter_op_thread_pool(pool);
@@ -96,8 +100,8 @@ TEST_P(EveryConfiguration, TrainsAsUnstagedToTheEndOfDataAndAgain) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Bounds, EveryConfiguration,
-                         ::testing::Values(std::pair(1, 1), std::pair(2, 1), std::pair(8, 1), std::pair(1, 4),
-                                           std::pair(2, 4), std::pair(8, 4)));
+                         ::testing::Values(std::pair(1, 1), std::pair(2, 1), std::pair(8, 1),
+                                           std::pair(1, 4), std::pair(2, 4), std::pair(8, 4)));
 
 TEST(SessionTest, RunsAheadUpToItsBound) {
   auto session = Open(StagedOptions(3, 2, "ahead"), 100);

@@ -11,7 +11,9 @@
 
 namespace {
 
-char* Copy(const std::string& text) { return ::strdup(text.c_str()); }
+char* Copy(const std::string& text) {
+  return ::strdup(text.c_str());
+}
 
 }  // namespace
 
@@ -38,7 +40,8 @@ char* headrace_stats(const char* tag) {
                     {"body_us", f.body_us},
                     {"last_error", f.last_error}});
   }
-  return Copy(json{{"version", 1}, {"stages", list}}.dump(-1, ' ', false, json::error_handler_t::replace));
+  return Copy(
+      json{{"version", 1}, {"stages", list}}.dump(-1, ' ', false, json::error_handler_t::replace));
 }
 
 int headrace_close(const char* tag) {
@@ -47,8 +50,12 @@ int headrace_close(const char* tag) {
   return static_cast<int>(stages.size());
 }
 
-void headrace_trace_start(size_t max_events) { headrace::stage::Trace::Start(max_events); }
+void headrace_trace_start(size_t max_events) {
+  headrace::stage::Trace::Start(max_events);
+}
 
-char* headrace_trace_stop(void) { return Copy(headrace::stage::Trace::Stop()); }
+char* headrace_trace_stop(void) {
+  return Copy(headrace::stage::Trace::Stop());
+}
 
 }  // extern "C"

@@ -17,7 +17,8 @@ FunctionRuntime::~FunctionRuntime() = default;
 
 absl::Status FunctionRuntime::Create(FunctionLibraryRuntime* step_runtime,
                                      std::shared_ptr<FunctionRuntime>* runtime) {
-  if (step_runtime == nullptr) return absl::InternalError("the step has no function library runtime");
+  if (step_runtime == nullptr)
+    return absl::InternalError("the step has no function library runtime");
   std::shared_ptr<FunctionRuntime> made(new FunctionRuntime);
   TF_RETURN_IF_ERROR(step_runtime->Clone(&made->library_, &made->process_runtime_, &made->flr_));
   *runtime = std::move(made);
@@ -28,8 +29,8 @@ absl::Status StageFunction::Create(std::shared_ptr<FunctionRuntime> runtime,
                                    const tensorflow::NameAttrList& function,
                                    std::unique_ptr<StageFunction>* result) {
   FunctionLibraryRuntime::Handle handle;
-  TF_RETURN_IF_ERROR(runtime->flr()->Instantiate(function.name(),
-                                                 tensorflow::AttrSlice(&function.attr()), {}, &handle));
+  TF_RETURN_IF_ERROR(runtime->flr()->Instantiate(
+      function.name(), tensorflow::AttrSlice(&function.attr()), {}, &handle));
   result->reset(new StageFunction(std::move(runtime), handle));
   return absl::OkStatus();
 }

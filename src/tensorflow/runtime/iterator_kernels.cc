@@ -17,9 +17,9 @@
 namespace headrace {
 namespace {
 
+using stage::Source;
 using ::tensorflow::OpKernelConstruction;
 using ::tensorflow::OpKernelContext;
-using stage::Source;
 
 // Ends the wait when the step is cancelled.
 class StepCancellation {
@@ -40,15 +40,15 @@ class StepCancellation {
   stage::Cancellation cancel_;
 };
 
-// Takes the next element that was read ahead; calls `read` if there is none. *element stays null then.
+// Takes the next element that was read ahead; calls `read` if there is none. *element stays null
+// then.
 template <typename Read>
 absl::Status TakeOrRead(OpKernelContext* ctx, const Read& read, stage::ElementPtr* element) {
   const auto source = SourceRegistry::Get().Find(ctx, tensorflow::HandleFromInput(ctx, 0));
   if (source == nullptr) return read();
   StepCancellation cancel(ctx);
   switch (source->TakeDirect(cancel.get(), element)) {
-    case Source::Direct::kElement:
-      return absl::OkStatus();
+    case Source::Direct::kElement: return absl::OkStatus();
     case Source::Direct::kReadNow: {
       const absl::Status status = read();
       source->EndDirect();
@@ -68,7 +68,8 @@ class GetNextOp : public tensorflow::data::IteratorGetNextOp {
  protected:
   absl::Status DoCompute(OpKernelContext* ctx) override {
     stage::ElementPtr element;
-    TF_RETURN_IF_ERROR(TakeOrRead(ctx, [&] { return IteratorGetNextOp::DoCompute(ctx); }, &element));
+    TF_RETURN_IF_ERROR(TakeOrRead(
+        ctx, [&] { return IteratorGetNextOp::DoCompute(ctx); }, &element));
     if (element == nullptr) return absl::OkStatus();
     if (!element->read.status.ok()) return ToAbsl(element->read.status);
     const Tensors& components = TensorsOf(element->read.value);
@@ -84,8 +85,8 @@ class GetNextAsOptionalOp : public tensorflow::data::IteratorGetNextAsOptionalOp
  protected:
   absl::Status DoCompute(OpKernelContext* ctx) override {
     stage::ElementPtr element;
-    TF_RETURN_IF_ERROR(
-        TakeOrRead(ctx, [&] { return IteratorGetNextAsOptionalOp::DoCompute(ctx); }, &element));
+    TF_RETURN_IF_ERROR(TakeOrRead(
+        ctx, [&] { return IteratorGetNextAsOptionalOp::DoCompute(ctx); }, &element));
     if (element == nullptr) return absl::OkStatus();
     const stage::ReadResult optional = AsOptional(element->read);
     if (!optional.status.ok()) return ToAbsl(optional.status);

@@ -74,8 +74,8 @@ absl::Status PartialBody::FunctionFor(const std::set<int>& needed, const StageFu
   return absl::OkStatus();
 }
 
-absl::Status PartialBody::Run(absl::Span<const tensorflow::Tensor> args, const std::set<int>& needed,
-                              Tensors* results) {
+absl::Status PartialBody::Run(absl::Span<const tensorflow::Tensor> args,
+                              const std::set<int>& needed, Tensors* results) {
   const StageFunction* function = nullptr;
   TF_RETURN_IF_ERROR(FunctionFor(needed, &function));
   Tensors part;

@@ -16,9 +16,9 @@
 
 namespace headrace {
 
-// Without staging an op fails only the steps that need its result: a fetch that does not depend on it
-// never runs it. The body runs all ops of the stage, so after a failure the results that this step
-// needs are computed alone, from the same element.
+// Without staging an op fails only the steps that need its result: a fetch that does not depend on
+// it never runs it. The body runs all ops of the stage, so after a failure the results that this
+// step needs are computed alone, from the same element.
 //
 // Thread safety: Run() may be called by several threads at a time.
 class PartialBody {

@@ -12,9 +12,9 @@
 namespace headrace {
 namespace {
 
+using stage::Source;
 using ::tensorflow::ResourceBase;
 using ::tensorflow::ResourceMgr;
-using stage::Source;
 
 // A resource's address tells it apart only while it lives, which is as long as the entry does.
 using Key = std::pair<const ResourceBase*, std::string>;
@@ -24,7 +24,6 @@ struct Entry {
   const ResourceMgr* manager = nullptr;
   tensorflow::core::WeakPtr<ResourceBase> resource;
 };
-
 
 struct Table {
   std::mutex mu;
@@ -41,8 +40,8 @@ Table& TheTable() {
   return *table;
 }
 
-// Takes out of the table what `predicate(key, entry)` names, and what waits to be joined, and closes
-// it. Never under the table's lock: closing waits for reads, and reads look sources up.
+// Takes out of the table what `predicate(key, entry)` names, and what waits to be joined, and
+// closes it. Never under the table's lock: closing waits for reads, and reads look sources up.
 template <typename Predicate>
 void CloseIf(const Predicate& predicate) {
   Table& table = TheTable();
@@ -96,10 +95,11 @@ class Anchor : public ResourceBase {
 
 absl::Status PlaceAnchor(ResourceMgr* manager) {
   Anchor* anchor = nullptr;
-  TF_RETURN_IF_ERROR(manager->LookupOrCreate<Anchor>("headrace", "sources", &anchor, [&](Anchor** made) {
-    *made = new Anchor(manager);
-    return absl::OkStatus();
-  }));
+  TF_RETURN_IF_ERROR(
+      manager->LookupOrCreate<Anchor>("headrace", "sources", &anchor, [&](Anchor** made) {
+        *made = new Anchor(manager);
+        return absl::OkStatus();
+      }));
   anchor->Unref();
   return absl::OkStatus();
 }
@@ -169,7 +169,8 @@ absl::Status SourceRegistry::FindOrMakeDraw(const std::string& session, const st
   {
     std::lock_guard<std::mutex> lock(table.mu);
     auto it = table.draws.find({session, node});
-    if (it != table.draws.end() && (*source = it->second.lock()) != nullptr) return absl::OkStatus();
+    if (it != table.draws.end() && (*source = it->second.lock()) != nullptr)
+      return absl::OkStatus();
   }
   std::shared_ptr<Source> made;
   TF_RETURN_IF_ERROR(make(&made));

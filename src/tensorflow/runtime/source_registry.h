@@ -17,10 +17,10 @@ namespace headrace {
 // reads it without a stage, meets the same elements. A queue or reader has one source per node that
 // reads it, since what one read returns is the node's business (dequeue, dequeue_many, ...).
 //
-// Ownership: a source lives as long as its resource; the registry holds the resource weakly. When the
-// resource is destroyed, the source is closed. When a device clears its resource manager (a session
-// ends), the sources on it are closed first, so that no read outlives the device.
-// Thread safety: every method may run concurrently.
+// Ownership: a source lives as long as its resource; the registry holds the resource weakly. When
+// the resource is destroyed, the source is closed. When a device clears its resource manager (a
+// session ends), the sources on it are closed first, so that no read outlives the device. Thread
+// safety: every method may run concurrently.
 class SourceRegistry {
  public:
   static SourceRegistry& Get();
@@ -29,9 +29,9 @@ class SourceRegistry {
 
   // The source of the resource that `handle` names, made by `make` if there is none. `reader` tells
   // the readers of one resource apart; empty for iterators.
-  absl::Status FindOrMake(tensorflow::OpKernelContext* ctx, const tensorflow::ResourceHandle& handle,
-                          const std::string& reader, const Make& make,
-                          std::shared_ptr<stage::Source>* source);
+  absl::Status FindOrMake(tensorflow::OpKernelContext* ctx,
+                          const tensorflow::ResourceHandle& handle, const std::string& reader,
+                          const Make& make, std::shared_ptr<stage::Source>* source);
 
   // Of an iterator, or null. Costs one load where nothing in the process is staged.
   std::shared_ptr<stage::Source> Find(tensorflow::OpKernelContext* ctx,

@@ -21,11 +21,11 @@ using ::tensorflow::Tensor;
 
 absl::Status ParseKind(const std::string& text, StageSpec::SourceKind* kind) {
   using Kind = StageSpec::SourceKind;
-  static const auto* const kinds = new std::vector<std::pair<const char*, Kind>>{
-      {"iterator", Kind::kIterator},
-      {"iterator_optional", Kind::kIteratorOptional},
-      {"resource", Kind::kResource},
-      {"draw", Kind::kDraw}};
+  static const auto* const kinds =
+      new std::vector<std::pair<const char*, Kind>>{{"iterator", Kind::kIterator},
+                                                    {"iterator_optional", Kind::kIteratorOptional},
+                                                    {"resource", Kind::kResource},
+                                                    {"draw", Kind::kDraw}};
   for (const auto& [name, value] : *kinds) {
     if (text == name) {
       *kind = value;
@@ -159,7 +159,8 @@ absl::Status StageSpec::FromAttrs(OpKernelConstruction* ctx, StageSpec* spec) {
     TF_RETURN_IF_ERROR(ParseKind(kinds[s], &source.kind));
     for (int k = 0; k < num_args[s]; ++k, ++next_arg) {
       if (next_arg >= args.size() || !is_input(args[next_arg])) {
-        return absl::InvalidArgumentError(absl::StrCat("source ", s, " names an argument that is not there"));
+        return absl::InvalidArgumentError(
+            absl::StrCat("source ", s, " names an argument that is not there"));
       }
       source.args.push_back(args[next_arg]);
     }
@@ -169,7 +170,8 @@ absl::Status StageSpec::FromAttrs(OpKernelConstruction* ctx, StageSpec* spec) {
     spec->sources.push_back(std::move(source));
   }
   for (int i : spec->body_args) {
-    if (!is_input(i)) return absl::InvalidArgumentError("the body names an argument that is not there");
+    if (!is_input(i))
+      return absl::InvalidArgumentError("the body names an argument that is not there");
   }
   for (int output : outputs) {
     OutputSpec where;
@@ -183,8 +185,8 @@ absl::Status StageSpec::FromAttrs(OpKernelConstruction* ctx, StageSpec* spec) {
         where.component -= num_outputs[where.source++];
       }
       if (where.source == static_cast<int>(n)) {
-        return absl::InvalidArgumentError(absl::StrCat("output names element tensor ", output,
-                                                       ", which is not there"));
+        return absl::InvalidArgumentError(
+            absl::StrCat("output names element tensor ", output, ", which is not there"));
       }
     }
     spec->outputs.push_back(where);
@@ -231,10 +233,11 @@ absl::Status BuildStage(OpKernelContext* ctx, const StageSpec& spec, BuiltStage*
     if (spec.options.use_stage_subgraph_thread_pool) {
       pool = StagePool::Get(spec.options.thread_pools[spec.options.stage_subgraph_thread_pool_id]);
     }
-    body = std::make_unique<FunctionBody>(std::move(function), SelectInputs(ctx, spec.body_args), std::move(pool));
+    body = std::make_unique<FunctionBody>(std::move(function), SelectInputs(ctx, spec.body_args),
+                                          std::move(pool));
   }
-  built->stage = std::make_shared<stage::Stage>(ProcessDomain(), MakeConfig(spec), std::move(inputs),
-                                                std::move(body));
+  built->stage = std::make_shared<stage::Stage>(ProcessDomain(), MakeConfig(spec),
+                                                std::move(inputs), std::move(body));
   return absl::OkStatus();
 }
 

@@ -24,13 +24,13 @@ struct StageSpec {
   struct SourceSpec {
     tensorflow::NameAttrList function;
     SourceKind kind = SourceKind::kIterator;
-    std::string node;         // which it replaces
-    std::vector<int> args;    // indices into the call's inputs; the first is the resource consumed
+    std::string node;       // which it replaces
+    std::vector<int> args;  // indices into the call's inputs; the first is the resource consumed
     int num_outputs = 0;
   };
   // Where an output comes from.
   struct OutputSpec {
-    int source = -1;     // >= 0: element of that source; -1: the body
+    int source = -1;  // >= 0: element of that source; -1: the body
     int component = 0;
   };
 
@@ -54,7 +54,8 @@ struct BuiltStage {
   std::vector<std::shared_ptr<stage::Source>> session_sources;
 };
 
-// Finds or makes the sources of `spec` for the handles in the context's inputs, and a stage on them.
+// Finds or makes the sources of `spec` for the handles in the context's inputs, and a stage on
+// them.
 absl::Status BuildStage(tensorflow::OpKernelContext* ctx, const StageSpec& spec, BuiltStage* built);
 
 // The tensors that the body function takes: those of all elements, then the call's body_args.

@@ -63,7 +63,8 @@ std::vector<std::shared_ptr<stage::Stage>> StageDirectory::Tagged(const std::str
   std::lock_guard<std::mutex> lock(entries.mu);
   for (const auto& entry : entries.stages) {
     std::shared_ptr<stage::Stage> stage = entry.second.stage.lock();
-    if (stage != nullptr && (tag.empty() || stage->config().tag == tag)) found.push_back(std::move(stage));
+    if (stage != nullptr && (tag.empty() || stage->config().tag == tag))
+      found.push_back(std::move(stage));
   }
   return found;
 }

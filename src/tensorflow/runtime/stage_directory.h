@@ -21,8 +21,8 @@ class StageDirectory {
 
   // `key` names a stage within the process: session, call node and handles. `make` runs under the
   // directory's lock, so that two kernels of one call share a stage.
-  absl::Status FindOrMake(const std::string& key, const std::function<absl::Status(BuiltStage*)>& make,
-                          BuiltStage* built);
+  absl::Status FindOrMake(const std::string& key,
+                          const std::function<absl::Status(BuiltStage*)>& make, BuiltStage* built);
 
   // Those with `tag`, or all if it is empty, in order of their keys.
   std::vector<std::shared_ptr<stage::Stage>> Tagged(const std::string& tag);

@@ -17,15 +17,16 @@ int ThreadsOrCores(int threads) {
 }
 
 std::unique_ptr<tensorflow::thread::ThreadPool> MakePool(const std::string& name, int threads) {
-  return std::make_unique<tensorflow::thread::ThreadPool>(tensorflow::Env::Default(),
-                                                          tensorflow::ThreadOptions(), name, threads,
-                                                          /*low_latency_hint=*/false);
+  return std::make_unique<tensorflow::thread::ThreadPool>(
+      tensorflow::Env::Default(), tensorflow::ThreadOptions(), name, threads,
+      /*low_latency_hint=*/false);
 }
 
 // What kernels expect for work inside of one op.
 class IntraOpPool : public tensorflow::thread::ThreadPoolInterface {
  public:
-  explicit IntraOpPool(std::unique_ptr<tensorflow::thread::ThreadPool> pool) : pool_(std::move(pool)) {}
+  explicit IntraOpPool(std::unique_ptr<tensorflow::thread::ThreadPool> pool)
+      : pool_(std::move(pool)) {}
 
   void Schedule(std::function<void()> task) override { pool_->Schedule(std::move(task)); }
   void ScheduleWithHint(std::function<void()> task, int start, int limit) override {
@@ -42,7 +43,8 @@ class IntraOpPool : public tensorflow::thread::ThreadPoolInterface {
 
 std::shared_ptr<StagePool> StagePool::Get(const StageThreadPool& config) {
   static std::mutex* const mu = new std::mutex;
-  static auto* const pools = new std::map<std::tuple<std::string, int, int>, std::weak_ptr<StagePool>>;
+  static auto* const pools =
+      new std::map<std::tuple<std::string, int, int>, std::weak_ptr<StagePool>>;
   std::lock_guard<std::mutex> lock(*mu);
   auto& entry = (*pools)[{config.name, config.inter_op_threads, config.intra_op_threads}];
   std::shared_ptr<StagePool> pool = entry.lock();
@@ -56,7 +58,8 @@ std::shared_ptr<StagePool> StagePool::Get(const StageThreadPool& config) {
 StagePool::StagePool(const StageThreadPool& config)
     : inter_op_(MakePool(config.name.empty() ? "hr_stage" : config.name,
                          ThreadsOrCores(config.inter_op_threads))),
-      intra_op_(std::make_unique<IntraOpPool>(MakePool(
-          config.name.empty() ? "hr_stage_op" : config.name, ThreadsOrCores(config.intra_op_threads)))) {}
+      intra_op_(
+          std::make_unique<IntraOpPool>(MakePool(config.name.empty() ? "hr_stage_op" : config.name,
+                                                 ThreadsOrCores(config.intra_op_threads)))) {}
 
 }  // namespace headrace

@@ -11,10 +11,10 @@
 
 namespace headrace {
 
-// Threads for ops beside each other (inter-op) and inside of one op (intra-op). The threads carry the
-// pool's name, as far as the kernel keeps it (15 bytes with TensorFlow's prefix).
-// Ownership: shared; pools with the same name and sizes in a process are one.
-// Thread safety: every method may run concurrently.
+// Threads for ops beside each other (inter-op) and inside of one op (intra-op). The threads carry
+// the pool's name, as far as the kernel keeps it (15 bytes with TensorFlow's prefix). Ownership:
+// shared; pools with the same name and sizes in a process are one. Thread safety: every method may
+// run concurrently.
 class StagePool {
  public:
   static std::shared_ptr<StagePool> Get(const StageThreadPool& config);

@@ -1,4 +1,5 @@
-// Headrace>StagedCall takes the next step's tensors from its stage; Headrace>StageStart starts one early.
+// Headrace>StagedCall takes the next step's tensors from its stage; Headrace>StageStart starts one
+// early.
 #include <atomic>
 #include <memory>
 #include <mutex>
@@ -14,22 +15,22 @@
 #include "tensorflow/core/framework/resource_mgr.h"
 #include "tensorflow/runtime/convert.h"
 #include "tensorflow/runtime/partial_body.h"
-#include "tensorflow/runtime/stage_builder.h"
 #include "tensorflow/runtime/source_registry.h"
+#include "tensorflow/runtime/stage_builder.h"
 #include "tensorflow/runtime/stage_directory.h"
 
 namespace headrace {
 namespace {
 
+using stage::Stage;
+using stage::Taken;
 using ::tensorflow::AsyncOpKernel;
-using ::tensorflow::OpKernel;
 using ::tensorflow::CancellationManager;
 using ::tensorflow::CancellationToken;
+using ::tensorflow::OpKernel;
 using ::tensorflow::OpKernelConstruction;
 using ::tensorflow::OpKernelContext;
 using ::tensorflow::ResourceHandle;
-using stage::Stage;
-using stage::Taken;
 
 // Whether work that the step's executor schedules runs at once, on the thread that schedules it
 // (inter_op_thread_pool = -1, eager code): then a wait must block this thread, since there is none
@@ -59,7 +60,8 @@ class CancelWait {
     state_->stage = stage;
     if (manager_ == nullptr) return;
     token_ = manager_->get_cancellation_token();
-    if (!manager_->RegisterCallback(token_, [state = state_] { state->Cancel(); })) state_->Cancel();
+    if (!manager_->RegisterCallback(token_, [state = state_] { state->Cancel(); }))
+      state_->Cancel();
   }
 
   // The take waits under `id` from now on.
@@ -200,13 +202,14 @@ class StagedCallOp : public AsyncOpKernel {
       done();
       return;
     }
-    // The callback runs on a thread of the stage: hand over to the step's own threads at once. It must
-    // not own the stage, whose last reference must not go on one of the stage's threads.
+    // The callback runs on a thread of the stage: hand over to the step's own threads at once. It
+    // must not own the stage, whose last reference must not go on one of the stage's threads.
     auto cancel = std::make_shared<CancelWait>(ctx, entry.stage);
     Stage::TakeId id = 0;
     const bool served = stage.TakeOrWait(
         &status, &taken, &id,
-        [this, ctx, done, cancel, partial = std::weak_ptr<PartialBody>(entry.partial)](const Status& s, Taken what) {
+        [this, ctx, done, cancel, partial = std::weak_ptr<PartialBody>(entry.partial)](
+            const Status& s, Taken what) {
           cancel->Disarm();
           auto result = std::make_shared<std::pair<Status, Taken>>(s, std::move(what));
           // A copy: the step, and the original with it, may be over before this call returns.
@@ -231,10 +234,12 @@ class StagedCallOp : public AsyncOpKernel {
   }
 
  private:
-  void Deliver(OpKernelContext* ctx, PartialBody& partial, Status status, const Taken& taken) const {
+  void Deliver(OpKernelContext* ctx, PartialBody& partial, Status status,
+               const Taken& taken) const {
     Tensors rest;
     const Tensors* body = taken.body == nullptr ? &rest : &TensorsOf(taken.body);
-    if (!status.ok() && !taken.inputs.empty()) status = DeliverPart(ctx, partial, status, taken, &rest);
+    if (!status.ok() && !taken.inputs.empty())
+      status = DeliverPart(ctx, partial, status, taken, &rest);
     if (!status.ok()) {
       ctx->SetStatus(ToAbsl(status));
       return;
@@ -250,8 +255,8 @@ class StagedCallOp : public AsyncOpKernel {
   }
 
   // The body failed as a whole: computes what this step needs of it, if that is not all of it.
-  Status DeliverPart(OpKernelContext* ctx, PartialBody& partial, const Status& failure, const Taken& taken,
-                     Tensors* results) const {
+  Status DeliverPart(OpKernelContext* ctx, PartialBody& partial, const Status& failure,
+                     const Taken& taken, Tensors* results) const {
     std::set<int> needed;
     bool all = true;
     for (std::size_t i = 0; i < spec_.outputs.size(); ++i) {
@@ -264,8 +269,8 @@ class StagedCallOp : public AsyncOpKernel {
     }
     if (all) return failure;
     if (needed.empty()) return Status();
-    return FromAbsl(partial.Run(BodyArguments(taken.inputs, SelectInputs(ctx, spec_.body_args)), needed,
-                                results));
+    return FromAbsl(partial.Run(BodyArguments(taken.inputs, SelectInputs(ctx, spec_.body_args)),
+                                needed, results));
   }
 
   StageSpec spec_;  // constant after construction

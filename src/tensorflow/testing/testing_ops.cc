@@ -32,7 +32,9 @@ REGISTER_OP("Headrace>BenchWait")
     .Attr("T: type")
     .Attr("micros: int >= 0")
     .SetShapeFn(tensorflow::shape_inference::UnchangedShape)
-    .Doc("Returns x after `micros` microseconds without using a core: stands for an accelerator. Pure.");
+    .Doc(
+        "Returns x after `micros` microseconds without using a core: stands for an accelerator. "
+        "Pure.");
 
 REGISTER_OP("Headrace>ThreadId")
     .Input("x: T")
@@ -72,7 +74,8 @@ class WaitOp : public MicrosOp {
  public:
   using MicrosOp::MicrosOp;
   void Compute(OpKernelContext* ctx) override {
-    const auto ns = std::chrono::duration_cast<std::chrono::nanoseconds>(Deadline().time_since_epoch());
+    const auto ns =
+        std::chrono::duration_cast<std::chrono::nanoseconds>(Deadline().time_since_epoch());
     const timespec until{static_cast<time_t>(ns.count() / 1000000000), ns.count() % 1000000000};
     while (::clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, nullptr) == EINTR) {
     }
