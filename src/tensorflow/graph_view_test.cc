@@ -133,6 +133,16 @@ TEST(GraphViewTest, SourcesAreFound) {
   TestGraph none;
   none.AddVariable("v");
   EXPECT_FALSE(HasSource(*none.Build(), none.Library()));
+
+  const Attrs element = {{"output_types", Attr(std::vector<tensorflow::DataType>{DT_INT64})},
+                         {"output_shapes", Attr(std::vector<tensorflow::PartialTensorShape>{{}})}};
+  TestGraph called;
+  called.Add("it", "Placeholder", {}, {{"dtype", Attr(tensorflow::DT_RESOURCE)}});
+  called.AddFunction(MakeFunction("f", {"it: resource"}, {"y: int64"},
+                                  {{"next", "IteratorGetNext", {"it"}, element}},
+                                  {"next:components:0"}));
+  called.Add("call", "f", {"it"});
+  EXPECT_TRUE(HasSource(*called.Build(), called.Library()));
 }
 
 }  // namespace

@@ -103,7 +103,8 @@ class HeadraceStagingPass : public tensorflow::GraphOptimizationPass {
     if (!request.has_carrier && (!HasMarks(graph) || SwitchedOff())) return absl::OkStatus();
     TF_RETURN_IF_ERROR(ToAbsl(CheckStreams(request, MayHaveGpu(options))));
     if (HasSource(graph, *options.flib_def)) TF_RETURN_IF_ERROR(Stage(request, options));
-    Dump(request, options);
+    // Of functions only those that are staged: a program has many.
+    if (!options.is_function_graph || options.graph->get() != &graph) Dump(request, options);
     return absl::OkStatus();
   }
 

@@ -122,6 +122,8 @@ class ResetSourceOp : public tensorflow::OpKernel {
     if (source == nullptr) return;
     StepCancellation cancel(ctx);
     OP_REQUIRES_OK(ctx, ToAbsl(source->Reset(cancel.get())));
+    // The initializer resets once more while it works; should it never run, the next step reads on.
+    source->Resume();
   }
 };
 
