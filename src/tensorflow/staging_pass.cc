@@ -102,15 +102,19 @@ class HeadraceStagingPass : public tensorflow::GraphOptimizationPass {
     const Graph& graph = **options.graph;
     if (!request.has_carrier && (!HasMarks(graph) || SwitchedOff())) return absl::OkStatus();
     TF_RETURN_IF_ERROR(ToAbsl(CheckStreams(request, MayHaveGpu(options))));
-    if (HasSource(graph, *options.flib_def)) TF_RETURN_IF_ERROR(Stage(request, options));
+    bool staged = false;
+    if (HasSource(graph, *options.flib_def)) {
+      TF_RETURN_IF_ERROR(Stage(request, options, &staged));
+    }
     // Of functions only those that are staged: a program has many.
-    if (!options.is_function_graph || options.graph->get() != &graph) Dump(request, options);
+    if (staged || !options.is_function_graph) Dump(request, options);
     return absl::OkStatus();
   }
 
  private:
   // An error is the user's: everything else leaves the graph as it was.
-  absl::Status Stage(const StagingRequest& request, const GraphOptimizationPassOptions& options) {
+  absl::Status Stage(const StagingRequest& request, const GraphOptimizationPassOptions& options,
+                     bool* published) {
     absl::StatusOr<StagedGraph> staged = StageGraph(**options.graph, *options.flib_def, request,
                                                     Targets(options), options.is_function_graph);
     if (staged.status().code() == absl::StatusCode::kInvalidArgument) return staged.status();
@@ -121,6 +125,7 @@ class HeadraceStagingPass : public tensorflow::GraphOptimizationPass {
       if (absl::Status s = Publish(*std::move(staged), options); !s.ok()) {
         return RunUnstaged(options, s);
       }
+      *published = true;
     }
     LOG(INFO) << "Headrace: " << summary;
     return absl::OkStatus();
