@@ -238,13 +238,14 @@ class StagedCallOp : public AsyncOpKernel {
                const Taken& taken) const {
     Tensors rest;
     const Tensors* body = taken.body == nullptr ? &rest : &TensorsOf(taken.body);
-    if (!status.ok() && !taken.inputs.empty())
-      status = DeliverPart(ctx, partial, status, taken, &rest);
+    const bool part = !status.ok() && !taken.inputs.empty();
+    if (part) status = DeliverPart(ctx, partial, status, taken, &rest);
     if (!status.ok()) {
       ctx->SetStatus(ToAbsl(status));
       return;
     }
     for (std::size_t i = 0; i < spec_.outputs.size(); ++i) {
+      if (part && !ctx->output_required(static_cast<int>(i))) continue;
       const StageSpec::OutputSpec& from = spec_.outputs[i];
       if (from.source >= 0) {
         ctx->set_output(static_cast<int>(i), TensorsOf(taken.inputs[from.source])[from.component]);
