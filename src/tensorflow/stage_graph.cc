@@ -8,6 +8,13 @@
 #include "tensorflow/core/graph/graph.h"
 
 namespace headrace {
+namespace {
+
+absl::Status Internal(const std::string& what, const absl::Status& status) {
+  return absl::InternalError(absl::StrCat(what, ": ", status.message()));
+}
+
+}  // namespace
 
 absl::StatusOr<StagedGraph> StageGraph(const tensorflow::Graph& graph,
                                        const tensorflow::FunctionLibraryDefinition& library,
@@ -18,8 +25,12 @@ absl::StatusOr<StagedGraph> StageGraph(const tensorflow::Graph& graph,
   StagedGraph staged;
   staged.planned = std::move(planned);
   if (staged.planned.plan.stages.empty()) return staged;
-  TF_ASSIGN_OR_RETURN(staged.applied, ApplyPlan(library, targets, &staged.planned));
-  TF_RETURN_IF_ERROR(CheckRewrite(*staged.planned.graph, library, staged.applied));
+  // Whatever goes wrong from here on is not the user's mistake.
+  absl::StatusOr<AppliedPlan> applied = ApplyPlan(library, targets, &staged.planned);
+  if (!applied.ok()) return Internal("the rewrite failed", applied.status());
+  staged.applied = *std::move(applied);
+  const absl::Status sound = CheckRewrite(*staged.planned.graph, library, staged.applied);
+  if (!sound.ok()) return Internal("the rewritten graph is not sound", sound);
   return staged;
 }
 

@@ -118,6 +118,18 @@ TEST(StagingPassTest, NothingToStageIsUntouched) {
   EXPECT_TRUE(PassRun(test).untouched());
 }
 
+// A rewrite that cannot be made leaves the graph as it was, and does not fail the session.
+TEST(StagingPassTest, WhatCannotBeRewrittenRunsUnstaged) {
+  const PassRun good(TrainingGraph());
+  ASSERT_EQ(good.calls().size(), 1u);
+  TestGraph test = TrainingGraph();
+  test.AddNumber(good.calls()[0], 1);  // takes the call's name
+  const PassRun run(test);
+  EXPECT_TRUE(run.status.ok()) << run.status;
+  EXPECT_TRUE(run.untouched());
+  EXPECT_EQ(run.library.num_functions(), 0u);
+}
+
 TEST(StagingPassTest, KillSwitch) {
   ::setenv("HEADRACE_STAGING", "off", 1);
   const PassRun off(TrainingGraph());

@@ -27,8 +27,6 @@ FunctionDef Restrict(const FunctionDef& whole, const std::set<int>& needed) {
   part.mutable_signature()->set_name(
       absl::StrCat(whole.signature().name(), "_needs_", absl::StrJoin(needed, "_")));
   part.mutable_signature()->clear_output_arg();
-  part.mutable_signature()->clear_control_output();
-  part.clear_control_ret();
   part.clear_ret();
   part.clear_node_def();
 
@@ -42,6 +40,8 @@ FunctionDef Restrict(const FunctionDef& whole, const std::set<int>& needed) {
     (*part.mutable_ret())[output.name()] = from;
     todo.push_back(NodeOf(from));
   }
+  // Asserts fail the ticket, whatever part of it is needed.
+  for (const auto& control : whole.control_ret()) todo.push_back(control.second);
   std::set<std::string> reached;
   while (!todo.empty()) {
     const std::string name = std::move(todo.back());
