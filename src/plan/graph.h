@@ -81,7 +81,7 @@ struct Node {
   std::string op;    // for people
   Trait trait = Trait::kPure;
 
-  // kBarrier only.
+  // kBarrier only. Codes up to kDevice; the later ones are the planner's own.
   ReasonCode barrier_code = ReasonCode::kNone;
   std::string barrier_text;  // one clause, e.g. "reads variable 'w', which 'train/Assign' writes"
 

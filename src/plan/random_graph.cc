@@ -53,7 +53,11 @@ class Generator {
     for (OutputInfo& output : node.outputs) {
       if (Chance(0.5)) output.bytes = std::int64_t{256} * Uniform(0, 16);
     }
-    if (node.trait == Trait::kBarrier) node.barrier_text = "has an effect";
+    if (node.trait == Trait::kBarrier) {
+      const int last = static_cast<int>(ReasonCode::kDevice);
+      node.barrier_code = static_cast<ReasonCode>(Uniform(0, last));
+      if (Chance(0.8)) node.barrier_text = "has an effect";
+    }
     return node;
   }
 

@@ -125,9 +125,10 @@ class ReasonGiver {
     const Node& node = s_.node(n);
     const int other = s_.state(n).block.other;
     const std::string other_name = other >= 0 ? Quoted(s_.node(other).name) : "";
+    // A barrier may carry any code; marked targets and nodes of a cycle are blocked before that.
     const ReasonCode code = OwnCode(n);
-    if (node.trait == Trait::kBarrier && code == node.barrier_code && !node.barrier_text.empty()) {
-      return node.barrier_text;
+    if (node.trait == Trait::kBarrier && !node.target && !index_.cyclic(n)) {
+      return node.barrier_text.empty() ? DoesNotRunAhead(node) : node.barrier_text;
     }
     switch (code) {
       case ReasonCode::kTarget: return "is a marked target";
@@ -168,8 +169,12 @@ class ReasonGiver {
       default:
         if (node.trait == Trait::kQueueWrite) return "writes into a queue";
         if (index_.cyclic(n)) return "is part of a cycle";
-        return "is a " + node.op + ", which does not run ahead";
+        return DoesNotRunAhead(node);
     }
+  }
+
+  static std::string DoesNotRunAhead(const Node& node) {
+    return "is a " + node.op + ", which does not run ahead";
   }
 
   std::string UnusedClause(int n) const {
