@@ -112,14 +112,35 @@ TEST_F(StageDrawsTest, StagesOverDifferentSourcesShareTheDraws) {
   }
 }
 
-// As without a stage: the op behind a read that failed did not run.
-TEST_F(StageDrawsTest, FailedReadsDrawNothing) {
+// As without a stage: a random op does not wait for the element, so it runs in every step.
+TEST_F(StageDrawsTest, FailedReadsDrawToo) {
   const auto source =
       domain_.MakeSource("it", make_shared<ReaderControl>([](std::int64_t k) {
                            return k == 1 ? Failure(Code::kDataLoss, "bad") : Number(k);
                          }));
   const auto stage = domain_.MakeStage(Config(3, 2), {source, draws_}, Body());
-  EXPECT_EQ(TakeMany(stage, 3), (Texts{Pair(0, 0), "DATA_LOSS: bad", Pair(2, 1)}));
+  EXPECT_EQ(TakeMany(stage, 3), (Texts{Pair(0, 0), "DATA_LOSS: bad", Pair(2, 2)}));
+}
+
+TEST_F(StageDrawsTest, StepsPastTheEndDrawToo) {
+  const auto source =
+      domain_.MakeSource("it", make_shared<ReaderControl>([](std::int64_t k) {
+                           return k % 5 >= 3 ? Failure(Code::kOutOfRange, "end") : Number(k);
+                         }));
+  for (int threads : {1, 4}) {
+    const auto draws =
+        domain_.MakeSource("random", make_shared<ReaderControl>(), Source::Mode::kOnDraw);
+    const auto stage = domain_.MakeStage(Config(4, threads), {source, draws}, Body());
+    for (std::int64_t d = 0; d < 20; ++d) {
+      const std::string got = TakeOne(stage);
+      if (d % 5 >= 3) {
+        ASSERT_EQ(got, "OUT_OF_RANGE: end");
+      } else {
+        ASSERT_EQ(got.substr(got.find('+') + 1, got.find('=') - got.find('+') - 1),
+                  std::to_string(d));
+      }
+    }
+  }
 }
 
 TEST_F(StageDrawsTest, FailedDrawsAreTheirTicketsError) {

@@ -52,7 +52,8 @@ void Stage::FormTicketsLocked() {
       if (slot->elements[i] != nullptr) ++assigned_[i];
     }
     slot->ticket = next_ticket_++;
-    if (slot->read_failed || !has_workers()) {
+    // A step that finds no element runs its random ops all the same: they do not depend on it.
+    if (!has_workers() || (slot->read_failed && !has_draws_)) {
       slot->state = SlotState::kDone;
       if (!slot->read_failed) ++figures_.produced;
     } else {

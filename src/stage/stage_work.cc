@@ -22,7 +22,7 @@ Stage::SlotPtr Stage::PendingLocked() const {
 }
 
 void Stage::DrawLocked(std::unique_lock<std::mutex>* lock, Slot* slot, Deferred* deferred) {
-  for (std::size_t i = 0; i < inputs_.size() && slot->status.ok(); ++i) {
+  for (std::size_t i = 0; i < inputs_.size(); ++i) {
     Source& source = *inputs_[i].source;
     if (source.mode_ != Source::Mode::kOnDraw) continue;
     // Closing the stage or the source makes the ticket an orphan.
@@ -37,7 +37,7 @@ void Stage::DrawLocked(std::unique_lock<std::mutex>* lock, Slot* slot, Deferred*
     const ElementPtr& element = source.AtLocked(assigned_[i]++);
     slot->elements[i] = element;
     slot->inputs[i] = element->read.value;
-    slot->status = element->read.status;
+    if (slot->status.ok()) slot->status = element->read.status;
   }
   if (!slot->status.ok()) slot->inputs.clear();
 }

@@ -1,7 +1,9 @@
 #include "tensorflow/apply.h"
 
+#include <algorithm>
 #include <map>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -62,13 +64,16 @@ class Rewriter {
 
   absl::StatusOr<AppliedPlan> Run() {
     const std::vector<Stage>& stages = planned_.plan.stages;
+    FindWaiting();
     for (std::size_t s = 0; s < stages.size(); ++s) {
       TF_RETURN_IF_ERROR(AddCall(static_cast<int>(s)));
       TF_RETURN_IF_ERROR(KeepNames(stages[s]));
     }
     for (std::size_t s = 0; s < stages.size(); ++s) {
+      std::unordered_set<int> inside(stages[s].body.begin(), stages[s].body.end());
+      inside.insert(stages[s].constants.begin(), stages[s].constants.end());
       for (const int node : stages[s].removed) {
-        TF_RETURN_IF_ERROR(MoveEdges(stages[s], static_cast<int>(s), NodeAt(node)));
+        TF_RETURN_IF_ERROR(MoveEdges(static_cast<int>(s), inside, NodeAt(node)));
       }
     }
     for (Node* maker : planned_.resets) TF_RETURN_IF_ERROR(AddReset(maker));
@@ -89,6 +94,33 @@ class Rewriter {
 
   Node* NodeAt(int index) const { return planned_.view.nodes[index]; }
 
+  // Nodes of the main graph that wait for nodes of the body by control edges alone, and function
+  // targets whose nodes leave: each waits for a token, which the call returns for the set of nodes
+  // that it waits for. Elements and draws need none: without them the call itself fails.
+  void FindWaiting() {
+    for (std::size_t s = 0; s < planned_.plan.stages.size(); ++s) {
+      const Stage& stage = planned_.plan.stages[s];
+      const std::set<int> body(stage.body.begin(), stage.body.end());
+      std::map<std::string, std::vector<int>> waiting;  // by name, so that tokens have an order
+      for (const int node : stage.removed) {
+        if (body.count(node) == 0) continue;
+        std::set<std::string> waits;
+        if (targets_.count(NodeAt(node)->name()) > 0) waits.insert(NodeAt(node)->name());
+        for (const Edge* edge : NodeAt(node)->out_edges()) {
+          if (!edge->IsControlEdge() || !edge->dst()->IsOp()) continue;
+          if (stage_of_.count(edge->dst()) == 0) waits.insert(edge->dst()->name());
+        }
+        for (const std::string& name : waits) waiting[name].push_back(node);
+      }
+      std::vector<std::vector<int>>& sets = waited_for_.emplace_back();
+      for (const auto& [name, nodes] : waiting) {
+        const auto found = std::find(sets.begin(), sets.end(), nodes);
+        token_of_[{name, static_cast<int>(s)}] = static_cast<int>(found - sets.begin());
+        if (found == sets.end()) sets.push_back(nodes);
+      }
+    }
+  }
+
   // Functions of one stage under names that are free, or taken by the very same functions.
   absl::StatusOr<StageOutline> Outline(int s) const {
     const Stage& stage = planned_.plan.stages[s];
@@ -97,7 +129,7 @@ class Rewriter {
     for (int attempt = 0;; ++attempt) {
       const std::string prefix = attempt == 0 ? base : absl::StrCat(base, "v", attempt, "_");
       TF_ASSIGN_OR_RETURN(StageOutline outline,
-                          OutlineStage(*graph_, planned_.view, stage, prefix,
+                          OutlineStage(*graph_, planned_.view, stage, waited_for_[s], prefix,
                                        !planned_.request.session.stage_subgraph_on_cpu));
       bool free = true;
       for (const FunctionDef& function : outline.functions) {
@@ -123,6 +155,8 @@ class Rewriter {
       shapes.push_back(known == planned_.view.shapes.end() ? PartialTensorShape()
                                                            : known->second[crossing.from.output]);
     }
+    types.insert(types.end(), waited_for_[s].size(), tensorflow::DT_INT32);
+    shapes.insert(shapes.end(), waited_for_[s].size(), PartialTensorShape({}));
     std::vector<NameAttrList> functions;
     std::vector<std::string> kinds, names;
     std::vector<int> num_args, source_args, num_outputs;
@@ -172,11 +206,30 @@ class Rewriter {
       tensors_[{NodeAt(from.node), from.output}] = {call, static_cast<int>(i)};
     }
     calls_.push_back(call);
+    TF_RETURN_IF_ERROR(AddTokens(s));
     applied_.calls.push_back(name);
     for (FunctionDef& function : outline.functions) {
       applied_.functions.push_back(std::move(function));
     }
     return absl::OkStatus();
+  }
+
+  absl::Status AddTokens(int s) {
+    const int first = static_cast<int>(planned_.plan.stages[s].outputs.size());
+    tokens_.emplace_back();
+    for (std::size_t i = 0; i < waited_for_[s].size(); ++i) {
+      TF_RETURN_IF_ERROR(NodeBuilder(absl::StrCat(calls_[s]->name(), "/ran_", i), kStagedOpsRanOp)
+                             .Input(calls_[s], first + static_cast<int>(i))
+                             .Device(calls_[s]->requested_device())
+                             .Finalize(graph_, &tokens_[s].emplace_back()));
+    }
+    return absl::OkStatus();
+  }
+
+  // What `name` waits for when it waits for nodes of stage `s`.
+  Node* WaitFor(const std::string& name, int s) const {
+    const auto token = token_of_.find({name, s});
+    return token == token_of_.end() ? calls_[s] : tokens_[s][token->second];
   }
 
   // Names that stay exact get an Identity; all consumers read through it, so that feeding it
@@ -215,9 +268,8 @@ class Rewriter {
     return absl::OkStatus();
   }
 
-  absl::Status MoveEdges(const Stage& stage, int s, Node* node) {
-    std::set<int> inside(stage.body.begin(), stage.body.end());
-    inside.insert(stage.constants.begin(), stage.constants.end());
+  // `inside`: body and constants of stage `s`.
+  absl::Status MoveEdges(int s, const std::unordered_set<int>& inside, Node* node) {
     for (const Edge* edge : node->in_edges()) {
       Node* from = edge->src();
       if (!edge->IsControlEdge() || !from->IsOp() || stage_of_.count(from) > 0) continue;
@@ -236,7 +288,7 @@ class Rewriter {
             absl::StrCat("'", to->name(), "' of one stage uses '", node->name(), "' of another"));
       }
       if (edge->IsControlEdge()) {
-        graph_->AddControlEdge(calls_[s], to);
+        graph_->AddControlEdge(WaitFor(to->name(), s), to);
         continue;
       }
       const auto tensor = tensors_.find({node, edge->src_output()});
@@ -297,7 +349,7 @@ class Rewriter {
     for (const auto& [name, stage] : kept) {
       Node* target = nullptr;
       TF_RETURN_IF_ERROR(NodeBuilder(name, "NoOp")
-                             .ControlInput(calls_[stage])
+                             .ControlInput(WaitFor(name, stage))
                              .Device(calls_[stage]->requested_device())
                              .Finalize(graph_, &target));
     }
@@ -329,7 +381,10 @@ class Rewriter {
   GraphPlan& planned_;
   tensorflow::Graph* const graph_;
   std::unordered_map<const Node*, int> stage_of_;          // of removed nodes
+  std::vector<std::vector<std::vector<int>>> waited_for_;  // by stage: sets of body nodes
+  std::map<std::pair<std::string, int>, int> token_of_;    // name that waits, stage: position there
   std::vector<Node*> calls_;                               // by stage
+  std::vector<std::vector<Node*>> tokens_;                 // by stage, like waited_for_
   std::map<std::pair<const Node*, int>, Tensor> tensors_;  // crossing tensors
   std::set<std::string> named_;                            // removed nodes whose name stays
   AppliedPlan applied_;

@@ -138,13 +138,36 @@ TEST(ApplyTest, NothingToComputeGivesAnEmptyBody) {
   EXPECT_EQ(FindNode(*staged.planned.graph, "it/next")->type_string(), "Identity");
 }
 
-TEST(ApplyTest, ControlEdgesBecomeTheCalls) {
+TEST(ApplyTest, WaitingForAnElementIsWaitingForTheCall) {
   TestGraph test = TrainingGraph();
   test.AddNumber("one", 1);
-  test.Add("count", "AssignAddVariableOp", {"v", "one", "^text"}, {{"dtype", Attr(DT_INT64)}});
+  test.Add("count", "AssignAddVariableOp", {"v", "one", "^it/next"}, {{"dtype", Attr(DT_INT64)}});
   const StagedGraph staged = Stage(test);
   EXPECT_EQ(InputsOf(*staged.planned.graph, "count"),
             (Strings{"v:0", "one:0", "^" + Call(staged)->name()}));
+  EXPECT_EQ(Call(staged)->num_outputs(), 1);
+}
+
+// Which ops of the body a step waits for decides which of their errors fail it.
+TEST(ApplyTest, WaitingForTheBodyIsWaitingForAToken) {
+  TestGraph test = TrainingGraph();
+  test.AddNumber("one", 1);
+  test.Add("a", "AssignAddVariableOp", {"v", "one", "^text"}, {{"dtype", Attr(DT_INT64)}});
+  test.Add("b", "AssignAddVariableOp", {"v", "one", "^text"}, {{"dtype", Attr(DT_INT64)}});
+  test.Add("c", "AssignAddVariableOp", {"v", "one", "^text", "^hash", "^it/next"},
+           {{"dtype", Attr(DT_INT64)}});
+  const StagedGraph staged = Stage(test);
+  const Graph& graph = *staged.planned.graph;
+  const std::string call = Call(staged)->name();
+  EXPECT_EQ(Call(staged)->num_outputs(), 3);
+  EXPECT_EQ(InputsOf(graph, "a"), (Strings{"v:0", "one:0", "^" + call + "/ran_0"}));
+  EXPECT_EQ(InputsOf(graph, "b"), (Strings{"v:0", "one:0", "^" + call + "/ran_0"}));
+  EXPECT_EQ(InputsOf(graph, "c"), (Strings{"v:0", "one:0", "^" + call + "/ran_1"}));
+  EXPECT_EQ(FindNode(graph, call + "/ran_0")->type_string(), "Headrace>StagedOpsRan");
+  EXPECT_EQ(InputsOf(graph, call + "/ran_1"), Strings{call + ":2"});
+  const Strings body = BodyOf(staged, "body");
+  EXPECT_EQ(std::count(body.begin(), body.end(), "headrace_ran_1 = Const(^text)"), 1);
+  EXPECT_EQ(std::count(body.begin(), body.end(), "headrace_ran_2 = Const(^hash, ^text)"), 1);
 }
 
 TEST(ApplyTest, AssertRunsInTheBodyThoughNothingUsesItsValue) {
@@ -158,9 +181,7 @@ TEST(ApplyTest, AssertRunsInTheBodyThoughNothingUsesItsValue) {
   const StagedGraph staged = Stage(test);
   const Strings body = BodyOf(staged, "body");
   EXPECT_EQ(std::count(body.begin(), body.end(), "checked = Neg(hash:output:0, ^assert)"), 1);
-  const FunctionDef& function = staged.applied.functions.back();
-  EXPECT_EQ(function.control_ret().count("assert"), 1u);
-  EXPECT_TRUE(function.signature().is_stateful());
+  EXPECT_TRUE(staged.applied.functions.back().signature().is_stateful());
 }
 
 TEST(ApplyTest, DrawsAreFunctionsOfTheirOwnAndConstantsAreCopied) {

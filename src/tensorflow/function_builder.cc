@@ -1,10 +1,9 @@
 #include "tensorflow/function_builder.h"
 
-#include <optional>
-
 #include "absl/strings/str_cat.h"
 #include "tensorflow/attributes.h"
 #include "tensorflow/core/framework/graph_to_functiondef.h"
+#include "tensorflow/core/framework/tensor.h"
 #include "tensorflow/core/graph/node_builder.h"
 #include "tensorflow/core/util/device_name_utils.h"
 #include "tensorflow/graph_view.h"
@@ -125,6 +124,21 @@ absl::Status FunctionBuilder::CopyOne(int index, const std::string& op) {
 absl::Status FunctionBuilder::AddResult(const Endpoint& from) {
   if (!Known(from)) TF_RETURN_IF_ERROR(Copy(from.node));
   const auto [source, output] = Find(from);
+  return AddResult(source, output);
+}
+
+absl::Status FunctionBuilder::AddToken(const std::vector<int>& nodes) {
+  const tensorflow::Tensor nothing(0);
+  tensorflow::NodeBuilder builder(absl::StrCat("headrace_ran_", num_results_), "Const",
+                                  graph_.op_registry());
+  for (const int node : nodes) builder.ControlInput(copies_.at(node));
+  Node* token = nullptr;
+  TF_RETURN_IF_ERROR(
+      builder.Attr("dtype", nothing.dtype()).Attr("value", nothing).Finalize(&graph_, &token));
+  return AddResult(token, 0);
+}
+
+absl::Status FunctionBuilder::AddResult(Node* source, int output) {
   Node* result = nullptr;
   TF_RETURN_IF_ERROR(tensorflow::NodeBuilder(absl::StrCat("headrace_result_", num_results_),
                                              "_Retval", graph_.op_registry())
@@ -137,16 +151,8 @@ absl::Status FunctionBuilder::AddResult(const Endpoint& from) {
 }
 
 absl::StatusOr<tensorflow::FunctionDef> FunctionBuilder::Build(const std::string& name) const {
-  std::set<std::string> controls;
-  for (const int node : kept_alive_) controls.insert(copies_.at(node)->name());
   tensorflow::FunctionDef function;
-  TF_RETURN_IF_ERROR(tensorflow::GraphToFunctionDef(
-      graph_, name,
-      [&controls](const Node* node) -> std::optional<std::string> {
-        if (controls.count(node->name()) == 0) return std::nullopt;
-        return node->name();
-      },
-      &function));
+  TF_RETURN_IF_ERROR(tensorflow::GraphToFunctionDef(graph_, name, &function));
   bool stateful = false;
   for (const Node* node : graph_.op_nodes()) {
     stateful |= node->op_def().is_stateful() && !node->IsArg() && !node->IsRetval();

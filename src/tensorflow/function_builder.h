@@ -37,13 +37,15 @@ class FunctionBuilder {
   absl::Status AddResult(const plan::Endpoint& from);
   // Of a node that was copied; another op may have other outputs.
   int NumOutputs(int node) const { return copies_.at(node)->num_outputs(); }
-  // The node runs although no result depends on it. It must have been copied.
-  void KeepAlive(int node) { kept_alive_.insert(node); }
+  // Appends a result, an int32 scalar without meaning, that there is only if `nodes` succeeded.
+  // They must have been copied.
+  absl::Status AddToken(const std::vector<int>& nodes);
 
   absl::StatusOr<tensorflow::FunctionDef> Build(const std::string& name) const;
 
  private:
   absl::Status CopyOne(int node, const std::string& op);
+  absl::Status AddResult(tensorflow::Node* source, int output);
   bool Known(const plan::Endpoint& from) const {
     return args_.count({from.node, from.output}) > 0 || copies_.count(from.node) > 0;
   }
@@ -55,7 +57,6 @@ class FunctionBuilder {
   tensorflow::Graph graph_;
   std::map<std::pair<int, int>, tensorflow::Node*> args_;
   std::map<int, tensorflow::Node*> copies_;
-  std::set<int> kept_alive_;
   int num_args_ = 0;
   int num_results_ = 0;
 };

@@ -52,7 +52,7 @@ A stage reads one element from each of its sources in turn (one ticket), runs th
 hands results over in ticket order. The first call starts it.
 
 args: resource handles that the source and body functions use.
-out: what crosses from the stage to the training step.
+out: what crosses from the stage to the training step, then tokens for StagedOpsRan.
 output_shapes: shape of each output, as inferred before the graph was cut.
 sources: one function per source or random draw, in the order in which a ticket reads them. Each takes
   its handles and returns one element.
@@ -91,6 +91,16 @@ REGISTER_OP("Headrace>StageStart")
 Starts a stage before the first step takes from it. Takes nothing.
 
 call: name of the StagedCall node whose stage this is; args and the other attributes are that node's.
+)doc");
+
+REGISTER_OP("Headrace>StagedOpsRan")
+    .Input("token: int32")
+    .SetShapeFn(tensorflow::shape_inference::NoOutputs)
+    .Doc(R"doc(
+Holds back what waits for staged ops by control edges. A control edge from the call alone would not
+say which steps need those ops to have succeeded.
+
+token: output of a StagedCall; there is one only if the ops succeeded. Its value means nothing.
 )doc");
 
 REGISTER_OP("Headrace>ResetSource")

@@ -21,10 +21,12 @@ using plan::Stage;
 class StageOutliner {
  public:
   StageOutliner(const tensorflow::Graph& graph, const GraphView& view, const Stage& stage,
-                const std::string& prefix, bool keep_accelerators)
+                const std::vector<std::vector<int>>& waited_for, const std::string& prefix,
+                bool keep_accelerators)
       : registry_(graph.op_registry()),
         view_(view),
         stage_(stage),
+        waited_for_(waited_for),
         prefix_(prefix),
         keep_accelerators_(keep_accelerators) {}
 
@@ -93,7 +95,7 @@ class StageOutliner {
     FunctionBuilder builder = Builder(std::move(allowed));
     outline_.body = absl::StrCat(prefix_, "body");
 
-    bool needed = false;
+    bool needed = !waited_for_.empty();
     for (const plan::Crossing& crossing : stage_.outputs) {
       needed |= raw_.count({crossing.from.node, crossing.from.output}) == 0;
     }
@@ -102,7 +104,7 @@ class StageOutliner {
       TF_RETURN_IF_ERROR(AddBodyArgs(&builder));
       for (const int node : stage_.body) TF_RETURN_IF_ERROR(builder.Copy(node));
     }
-    std::map<std::pair<int, int>, int> results;
+    int results = 0;
     for (const plan::Crossing& crossing : stage_.outputs) {
       const std::pair<int, int> from = {crossing.from.node, crossing.from.output};
       if (const auto raw = raw_.find(from); raw != raw_.end()) {
@@ -110,14 +112,11 @@ class StageOutliner {
         continue;
       }
       TF_RETURN_IF_ERROR(builder.AddResult(crossing.from));
-      const int result = static_cast<int>(results.size());
-      results.emplace(from, result);
-      outline_.outputs.push_back(-result - 1);
+      outline_.outputs.push_back(-++results);
     }
-    if (needed) {
-      for (const int node : stage_.body) {
-        if (view_.graph.nodes[node].trait == plan::Trait::kAssert) builder.KeepAlive(node);
-      }
+    for (const std::vector<int>& nodes : waited_for_) {
+      TF_RETURN_IF_ERROR(builder.AddToken(nodes));
+      outline_.outputs.push_back(-++results);
     }
     TF_ASSIGN_OR_RETURN(tensorflow::FunctionDef function, builder.Build(outline_.body));
     outline_.functions.push_back(std::move(function));
@@ -140,6 +139,7 @@ class StageOutliner {
   const tensorflow::OpRegistryInterface* const registry_;
   const GraphView& view_;
   const Stage& stage_;
+  const std::vector<std::vector<int>>& waited_for_;
   const std::string prefix_;
   const bool keep_accelerators_;
   StageOutline outline_;
@@ -150,9 +150,10 @@ class StageOutliner {
 }  // namespace
 
 absl::StatusOr<StageOutline> OutlineStage(const tensorflow::Graph& graph, const GraphView& view,
-                                          const Stage& stage, const std::string& prefix,
-                                          bool keep_accelerators) {
-  return StageOutliner(graph, view, stage, prefix, keep_accelerators).Run();
+                                          const Stage& stage,
+                                          const std::vector<std::vector<int>>& waited_for,
+                                          const std::string& prefix, bool keep_accelerators) {
+  return StageOutliner(graph, view, stage, waited_for, prefix, keep_accelerators).Run();
 }
 
 }  // namespace headrace

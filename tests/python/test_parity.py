@@ -71,21 +71,7 @@ def test_plan_is_the_golden_one(name):
         assert plan.reasons[node] == code, node
 
 
-# Cases that differ from stock TensorFlow today; each is to be mended, or argued in docs/guarantees.md.
-OPEN = {
-    "draw_over_three_epochs": "draws after an epoch's end are paired with other elements",
-    "matrix_products": "last bits of a product that runs in the stage",
-    "staged_mark_is_the_end": "which of two sources reports the end of data",
-}
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=pytest.mark.xfail(reason=OPEN[name])) if name in OPEN else name
-        for name in CASES
-    ],
-)
+@pytest.mark.parametrize("name", CASES)
 def test_staged_equals_stock(name, reference):
     case = CASES[name]
     expected = reference[name]

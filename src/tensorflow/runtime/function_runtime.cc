@@ -7,6 +7,7 @@
 #include "tensorflow/core/framework/cancellation.h"
 #include "tensorflow/core/framework/device.h"
 #include "tensorflow/core/framework/resource_mgr.h"
+#include "tensorflow/runtime/late_passes.h"
 
 namespace headrace {
 
@@ -28,9 +29,12 @@ absl::Status FunctionRuntime::Create(FunctionLibraryRuntime* step_runtime,
 absl::Status StageFunction::Create(std::shared_ptr<FunctionRuntime> runtime,
                                    const tensorflow::NameAttrList& function,
                                    std::unique_ptr<StageFunction>* result) {
+  TF_ASSIGN_OR_RETURN(
+      const std::string name,
+      RunLatePasses(function.name(), runtime->flr()->device()->name(), runtime->library()));
   FunctionLibraryRuntime::Handle handle;
-  TF_RETURN_IF_ERROR(runtime->flr()->Instantiate(
-      function.name(), tensorflow::AttrSlice(&function.attr()), {}, &handle));
+  TF_RETURN_IF_ERROR(
+      runtime->flr()->Instantiate(name, tensorflow::AttrSlice(&function.attr()), {}, &handle));
   result->reset(new StageFunction(std::move(runtime), handle));
   return absl::OkStatus();
 }

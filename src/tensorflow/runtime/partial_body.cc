@@ -40,8 +40,6 @@ FunctionDef Restrict(const FunctionDef& whole, const std::set<int>& needed) {
     (*part.mutable_ret())[output.name()] = from;
     todo.push_back(NodeOf(from));
   }
-  // Asserts fail the ticket, whatever part of it is needed.
-  for (const auto& control : whole.control_ret()) todo.push_back(control.second);
   std::set<std::string> reached;
   while (!todo.empty()) {
     const std::string name = std::move(todo.back());

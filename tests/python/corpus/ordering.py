@@ -142,7 +142,7 @@ def assert_that_nothing_waits_for():
     check = tf.raw_ops.Assert(condition=tf.less(x, 3, name="small"), data=[x], name="check")
 
     def script(steps):
-        for fetch in (total, check, total, total, check, total, [total, check], total, total):
+        for fetch in (total, [total, check], total, total, check, total, check, total, total):
             steps.run(fetch)
 
     return program([iterator], None, script=script)
@@ -171,7 +171,7 @@ def assert_of_the_python_api_that_nothing_waits_for():
     check = tf1.assert_less(x, tf.constant(3, tf.int64))
 
     def script(steps):
-        for fetch in (total, check, total, total, check, total, [total, check], total, total):
+        for fetch in (total, [total, check], total, total, check, total, check, total, total):
             steps.run(fetch)
 
     return program([iterator], None, script=script)
