@@ -27,12 +27,14 @@ def element(strings):
     return iterator.get_next(), iterator.initializer
 
 
-def tensors(count, length=512):
-    """(list of int64 tensors [length], initializer): the next element of a source with many
-    parts."""
+def tensors(count, length=512, elements=-1):
+    """(list of int64 tensors [length], initializer): the next element of a source with many parts.
+
+    It has `elements` elements, or no end.
+    """
     parts = tuple(tf.fill([length], tf.constant(i, tf.int64)) for i in range(count))
     iterator = tf1.data.make_initializable_iterator(
-        _plain(tf.data.Dataset.from_tensors(parts).repeat()))
+        _plain(tf.data.Dataset.from_tensors(parts).repeat(elements)))
     return list(iterator.get_next()), iterator.initializer
 
 

@@ -8,6 +8,13 @@
 #include "stage/trace.h"
 
 namespace headrace::stage {
+namespace {
+
+// An idle thread is woken when this part of what is wanted is missing, not for every element: with
+// long queues, waking costs a take more than all the rest. Short queues are refilled at once.
+constexpr std::size_t kRoomPerWake = 8;
+
+}  // namespace
 
 Source::Source(std::shared_ptr<Domain> domain, std::string name,
                std::unique_ptr<SourceReader> reader, Mode mode)
@@ -191,17 +198,22 @@ void Source::AppendLocked(ReadResult read) {
 }
 
 void Source::WakeLocked() {
-  if (idle_ && WantsElementLocked()) {
+  if (idle_ && WantsElementLocked(kRoomPerWake)) {
     idle_ = false;
     work_cv_.notify_one();
   }
 }
 
-bool Source::WantsElementLocked() const {
+bool Source::WantsElementLocked(std::size_t room_part) const {
   if (closing_ || paused_ || direct_) return false;
   for (const Stage* stage : stages_) {
-    if (on_demand_ ? stage->NeedsElementLocked(this) : elements_.size() < stage->WantedLocked())
-      return true;
+    if (on_demand_) {
+      if (stage->NeedsElementLocked(this)) return true;
+      continue;
+    }
+    const std::size_t wanted = stage->WantedLocked();
+    const std::size_t room = room_part == 0 ? 1 : std::max<std::size_t>(1, wanted / room_part);
+    if (elements_.size() + room <= wanted) return true;
   }
   return false;
 }
@@ -238,7 +250,7 @@ void Source::ReadLoop() {
   Deferred deferred;
   std::unique_lock<std::mutex> lock(domain_->mu_);
   while (!closing_) {
-    if (!WantsElementLocked()) {
+    if (!WantsElementLocked(0)) {
       idle_ = true;
       work_cv_.wait(lock);
       idle_ = false;

@@ -113,7 +113,9 @@ class Source : public std::enable_shared_from_this<Source> {
   void WakeLocked();
   bool closedLocked() const { return closing_; }
 
-  bool WantsElementLocked() const;
+  // Whether a stage has room for an element; for 1 / `room_part` of what it wants, if that is not
+  // 0.
+  bool WantsElementLocked(std::size_t room_part) const;
   void ReadLoop();
 
   const std::shared_ptr<Domain> domain_;

@@ -169,6 +169,12 @@ class Stage {
   // Takes the front slot if it is done: true with *status, *taken set. Skips ignored errors.
   bool TakeFrontLocked(Status* status, Taken* taken, Deferred* deferred);
   SlotPtr ConsumeFrontLocked(Deferred* deferred);
+  // Leaves what a consumed ticket held to the next worker that comes along, so that the taker goes
+  // on with its step. A worker comes for every ticket that is formed, so no more is held than
+  // before; at the end of data, or after as many tickets as the stage may hold, the taker frees
+  // them itself.
+  void DisposeLocked(SlotPtr slot, Deferred* deferred);
+  void SweepLocked(Deferred* deferred);
   void OnAppendLocked();
   void OnForeignPopLocked(Deferred* deferred);
   void OnResetLocked(Deferred* deferred);
@@ -206,6 +212,7 @@ class Stage {
 
   // Guarded by domain_->mu_.
   std::deque<SlotPtr> slots_;          // front = the next ticket
+  std::vector<SlotPtr> consumed_;      // for a worker to free
   std::vector<std::size_t> assigned_;  // per source: elements that belong to slots_
   std::deque<Waiter> waiters_;
   std::uint64_t next_ticket_ = 0;

@@ -1,6 +1,7 @@
 // How a stage pairs elements to tickets, gives tickets away, and follows what happens to its
 // sources.
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "stage/stage.h"
@@ -86,6 +87,7 @@ void Stage::DropSlotsLocked(Deferred* deferred) {
     deferred->garbage.push_back(std::move(slot));
   }
   slots_.clear();
+  SweepLocked(deferred);
   std::fill(assigned_.begin(), assigned_.end(), 0);
 }
 
@@ -106,10 +108,26 @@ Stage::SlotPtr Stage::ConsumeFrontLocked(Deferred* deferred) {
   return slot;
 }
 
+void Stage::DisposeLocked(SlotPtr slot, Deferred* deferred) {
+  const bool more_to_come = slot->status.ok() && consumed_.size() < limit_;
+  if (has_workers() && more_to_come) {
+    consumed_.push_back(std::move(slot));
+    return;
+  }
+  SweepLocked(deferred);
+  deferred->garbage.push_back(std::move(slot));
+}
+
+void Stage::SweepLocked(Deferred* deferred) {
+  deferred->garbage.insert(deferred->garbage.end(), std::make_move_iterator(consumed_.begin()),
+                           std::make_move_iterator(consumed_.end()));
+  consumed_.clear();
+}
+
 bool Stage::TakeFrontLocked(Status* status, Taken* taken, Deferred* deferred) {
   while (!slots_.empty() && slots_.front()->state == SlotState::kDone) {
     const SlotPtr slot = ConsumeFrontLocked(deferred);
-    deferred->garbage.push_back(slot);
+    DisposeLocked(slot, deferred);
     FormTicketsLocked();
     if (slot->status.ok()) {
       ignored_in_a_row_ = 0;

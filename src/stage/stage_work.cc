@@ -72,6 +72,13 @@ void Stage::WorkLoop() {
   Deferred deferred;
   std::unique_lock<std::mutex> lock(domain_->mu_);
   while (!closing_) {
+    if (!consumed_.empty()) {
+      SweepLocked(&deferred);
+      lock.unlock();
+      deferred.Run();
+      lock.lock();
+      continue;
+    }
     SlotPtr slot = drawing_ ? nullptr : PendingLocked();
     if (slot == nullptr) {
       const TimePoint since = domain_->Now();

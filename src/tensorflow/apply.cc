@@ -185,8 +185,6 @@ class Rewriter {
     Node* call = nullptr;
     TF_RETURN_IF_ERROR(NodeBuilder(name, kStagedCallOp)
                            .Input(args)
-                           .Attr("Tout", types)
-                           .Attr("output_shapes", shapes)
                            .Attr("sources", functions)
                            .Attr("source_kinds", kinds)
                            .Attr("source_names", names)
@@ -201,12 +199,22 @@ class Rewriter {
                            .Device(CallDevice(stage.device))
                            .Finalize(graph_, &call));
     call->SetStackTrace(NodeAt(stage.sources.front())->GetStackTrace());
+    Node* outputs = nullptr;
+    TF_RETURN_IF_ERROR(NodeBuilder(absl::StrCat(name, "/outputs"), kStagedOutputsOp)
+                           .Input(call, 0)
+                           .Attr("Tout", types)
+                           .Attr("output_shapes", shapes)
+                           .Attr("source_num_outputs", num_outputs)
+                           .Attr("outputs", outline.outputs)
+                           .Device(call->requested_device())
+                           .Finalize(graph_, &outputs));
+    outputs->SetStackTrace(call->GetStackTrace());
     for (std::size_t i = 0; i < stage.outputs.size(); ++i) {
       const plan::Endpoint& from = stage.outputs[i].from;
-      tensors_[{NodeAt(from.node), from.output}] = {call, static_cast<int>(i)};
+      tensors_[{NodeAt(from.node), from.output}] = {outputs, static_cast<int>(i)};
     }
     calls_.push_back(call);
-    TF_RETURN_IF_ERROR(AddTokens(s));
+    TF_RETURN_IF_ERROR(AddTokens(s, outputs));
     applied_.calls.push_back(name);
     for (FunctionDef& function : outline.functions) {
       applied_.functions.push_back(std::move(function));
@@ -214,12 +222,12 @@ class Rewriter {
     return absl::OkStatus();
   }
 
-  absl::Status AddTokens(int s) {
+  absl::Status AddTokens(int s, Node* outputs) {
     const int first = static_cast<int>(planned_.plan.stages[s].outputs.size());
     tokens_.emplace_back();
     for (std::size_t i = 0; i < waited_for_[s].size(); ++i) {
       TF_RETURN_IF_ERROR(NodeBuilder(absl::StrCat(calls_[s]->name(), "/ran_", i), kStagedOpsRanOp)
-                             .Input(calls_[s], first + static_cast<int>(i))
+                             .Input(outputs, first + static_cast<int>(i))
                              .Device(calls_[s]->requested_device())
                              .Finalize(graph_, &tokens_[s].emplace_back()));
     }
@@ -330,7 +338,7 @@ class Rewriter {
       for (const Edge* edge : inputs) args.emplace_back(edge->src(), edge->src_output());
       builder.Input(args).Attr("call", call->name()).Device(call->requested_device());
       for (const auto& [name, value] : call->def().attr()) {
-        if (name != "Targs" && name != "Tout" && name != "output_shapes") builder.Attr(name, value);
+        if (name != "Targs") builder.Attr(name, value);
       }
       TF_RETURN_IF_ERROR(builder.Finalize(graph_, &starts.emplace_back()));
     }

@@ -43,6 +43,10 @@ const Node* Call(const StagedGraph& staged, std::size_t stage = 0) {
   return FindNode(*staged.planned.graph, staged.applied.calls.at(stage));
 }
 
+const Node* Outputs(const StagedGraph& staged, std::size_t stage = 0) {
+  return FindNode(*staged.planned.graph, staged.applied.calls.at(stage) + "/outputs");
+}
+
 template <typename T>
 T AttrOf(const Node* node, const std::string& name) {
   T value;
@@ -80,11 +84,13 @@ TEST(ApplyTest, StagedNodesLeaveAndACallTakesTheirPlace) {
   EXPECT_EQ(AttrOf<Strings>(call, "source_names"), Strings{"it/next"});
   EXPECT_EQ(AttrOf<Strings>(call, "source_kinds"), Strings{"iterator"});
   EXPECT_EQ(AttrOf<std::vector<int>>(call, "outputs"), std::vector<int>{-1});
-  EXPECT_EQ(AttrOf<std::vector<PartialTensorShape>>(call, "output_shapes")[0].DebugString(), "[?]");
+  EXPECT_EQ(
+      AttrOf<std::vector<PartialTensorShape>>(Outputs(staged), "output_shapes")[0].DebugString(),
+      "[?]");
 
   // The crossing tensor keeps its name, and its consumer reads through it.
   EXPECT_EQ(FindNode(graph, "hash")->type_string(), "Identity");
-  EXPECT_EQ(InputsOf(graph, "hash"), Strings{call->name() + ":0"});
+  EXPECT_EQ(InputsOf(graph, "hash"), Strings{call->name() + "/outputs:0"});
   EXPECT_EQ(InputsOf(graph, "sum"), (Strings{"hash:0", "v/read:0"}));
 
   EXPECT_EQ(BodyOf(staged, "source0"), Strings{"it/next = Headrace>IteratorPull(headrace_arg_0)"});
@@ -122,7 +128,7 @@ TEST(ApplyTest, RawElementsDoNotGoThroughTheBody) {
   // Sorted by name: "hash", then "it/next", which is tensor 0 of the elements.
   EXPECT_EQ(AttrOf<std::vector<int>>(call, "outputs"), (std::vector<int>{-1, 0}));
   EXPECT_EQ(InputsOf(*staged.planned.graph, "read_raw"),
-            (Strings{call->name() + ":1", "v/read:0"}));
+            (Strings{call->name() + "/outputs:1", "v/read:0"}));
   // Feeding it/next could not reach the body any more.
   EXPECT_EQ(FindNode(*staged.planned.graph, "it/next"), nullptr);
 }
@@ -145,7 +151,7 @@ TEST(ApplyTest, WaitingForAnElementIsWaitingForTheCall) {
   const StagedGraph staged = Stage(test);
   EXPECT_EQ(InputsOf(*staged.planned.graph, "count"),
             (Strings{"v:0", "one:0", "^" + Call(staged)->name()}));
-  EXPECT_EQ(Call(staged)->num_outputs(), 1);
+  EXPECT_EQ(Outputs(staged)->num_outputs(), 1);
 }
 
 // Which ops of the body a step waits for decides which of their errors fail it.
@@ -159,12 +165,12 @@ TEST(ApplyTest, WaitingForTheBodyIsWaitingForAToken) {
   const StagedGraph staged = Stage(test);
   const Graph& graph = *staged.planned.graph;
   const std::string call = Call(staged)->name();
-  EXPECT_EQ(Call(staged)->num_outputs(), 3);
+  EXPECT_EQ(Outputs(staged)->num_outputs(), 3);
   EXPECT_EQ(InputsOf(graph, "a"), (Strings{"v:0", "one:0", "^" + call + "/ran_0"}));
   EXPECT_EQ(InputsOf(graph, "b"), (Strings{"v:0", "one:0", "^" + call + "/ran_0"}));
   EXPECT_EQ(InputsOf(graph, "c"), (Strings{"v:0", "one:0", "^" + call + "/ran_1"}));
   EXPECT_EQ(FindNode(graph, call + "/ran_0")->type_string(), "Headrace>StagedOpsRan");
-  EXPECT_EQ(InputsOf(graph, call + "/ran_1"), Strings{call + ":2"});
+  EXPECT_EQ(InputsOf(graph, call + "/ran_1"), Strings{call + "/outputs:2"});
   const Strings body = BodyOf(staged, "body");
   EXPECT_EQ(std::count(body.begin(), body.end(), "headrace_ran_1 = Const(^text)"), 1);
   EXPECT_EQ(std::count(body.begin(), body.end(), "headrace_ran_2 = Const(^hash, ^text)"), 1);

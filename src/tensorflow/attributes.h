@@ -16,6 +16,7 @@ inline constexpr char kStageFunctionAttr[] = "_headrace_stage_function";
 
 inline constexpr char kStagedCallOp[] = "Headrace>StagedCall";
 inline constexpr char kStageStartOp[] = "Headrace>StageStart";
+inline constexpr char kStagedOutputsOp[] = "Headrace>StagedOutputs";
 inline constexpr char kStagedOpsRanOp[] = "Headrace>StagedOpsRan";
 inline constexpr char kResetSourceOp[] = "Headrace>ResetSource";
 inline constexpr char kIteratorPullOp[] = "Headrace>IteratorPull";

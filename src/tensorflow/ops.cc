@@ -28,10 +28,8 @@ absl::Status OutputShapesFromAttr(InferenceContext* c) {
 
 REGISTER_OP("Headrace>StagedCall")
     .Input("args: Targs")
-    .Output("out: Tout")
+    .Output("ticket: variant")
     .Attr("Targs: list(type) >= 0")
-    .Attr("Tout: list(type) >= 0")
-    .Attr("output_shapes: list(shape) >= 0")
     .Attr("sources: list(func) >= 1")
     .Attr("source_kinds: list({'iterator', 'iterator_optional', 'resource', 'draw'}) >= 1")
     .Attr("source_names: list(string) >= 1")
@@ -44,16 +42,15 @@ REGISTER_OP("Headrace>StagedCall")
     .Attr("stage: string")
     .Attr("options: string = ''")
     .SetIsStateful()
-    .SetShapeFn(OutputShapesFromAttr)
+    .SetShapeFn(tensorflow::shape_inference::ScalarShape)
     .Doc(R"doc(
-Takes the next step's tensors from a stage that runs ahead of the caller.
+Takes the next step's ticket from a stage that runs ahead of the caller.
 
 A stage reads one element from each of its sources in turn (one ticket), runs the body on it, and
 hands results over in ticket order. The first call starts it.
 
 args: resource handles that the source and body functions use.
-out: what crosses from the stage to the training step, then tokens for StagedOpsRan.
-output_shapes: shape of each output, as inferred before the graph was cut.
+ticket: for StagedOutputs.
 sources: one function per source or random draw, in the order in which a ticket reads them. Each takes
   its handles and returns one element.
 source_kinds: `iterator` and `iterator_optional` read a tf.data iterator (the latter delivers
@@ -65,9 +62,30 @@ source_args: indices into args, function after function; the first one is the re
 source_num_outputs: number of tensors of each element.
 body: takes the tensors of all elements in order, then args[i] for i in body_args; pure.
 body_args: indices into args.
-outputs: for each output, v >= 0: tensor v of the elements, in order; v < 0: output -v-1 of body.
+outputs: of the StagedOutputs that reads the ticket.
 stage: the stage's name, for people.
 options: serialized RewriterConfig.CustomGraphOptimizer (docs/formats.md).
+)doc");
+
+REGISTER_OP("Headrace>StagedOutputs")
+    .Input("ticket: variant")
+    .Output("out: Tout")
+    .Attr("Tout: list(type) >= 0")
+    .Attr("output_shapes: list(shape) >= 0")
+    .Attr("source_num_outputs: list(int) >= 1")
+    .Attr("outputs: list(int) >= 0")
+    .SetShapeFn(OutputShapesFromAttr)
+    .Doc(R"doc(
+What a ticket holds.
+
+An op of its own, because TensorFlow's executor hands everything behind an op that may wait (StagedCall)
+to its thread pool, node by node, and goes on at once behind one that does not.
+
+ticket: of a StagedCall in the same step.
+out: what crosses from the stage to the training step, then tokens for StagedOpsRan.
+output_shapes: shape of each output, as inferred before the graph was cut.
+source_num_outputs: number of tensors of each source's element.
+outputs: for each output, v >= 0: tensor v of the elements, in order; v < 0: output -v-1 of body.
 )doc");
 
 REGISTER_OP("Headrace>StageStart")
@@ -100,7 +118,7 @@ REGISTER_OP("Headrace>StagedOpsRan")
 Holds back what waits for staged ops by control edges. A control edge from the call alone would not
 say which steps need those ops to have succeeded.
 
-token: output of a StagedCall; there is one only if the ops succeeded. Its value means nothing.
+token: output of a StagedOutputs; there is one only if the ops succeeded. Its value means nothing.
 )doc");
 
 REGISTER_OP("Headrace>ResetSource")

@@ -30,12 +30,17 @@ inline const Tensors& TensorsOf(const stage::Payload& payload) {
   return *static_cast<const Tensors*>(payload.get());
 }
 
+// Requires: nobody else holds the payload.
+inline Tensors& MutableTensorsOf(const stage::Payload& payload) {
+  return *static_cast<Tensors*>(const_cast<void*>(payload.get()));
+}
+
 inline stage::ReadResult ToReadResult(const absl::Status& status, Tensors tensors) {
   stage::ReadResult result;
   result.status = FromAbsl(status);
   if (!status.ok()) return result;
   for (const tensorflow::Tensor& tensor : tensors) result.bytes += tensor.TotalBytes();
-  result.value = std::make_shared<const Tensors>(std::move(tensors));
+  result.value = std::make_shared<Tensors>(std::move(tensors));
   return result;
 }
 

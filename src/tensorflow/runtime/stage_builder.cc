@@ -173,23 +173,8 @@ absl::Status StageSpec::FromAttrs(OpKernelConstruction* ctx, StageSpec* spec) {
     if (!is_input(i))
       return absl::InvalidArgumentError("the body names an argument that is not there");
   }
-  for (int output : outputs) {
-    OutputSpec where;
-    if (output < 0) {
-      where.component = -output - 1;
-      spec->has_body = true;
-    } else {
-      where.source = 0;
-      where.component = output;
-      while (where.source < static_cast<int>(n) && where.component >= num_outputs[where.source]) {
-        where.component -= num_outputs[where.source++];
-      }
-      if (where.source == static_cast<int>(n)) {
-        return absl::InvalidArgumentError(
-            absl::StrCat("output names element tensor ", output, ", which is not there"));
-      }
-    }
-    spec->outputs.push_back(where);
+  for (const int output : outputs) {
+    (output < 0 ? spec->has_body : spec->elements_cross) = true;
   }
   return absl::OkStatus();
 }

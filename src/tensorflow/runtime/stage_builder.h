@@ -28,19 +28,13 @@ struct StageSpec {
     std::vector<int> args;  // indices into the call's inputs; the first is the resource consumed
     int num_outputs = 0;
   };
-  // Where an output comes from.
-  struct OutputSpec {
-    int source = -1;  // >= 0: element of that source; -1: the body
-    int component = 0;
-  };
-
   std::string stage;      // name, for people
   std::string call_node;  // unique in the session
   std::vector<SourceSpec> sources;
   tensorflow::NameAttrList body;
   std::vector<int> body_args;
-  std::vector<OutputSpec> outputs;
-  bool has_body = false;  // some output comes from the body
+  bool has_body = false;        // some output comes from the body
+  bool elements_cross = false;  // some output comes from an element
   StageOptions options;
 
   static absl::Status FromAttrs(tensorflow::OpKernelConstruction* ctx, StageSpec* spec);

@@ -1,9 +1,8 @@
-// Headrace>StagedCall takes the next step's tensors from its stage; Headrace>StageStart starts one
+// Headrace>StagedCall takes the next step's ticket from its stage; Headrace>StageStart starts one
 // early.
 #include <atomic>
 #include <memory>
 #include <mutex>
-#include <set>
 #include <string>
 #include <thread>
 #include <utility>
@@ -13,11 +12,13 @@
 #include "tensorflow/core/framework/op_kernel.h"
 #include "tensorflow/core/framework/resource_handle.h"
 #include "tensorflow/core/framework/resource_mgr.h"
+#include "tensorflow/core/framework/variant.h"
 #include "tensorflow/runtime/convert.h"
 #include "tensorflow/runtime/partial_body.h"
 #include "tensorflow/runtime/source_registry.h"
 #include "tensorflow/runtime/stage_builder.h"
 #include "tensorflow/runtime/stage_directory.h"
+#include "tensorflow/runtime/stage_ticket.h"
 
 namespace headrace {
 namespace {
@@ -190,7 +191,7 @@ class StagedCallOp : public AsyncOpKernel {
     Status status;
     Taken taken;
     if (stage.TryTake(&status, &taken)) {
-      Deliver(ctx, *entry.partial, status, taken);
+      Deliver(ctx, entry.partial, status, std::move(taken));
       done();
       return;
     }
@@ -198,7 +199,7 @@ class StagedCallOp : public AsyncOpKernel {
       CancelWait cancel(ctx, entry.stage);
       status = stage.Take(&taken, [&](Stage::TakeId id) { cancel.Arm(id); });
       cancel.Disarm();
-      Deliver(ctx, *entry.partial, status, taken);
+      Deliver(ctx, entry.partial, status, std::move(taken));
       done();
       return;
     }
@@ -217,7 +218,7 @@ class StagedCallOp : public AsyncOpKernel {
           runner([this, ctx, done, result, partial] {
             const auto body = partial.lock();
             if (body != nullptr) {
-              Deliver(ctx, *body, result->first, result->second);
+              Deliver(ctx, body, result->first, std::move(result->second));
             } else {
               ctx->SetStatus(absl::CancelledError("the stage was closed"));
             }
@@ -226,7 +227,7 @@ class StagedCallOp : public AsyncOpKernel {
         });
     if (served) {
       cancel->Disarm();
-      Deliver(ctx, *entry.partial, status, taken);
+      Deliver(ctx, entry.partial, status, std::move(taken));
       done();
       return;
     }
@@ -234,44 +235,25 @@ class StagedCallOp : public AsyncOpKernel {
   }
 
  private:
-  void Deliver(OpKernelContext* ctx, PartialBody& partial, Status status,
-               const Taken& taken) const {
-    Tensors rest;
-    const Tensors* body = taken.body == nullptr ? &rest : &TensorsOf(taken.body);
-    const bool part = !status.ok() && !taken.inputs.empty();
-    if (part) status = DeliverPart(ctx, partial, status, taken, &rest);
+  // Hands the ticket to the step. A failed read has no ticket.
+  void Deliver(OpKernelContext* ctx, const std::shared_ptr<PartialBody>& partial,
+               const Status& status, Taken taken) const {
+    auto ticket = std::make_shared<StageTicket>();
     if (!status.ok()) {
-      ctx->SetStatus(ToAbsl(status));
-      return;
-    }
-    for (std::size_t i = 0; i < spec_.outputs.size(); ++i) {
-      if (part && !ctx->output_required(static_cast<int>(i))) continue;
-      const StageSpec::OutputSpec& from = spec_.outputs[i];
-      if (from.source >= 0) {
-        ctx->set_output(static_cast<int>(i), TensorsOf(taken.inputs[from.source])[from.component]);
-      } else if (static_cast<std::size_t>(from.component) < body->size()) {
-        ctx->set_output(static_cast<int>(i), (*body)[from.component]);
+      if (taken.inputs.empty()) {
+        ctx->SetStatus(ToAbsl(status));
+        return;
       }
+      ticket->failure = status;
+      ticket->partial = partial;
+      ticket->body_args = SelectInputs(ctx, spec_.body_args);
+    } else if (!spec_.elements_cross) {
+      taken.inputs.clear();
     }
-  }
-
-  // The body failed as a whole: computes what this step needs of it, if that is not all of it.
-  Status DeliverPart(OpKernelContext* ctx, PartialBody& partial, const Status& failure,
-                     const Taken& taken, Tensors* results) const {
-    std::set<int> needed;
-    bool all = true;
-    for (std::size_t i = 0; i < spec_.outputs.size(); ++i) {
-      if (spec_.outputs[i].source >= 0) continue;
-      if (ctx->output_required(static_cast<int>(i))) {
-        needed.insert(spec_.outputs[i].component);
-      } else {
-        all = false;
-      }
-    }
-    if (all) return failure;
-    if (needed.empty()) return Status();
-    return FromAbsl(partial.Run(BodyArguments(taken.inputs, SelectInputs(ctx, spec_.body_args)),
-                                needed, results));
+    ticket->taken = std::move(taken);
+    tensorflow::Tensor* output = nullptr;
+    OP_REQUIRES_OK(ctx, ctx->allocate_output(0, {}, &output));
+    output->scalar<tensorflow::Variant>()() = TicketVariant{std::move(ticket)};
   }
 
   StageSpec spec_;  // constant after construction
@@ -297,16 +279,6 @@ class StageStartOp : public OpKernel {
 };
 
 REGISTER_KERNEL_BUILDER(Name("Headrace>StagedCall").Device(tensorflow::DEVICE_CPU), StagedCallOp);
-// What it is for happens before it runs: its input tells the call what this step needs.
-class StagedOpsRanOp : public OpKernel {
- public:
-  using OpKernel::OpKernel;
-  void Compute(OpKernelContext*) override {}
-  bool IsExpensive() override { return false; }
-};
-
-REGISTER_KERNEL_BUILDER(Name("Headrace>StagedOpsRan").Device(tensorflow::DEVICE_CPU),
-                        StagedOpsRanOp);
 REGISTER_KERNEL_BUILDER(Name("Headrace>StageStart").Device(tensorflow::DEVICE_CPU), StageStartOp);
 
 }  // namespace

@@ -1,0 +1,121 @@
+// Headrace>StagedOutputs gives a step the tensors of its ticket; Headrace>StagedOpsRan waits for
+// staged ops.
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "tensorflow/core/framework/op_kernel.h"
+#include "tensorflow/core/framework/variant.h"
+#include "tensorflow/runtime/convert.h"
+#include "tensorflow/runtime/stage_builder.h"
+#include "tensorflow/runtime/stage_ticket.h"
+
+namespace headrace {
+namespace {
+
+using ::tensorflow::OpKernel;
+using ::tensorflow::OpKernelConstruction;
+using ::tensorflow::OpKernelContext;
+using ::tensorflow::Tensor;
+
+// Where an output comes from.
+struct OutputSpec {
+  int source = -1;  // >= 0: element of that source; -1: the body
+  int component = 0;
+};
+
+class StagedOutputsOp : public OpKernel {
+ public:
+  explicit StagedOutputsOp(OpKernelConstruction* ctx) : OpKernel(ctx) {
+    std::vector<int> outputs, num_outputs;
+    OP_REQUIRES_OK(ctx, ctx->GetAttr("outputs", &outputs));
+    OP_REQUIRES_OK(ctx, ctx->GetAttr("source_num_outputs", &num_outputs));
+    for (const int output : outputs) {
+      OutputSpec where;
+      where.component = output < 0 ? -output - 1 : output;
+      if (output >= 0) {
+        where.source = 0;
+        const int sources = static_cast<int>(num_outputs.size());
+        while (where.source < sources && where.component >= num_outputs[where.source]) {
+          where.component -= num_outputs[where.source++];
+        }
+        OP_REQUIRES(ctx, where.source < sources,
+                    absl::InvalidArgumentError(absl::StrCat("output names element tensor ", output,
+                                                            ", which is not there")));
+      }
+      outputs_.push_back(where);
+    }
+  }
+
+  // So that it, and what is cheap behind it, runs on the thread that took.
+  bool IsExpensive() override { return false; }
+
+  void Compute(OpKernelContext* ctx) override {
+    const auto* held = ctx->input(0).scalar<tensorflow::Variant>()().get<TicketVariant>();
+    OP_REQUIRES(ctx, held != nullptr, absl::InternalError("the input is no ticket of a stage"));
+    StageTicket& ticket = *held->ticket;
+    Tensors part;
+    const Tensors* body = ticket.taken.body == nullptr ? &part : &TensorsOf(ticket.taken.body);
+    const bool failed = !ticket.failure.ok();
+    if (failed) OP_REQUIRES_OK(ctx, RunPart(ctx, ticket, &part));
+    // Nobody else has this ticket; who else could see the body's results has let go of them.
+    if (!failed && ticket.taken.body.use_count() == 1) return MoveOutputs(ctx, ticket);
+    for (std::size_t i = 0; i < outputs_.size(); ++i) {
+      if (failed && !ctx->output_required(static_cast<int>(i))) continue;
+      const OutputSpec& from = outputs_[i];
+      const Tensors& tensors =
+          from.source >= 0 ? TensorsOf(ticket.taken.inputs[from.source]) : *body;
+      ctx->set_output(static_cast<int>(i), tensors[from.component]);
+    }
+  }
+
+ private:
+  void MoveOutputs(OpKernelContext* ctx, const StageTicket& ticket) const {
+    Tensors& body = MutableTensorsOf(ticket.taken.body);
+    for (std::size_t i = 0; i < outputs_.size(); ++i) {
+      const auto [source, component] = outputs_[i];
+      if (source < 0) {
+        ctx->set_output(static_cast<int>(i), std::move(body[component]));
+      } else {
+        ctx->set_output(static_cast<int>(i), TensorsOf(ticket.taken.inputs[source])[component]);
+      }
+    }
+  }
+
+  // The body failed as a whole: computes what this step needs of it, if that is not all of it.
+  absl::Status RunPart(OpKernelContext* ctx, const StageTicket& ticket, Tensors* results) const {
+    std::set<int> needed;
+    bool all = true;
+    for (std::size_t i = 0; i < outputs_.size(); ++i) {
+      if (outputs_[i].source >= 0) continue;
+      if (ctx->output_required(static_cast<int>(i))) {
+        needed.insert(outputs_[i].component);
+      } else {
+        all = false;
+      }
+    }
+    if (all) return ToAbsl(ticket.failure);
+    if (needed.empty()) return absl::OkStatus();
+    return ticket.partial->Run(BodyArguments(ticket.taken.inputs, ticket.body_args), needed,
+                               results);
+  }
+
+  std::vector<OutputSpec> outputs_;  // constant after construction
+};
+
+// What it is for happens before it runs: its input tells the step's outputs what is needed.
+class StagedOpsRanOp : public OpKernel {
+ public:
+  using OpKernel::OpKernel;
+  void Compute(OpKernelContext*) override {}
+  bool IsExpensive() override { return false; }
+};
+
+REGISTER_KERNEL_BUILDER(Name("Headrace>StagedOutputs").Device(tensorflow::DEVICE_CPU),
+                        StagedOutputsOp);
+REGISTER_KERNEL_BUILDER(Name("Headrace>StagedOpsRan").Device(tensorflow::DEVICE_CPU),
+                        StagedOpsRanOp);
+
+}  // namespace
+}  // namespace headrace
