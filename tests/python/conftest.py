@@ -54,7 +54,7 @@ def pytest_addoption(parser):
     group.addoption(
         "--random-graphs",
         type=int,
-        default=250,
+        default=2000,
         metavar="N",
         help="how many random graphs to run staged and unstaged",
     )
