@@ -40,6 +40,12 @@ double Microseconds(std::chrono::steady_clock::duration d) {
   return std::chrono::duration<double, std::micro>(d).count();
 }
 
+std::string TrackName(const std::string& kind, const std::string& name) {
+  if (kind == "step") return "training step (" + name + ")";
+  if (kind == "wait") return "waiting for " + name;
+  return (kind == "read" ? "hr-read (" : "hr-stage (") + name + ")";
+}
+
 }  // namespace
 
 std::atomic<bool> Trace::enabled_{false};
@@ -83,6 +89,7 @@ std::string Trace::Stop() {
   // them, besides the real threads.
   const int pid = ::getpid();
   std::map<std::string, std::int64_t> tracks;
+  std::map<std::int64_t, std::string> names;  // of tracks, for people
   json list = json::array();
   for (const Event& e : events) {
     std::int64_t track = e.thread;
@@ -90,6 +97,7 @@ std::string Trace::Stop() {
       track = tracks.emplace(e.name, kFirstTrack + static_cast<std::int64_t>(tracks.size()))
                   .first->second;
     }
+    names.emplace(track, TrackName(e.kind, e.name));
     list.push_back({{"name", std::string(e.kind) + " " + e.name},
                     {"cat", e.kind},
                     {"ph", "X"},
@@ -99,12 +107,12 @@ std::string Trace::Stop() {
                     {"dur", Microseconds(e.end - e.begin)},
                     {"args", {{"ticket", e.id}}}});
   }
-  for (const auto& [name, track] : tracks) {
+  for (const auto& [track, name] : names) {
     list.push_back({{"name", "thread_name"},
                     {"ph", "M"},
                     {"pid", pid},
                     {"tid", track},
-                    {"args", {{"name", "training step (" + name + ")"}}}});
+                    {"args", {{"name", name}}}});
   }
   return json{{"traceEvents", list},
               {"displayTimeUnit", "ms"},

@@ -1,6 +1,7 @@
 #include "stage/trace.h"
 
 #include <algorithm>
+#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -112,7 +113,7 @@ TEST_F(TraceTest, AnyNameGivesJson) {
   Trace::Add("read", "quote \" backslash \\ not UTF-8 \xff", 1, steady_clock::now(),
              steady_clock::now());
   const json trace = json::parse(Trace::Stop());
-  EXPECT_EQ(trace["traceEvents"].size(), 1u);
+  EXPECT_EQ(trace["traceEvents"].size(), 2u);  // the span, and its track's name
 }
 
 // The trace of a stage shows that it worked while the step did: the body of a later ticket begins
@@ -155,13 +156,17 @@ TEST_F(TraceTest, BodiesOverlapSteps) {
   EXPECT_LE(Overlap(ahead, steps), in_bodies * 1.0001);
   EXPECT_NE(bodies[0].thread, reads[0].thread);
   EXPECT_NE(steps[0].thread, reads[0].thread);
+  std::map<std::int64_t, std::string> names;
   for (const json& event : trace["traceEvents"]) {
     if (event["ph"] != "M") continue;
     EXPECT_EQ(event["name"], "thread_name");
-    EXPECT_EQ(event["args"]["name"], "training step (stage_0)");
-    EXPECT_EQ(event["tid"], steps[0].thread);
-    EXPECT_GT(event["tid"].get<std::int64_t>(), std::int64_t{1} << 22) << "may be a thread's id";
+    names[event["tid"]] = event["args"]["name"];
   }
+  EXPECT_EQ(names,
+            (std::map<std::int64_t, std::string>{{reads[0].thread, "hr-read (it)"},
+                                                 {bodies[0].thread, "hr-stage (stage_0)"},
+                                                 {steps[0].thread, "training step (stage_0)"}}));
+  EXPECT_GT(steps[0].thread, std::int64_t{1} << 22) << "may be a thread's id";
 }
 
 // The step that follows the last trace's end is no step of the next trace.

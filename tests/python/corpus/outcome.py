@@ -51,7 +51,11 @@ def of_error(error):
     core = _strip(text)
     for pattern, replacement in _NUMBERS:
         core = pattern.sub(replacement, core)
-    return Outcome(error=type(error).__name__, message=core, node=nodes[0] if nodes else "")
+    node = nodes[0] if nodes else ""
+    if core == "End of sequence":
+        # Of two iterators that end in one step stock TensorFlow reports whichever it asked first.
+        node = "an iterator"
+    return Outcome(error=type(error).__name__, message=core, node=node)
 
 
 def _strip(text):
