@@ -161,3 +161,15 @@ class TraceError(HeadraceError, RuntimeError):
     """A trace is being recorded already, or cannot be written."""
 
     code = "HR040"
+
+
+class TrackingError(HeadraceError, ValueError):
+    """A dataset_fn does something to its dataset through which records cannot be followed."""
+
+    code = "HR050"
+
+
+class AccountError(HeadraceError, RuntimeError):
+    """An account of records is not open, open twice, or told what does not fit."""
+
+    code = "HR051"

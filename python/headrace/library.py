@@ -119,8 +119,9 @@ class Library:
     while the library works.
     """
 
-    def __init__(self, handle):
+    def __init__(self, handle, ops):
         self._handle = handle
+        self.ops = ops  # the wrappers that TensorFlow made for the library's ops
         text, size = ctypes.c_void_p, ctypes.c_size_t
         out = ctypes.POINTER(text)
         message = [ctypes.c_char_p, size]
@@ -136,6 +137,17 @@ class Library:
         self._function("headrace_close", ctypes.c_int, [ctypes.c_char_p])
         self._function("headrace_trace_start", None, [size])
         self._function("headrace_trace_stop", text, [])
+        self._function("headrace_account_open", ctypes.c_int, [ctypes.c_char_p, out])
+        self._function("headrace_account_close", None, [ctypes.c_char_p])
+        self._function(
+            "headrace_account_applied",
+            ctypes.c_int,
+            [ctypes.c_char_p, ctypes.POINTER(ctypes.c_int64), size, out],
+        )
+        self._function(
+            "headrace_account_end", ctypes.c_int, [ctypes.c_char_p, ctypes.c_char_p, out]
+        )
+        self._function("headrace_account_take", ctypes.c_int, [ctypes.c_char_p, out, out])
 
     def _function(self, name, result, arguments):
         function = getattr(self._handle, name)
@@ -202,6 +214,40 @@ class Library:
     def trace_stop(self) -> bytes:
         return self._take(self._handle.headrace_trace_stop())
 
+    def account_open(self, name: str):
+        """(status code, error)."""
+        error = ctypes.c_void_p()
+        status = self._handle.headrace_account_open(name.encode(), ctypes.byref(error))
+        return status, self._take(error.value).decode()
+
+    def account_close(self, name: str):
+        self._handle.headrace_account_close(name.encode())
+
+    def account_applied(self, name: str, identities):
+        """(status code, error). identities: a contiguous NumPy array of int64."""
+        error = ctypes.c_void_p()
+        data = identities.ctypes.data_as(ctypes.POINTER(ctypes.c_int64))
+        status = self._handle.headrace_account_applied(
+            name.encode(), data, identities.size, ctypes.byref(error)
+        )
+        return status, self._take(error.value).decode()
+
+    def account_end(self, name: str, by: str):
+        """(status code, error)."""
+        error = ctypes.c_void_p()
+        status = self._handle.headrace_account_end(
+            name.encode(), by.encode(), ctypes.byref(error)
+        )
+        return status, self._take(error.value).decode()
+
+    def account_take(self, name: str):
+        """(status code, what was settled as JSON, error)."""
+        settled, error = ctypes.c_void_p(), ctypes.c_void_p()
+        status = self._handle.headrace_account_take(
+            name.encode(), ctypes.byref(settled), ctypes.byref(error)
+        )
+        return status, self._take(settled.value).decode(), self._take(error.value).decode()
+
 
 def load() -> Library:
     """Loads the library into this process, once; later calls give the same object.
@@ -233,8 +279,8 @@ def _load() -> Library:
 
     path = library_path()
     try:
-        tf.load_op_library(path)
-        library = Library(ctypes.CDLL(path))
+        ops = tf.load_op_library(path)
+        library = Library(ctypes.CDLL(path), ops)
     except (tf.errors.OpError, OSError, AttributeError) as error:
         raise LibraryLoadError(f"{path} could not be loaded: {error}") from error
     if not fits(library.built_for(), tf.__version__):

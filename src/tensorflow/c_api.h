@@ -10,6 +10,7 @@
 #define HEADRACE_TENSORFLOW_C_API_H_
 
 #include <stddef.h>
+#include <stdint.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -52,6 +53,17 @@ HEADRACE_EXPORT int headrace_close(const char* tag);
  * the trace. */
 HEADRACE_EXPORT void headrace_trace_start(size_t max_events);
 HEADRACE_EXPORT char* headrace_trace_stop(void);
+
+/* Accounts of records (src/feed/account.h), by name: one is opened before a dataset whose ops name
+ * it runs, told which elements an applied step has used (identities, padding left out), and asked
+ * what was settled since the last time: {"trained": [identity, ...], "dropped": {op: [identity,
+ * ...]}, "outstanding": count}. */
+HEADRACE_EXPORT int headrace_account_open(const char* name, char** error);
+HEADRACE_EXPORT void headrace_account_close(const char* name);
+HEADRACE_EXPORT int headrace_account_applied(const char* name, const int64_t* identities,
+                                             size_t count, char** error);
+HEADRACE_EXPORT int headrace_account_end(const char* name, const char* by, char** error);
+HEADRACE_EXPORT int headrace_account_take(const char* name, char** json, char** error);
 
 #ifdef __cplusplus
 }

@@ -1,0 +1,1 @@
+"""Datasets whose records are accounted for, one by one."""

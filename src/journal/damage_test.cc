@@ -1,0 +1,184 @@
+// Files that are not as they were written: a torn tail is dropped, everything else is refused.
+#include <sqlite3.h>
+
+#include <random>
+
+#include "journal/testing.h"
+#include "journal/wal_check.h"
+
+namespace headrace::journal::testing {
+namespace {
+
+using Texts = std::vector<std::string>;
+
+constexpr int kEvents = 40;
+
+class DamageTest : public Test {
+ protected:
+  // A journal whose events all stand in the write-ahead log, each a transaction of its own, as a
+  // crash leaves it.
+  void MakeCrashed() {
+    const auto journal = OpenJournal();
+    for (int i = 0; i < kEvents; ++i) AppendOne(journal.get(), Event(i));
+    CopyAsCrashed("journal", "crashed");
+    file_ = ReadFile(Path("crashed"));
+    wal_ = ReadFile(Path("crashed-wal"));
+  }
+  // A journal that was closed: all in the file.
+  void MakeClosed() {
+    {
+      const auto journal = OpenJournal();
+      for (int i = 0; i < kEvents; ++i) AppendOne(journal.get(), Event(i));
+    }
+    file_ = ReadFile(Path("journal"));
+    ASSERT_FALSE(std::filesystem::exists(Path("journal-wal")));
+  }
+  static std::string Event(int i) { return "event " + std::to_string(i) + std::string(200, 'x'); }
+
+  Opened OpenDamaged(const std::string& file, const std::string& wal) const {
+    for (const char* suffix : {"-wal", "-journal", "-shm"}) {
+      std::filesystem::remove(Path("damaged") + suffix);
+    }
+    WriteFile(Path("damaged"), file);
+    if (!wal.empty()) WriteFile(Path("damaged-wal"), wal);
+    return OpenAndReplay(Path("damaged"));
+  }
+
+  // The first events, all as they were written; how many.
+  static std::size_t Prefix(const Texts& events) {
+    for (std::size_t i = 0; i < events.size(); ++i) {
+      EXPECT_EQ(events[i], Event(static_cast<int>(i)));
+    }
+    return events.size();
+  }
+
+  std::string file_, wal_;
+};
+
+TEST_F(DamageTest, ATailCutAnywhereLosesTheLastTransactionOnly) {
+  MakeCrashed();
+  ASSERT_GT(wal_.size(), 8192u);
+  std::size_t last = kEvents;
+  for (std::size_t cut = 1; cut <= 8192; cut += cut < 64 ? 1 : 97) {
+    const Opened opened = OpenDamaged(file_, wal_.substr(0, wal_.size() - cut));
+    ASSERT_TRUE(opened.status.ok()) << cut << ": " << opened.status.ToString();
+    const std::size_t left = Prefix(opened.events);
+    ASSERT_LE(left, last) << cut;
+    if (cut <= 4096 + 24) {
+      ASSERT_EQ(left, kEvents - 1u) << cut;
+    }
+    last = left;
+  }
+}
+
+TEST_F(DamageTest, GarbageBehindTheTailIsDropped) {
+  MakeCrashed();
+  std::mt19937 random(1);
+  std::string garbage(9000, '\0');
+  for (char& c : garbage) c = static_cast<char>(random());
+  const Opened opened = OpenDamaged(file_, wal_ + garbage);
+  ASSERT_TRUE(opened.status.ok()) << opened.status.ToString();
+  EXPECT_EQ(Prefix(opened.events), kEvents);
+}
+
+TEST_F(DamageTest, DamageInTheMiddleOfTheLogIsRefusedWithItsOffset) {
+  MakeCrashed();
+  std::string damaged = wal_;
+  const std::size_t frame = 24 + 4096, third = 32 + 3 * frame;
+  damaged[third + 1000] = static_cast<char>(damaged[third + 1000] ^ 4);
+  const Opened opened = OpenDamaged(file_, damaged);
+  EXPECT_EQ(opened.status.code(), Code::kDataLoss) << opened.status.ToString();
+  EXPECT_NE(
+      opened.status.message().find("damaged-wal is damaged at offset " + std::to_string(third)),
+      std::string::npos)
+      << opened.status.ToString();
+}
+
+// No flipped bit may lead to a journal that opens and says something else, or less, than was
+// acknowledged.
+TEST_F(DamageTest, EveryFlippedBitOfTheLogIsFoundOrHarmless) {
+  MakeCrashed();
+  std::mt19937 random(2);
+  int refused = 0;
+  constexpr int kFlips = 600;
+  for (int i = 0; i < kFlips; ++i) {
+    std::string damaged = wal_;
+    const std::size_t bit = random() % (damaged.size() * 8);
+    damaged[bit / 8] = static_cast<char>(damaged[bit / 8] ^ (1 << (bit % 8)));
+    const Opened opened = OpenDamaged(file_, damaged);
+    if (!opened.status.ok()) {
+      EXPECT_EQ(opened.status.code(), Code::kDataLoss) << opened.status.ToString();
+      ++refused;
+      continue;
+    }
+    // The last transaction cannot be told from one that was never finished.
+    ASSERT_GE(Prefix(opened.events), kEvents - 1u) << "bit " << bit;
+  }
+  EXPECT_GT(refused, kFlips * 8 / 10);
+}
+
+TEST_F(DamageTest, EveryFlippedBitOfTheFileIsFoundOrHarmless) {
+  MakeClosed();
+  std::mt19937 random(3);
+  constexpr int kFlips = 600;
+  int refused = 0;
+  for (int i = 0; i < kFlips; ++i) {
+    std::string damaged = file_;
+    const std::size_t bit = random() % (damaged.size() * 8);
+    damaged[bit / 8] = static_cast<char>(damaged[bit / 8] ^ (1 << (bit % 8)));
+    const Opened opened = OpenDamaged(damaged, "");
+    if (!opened.status.ok()) {
+      ++refused;
+      continue;
+    }
+    ASSERT_EQ(Prefix(opened.events), kEvents) << "bit " << bit;
+  }
+  EXPECT_GT(refused, kFlips / 10);
+}
+
+class TamperedTest : public DamageTest {
+ protected:
+  // Changes a closed journal by SQL: damage that SQLite itself cannot see.
+  Opened OpenTampered(const std::string& sql) {
+    MakeClosed();
+    sqlite3* db = nullptr;
+    EXPECT_EQ(sqlite3_open(Path("journal").c_str(), &db), SQLITE_OK);
+    EXPECT_EQ(sqlite3_exec(db, sql.c_str(), nullptr, nullptr, nullptr), SQLITE_OK);
+    sqlite3_close(db);
+    return OpenAndReplay(Path("journal"));
+  }
+};
+
+TEST_F(TamperedTest, AnEventThatChanged) {
+  const Opened opened = OpenTampered("UPDATE events SET event = 'other' WHERE sequence = 7");
+  EXPECT_EQ(opened.status.code(), Code::kDataLoss);
+  EXPECT_NE(opened.status.message().find("the checksum of event 7 is wrong"), std::string::npos);
+}
+
+TEST_F(TamperedTest, AnEventThatIsMissing) {
+  const Opened opened = OpenTampered("DELETE FROM events WHERE sequence = 7");
+  EXPECT_EQ(opened.status.code(), Code::kDataLoss);
+  EXPECT_NE(opened.status.message().find("event 7 is missing"), std::string::npos);
+}
+
+TEST_F(TamperedTest, TwoEventsThatChangedPlaces) {
+  const Opened opened = OpenTampered(
+      "UPDATE events SET sequence = 1000 WHERE sequence = 7;"
+      "UPDATE events SET sequence = 7 WHERE sequence = 8;"
+      "UPDATE events SET sequence = 8 WHERE sequence = 1000");
+  EXPECT_EQ(opened.status.code(), Code::kDataLoss);
+}
+
+TEST_F(TamperedTest, ANewerFormatIsRefusedByName) {
+  const Opened opened = OpenTampered("UPDATE meta SET value = '2' WHERE key = 'format'");
+  EXPECT_EQ(opened.status.code(), Code::kFailedPrecondition);
+  EXPECT_NE(opened.status.message().find("journal format 2"), std::string::npos);
+}
+
+TEST_F(TamperedTest, AnotherProgramsFile) {
+  const Opened opened = OpenTampered("PRAGMA application_id = 7");
+  EXPECT_EQ(opened.status.code(), Code::kInvalidArgument) << opened.status.ToString();
+}
+
+}  // namespace
+}  // namespace headrace::journal::testing
