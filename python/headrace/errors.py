@@ -173,3 +173,9 @@ class AccountError(HeadraceError, RuntimeError):
     """An account of records is not open, open twice, or told what does not fit."""
 
     code = "HR051"
+
+
+class ModelModuleError(HeadraceError, ValueError):
+    """A model module cannot be found or imported, or its functions are not what a job needs."""
+
+    code = "HR060"

@@ -1,0 +1,1 @@
+"""Elastic training: model modules and what is made of them."""
