@@ -179,3 +179,9 @@ class ModelModuleError(HeadraceError, ValueError):
     """A model module cannot be found or imported, or its functions are not what a job needs."""
 
     code = "HR060"
+
+
+class ExportError(HeadraceError, ValueError):
+    """A model module cannot be traced into a SavedModel that runs without Python."""
+
+    code = "HR061"

@@ -52,9 +52,10 @@ class TrackedDataset:
     account: name of the account (headrace.data.account) of the process that will run it.
     """
 
-    def __init__(self, dataset, account: str, _position: int = 0):
+    def __init__(self, dataset, account: str, batched: bool = False, _position: int = 0):
         self.dataset = dataset
         self.account = account
+        self.batched = batched  # elements are batches
         self._position = _position  # in the chain of calls, to tell two filters apart
 
     @property
@@ -86,7 +87,8 @@ class TrackedDataset:
         return self._next(
             self.dataset.batch(
                 batch_size, drop_remainder, num_parallel_calls, deterministic, name=name
-            )
+            ),
+            batched=True,
         )
 
     def padded_batch(
@@ -102,7 +104,8 @@ class TrackedDataset:
                 (tf.constant(PADDING, tf.int64), padding_values),
                 drop_remainder,
                 name=name,
-            )
+            ),
+            batched=True,
         )
 
     def with_options(self, options, name=None):
@@ -208,8 +211,8 @@ class TrackedDataset:
 
     # --- the rest -----------------------------------------------------------------------------
 
-    def _next(self, dataset):
-        return TrackedDataset(dataset, self.account, self._position + 1)
+    def _next(self, dataset, batched=False):
+        return TrackedDataset(dataset, self.account, batched or self.batched, self._position + 1)
 
     def _name(self, method, name):
         return name or f"{method}:{self._position + 1}"

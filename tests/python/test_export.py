@@ -1,0 +1,196 @@
+"""Exported jobs: what the SavedModel's functions do is what the model module says."""
+
+import json
+import textwrap
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from headrace.data.account import Account
+from headrace.elastic import export, model_module
+from headrace.errors import ExportError
+
+KERAS = """
+    import keras
+    import tensorflow as tf
+
+    def custom_model():
+        return keras.Sequential([
+            keras.Input((4,)),
+            keras.layers.Dense(8, activation="relu", kernel_initializer=keras.initializers.HeNormal(1)),
+            keras.layers.BatchNormalization(),
+            keras.layers.Dense(3, kernel_initializer=keras.initializers.HeNormal(2)),
+        ])
+
+    def loss(labels, predictions):
+        return keras.losses.sparse_categorical_crossentropy(labels, predictions, from_logits=True)
+
+    def optimizer():
+        return keras.optimizers.Adam(0.05)
+
+    def dataset_fn(dataset):
+        def parse(record):
+            values = tf.strings.to_number(tf.strings.split(record, ","))
+            return tf.ensure_shape(values[:4], [4]), tf.cast(values[4], tf.int64)
+        return dataset.map(parse).filter(lambda features, label: label < 3)
+"""
+
+MODULE = """
+    import keras
+    import tensorflow as tf
+
+    class Linear(tf.Module):
+        def __init__(self):
+            super().__init__()
+            self.weights = tf.Variable([0.5, -0.5])
+
+        def __call__(self, features):
+            return {"score": tf.linalg.matvec(features["x"], self.weights), "copy": features["x"]}
+
+    def custom_model():
+        return Linear()
+
+    def loss(labels, predictions):
+        return tf.square(labels - predictions["score"])
+
+    def optimizer():
+        return keras.optimizers.SGD(0.1)
+
+    def dataset_fn(dataset, mode, metadata):
+        def parse(record):
+            x = tf.ensure_shape(tf.strings.to_number(tf.strings.split(record, ",")), [2])
+            return {"x": x}, x[0] * metadata
+        return dataset.map(parse).batch(2)
+"""
+
+
+@pytest.fixture
+def load(tmp_path):
+    def loaded(text):
+        (tmp_path / "m.py").write_text(textwrap.dedent(text))
+        return model_module.load("m.py", str(tmp_path))
+
+    return loaded
+
+
+def _records(count):
+    random = np.random.default_rng(7)
+    rows = random.normal(size=(count, 4)).round(3)
+    labels = (rows.sum(axis=1) > 0).astype(int) + (rows[:, 0] > 0)
+    labels[::7] = 3  # dropped by the filter
+    return [",".join([*map(str, row), str(label)]) for row, label in zip(rows, labels, strict=True)]
+
+
+def _run(directory, records, elements):
+    """The exported job on records: (losses, identities of each batch)."""
+    job = tf.saved_model.load(str(directory))
+    source = tf.data.Dataset.from_tensor_slices(
+        (np.arange(len(records), dtype=np.int64), np.array(records))
+    )
+    built = job.signatures["dataset_train"](dataset=tf.data.experimental.to_variant(source))
+    spec = (tf.TensorSpec(None, tf.int64), *(tf.TensorSpec(e["shape"], e["dtype"]) for e in elements))
+    losses, identities = [], []
+    for identity, *batch in tf.data.experimental.from_variant(built["dataset"], spec):
+        named = {e["name"]: value for e, value in zip(elements, batch, strict=True)}
+        losses.append(float(job.signatures["train"](**named)["loss"]))
+        identities.append(identity.numpy())
+    return job, losses, identities
+
+
+def test_keras_trains_as_keras_does(load, tmp_path):
+    module = load(KERAS)
+    records = _records(70)
+    description = export.export(module, str(tmp_path / "job"), minibatch_size=10)
+    with Account("train") as account:
+        job, losses, identities = _run(tmp_path / "job", records, description["elements"])
+        for identity in identities:
+            account.applied(identity)
+        settled = account.take()
+    assert settled.dropped == {"filter:2": list(range(0, 70, 7))}
+    assert settled.trained == [i for i in range(70) if i % 7]
+
+    model, optimizer, expected = module.custom_model(), module.optimizer(), []
+    kept = [records[i].split(",") for i in range(70) if i % 7]
+    for begin in range(0, len(kept), 10):
+        rows = np.array(kept[begin : begin + 10], np.float32)
+        features, labels = rows[:, :4], rows[:, 4].astype(np.int64)
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(module.loss(labels, model(features, training=True)))
+        gradients = tape.gradient(loss, model.trainable_variables)
+        optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
+        expected.append(float(loss))
+    np.testing.assert_allclose(losses, expected, rtol=1e-5)
+    assert losses[-1] < losses[0]
+
+    features = np.ones((2, 4), np.float32)
+    predicted = job.signatures["serving_default"](features=tf.constant(features))["output_0"]
+    np.testing.assert_allclose(predicted, model(features, training=False), rtol=1e-4, atol=1e-5)
+
+
+def test_module_with_structures_and_its_own_batches(load, tmp_path):
+    description = export.export(load(MODULE), str(tmp_path / "job"), metadata=2.0)
+    assert [e["name"] for e in description["elements"]] == ["features_x", "labels"]
+    assert [o["name"] for o in description["predict"]["outputs"]] == ["copy", "score"]
+    with Account("train"):
+        job, losses, identities = _run(
+            tmp_path / "job", ["1,2", "3,4", "5,6"], description["elements"]
+        )
+    assert [i.tolist() for i in identities] == [[0, 1], [2]]
+    # (1, 2) and (3, 4) score -0.5 each, and their labels are 2 and 6.
+    assert losses[0] == pytest.approx((2.5**2 + 6.5**2) / 2)
+    assert int(job.signatures["train"](features_x=tf.ones([1, 2]), labels=[1.0])["step"]) == 3
+
+
+def test_the_description_is_saved(load, tmp_path):
+    description = export.export(load(KERAS), str(tmp_path / "job"), minibatch_size=4)
+    saved = json.loads((tmp_path / "job" / "assets.extra" / "headrace_job.json").read_text())
+    assert saved == description
+    assert saved["version"] == 1 and saved["minibatch_size"] == 4
+    assert saved["elements"][0] == {"name": "features", "dtype": "float32", "shape": [None, 4]}
+
+
+def test_batch_size_is_said_once(load, tmp_path):
+    with pytest.raises(ExportError, match="batches by itself, so --minibatch_size 4 cannot be used"):
+        export.export(load(MODULE), str(tmp_path / "job"), minibatch_size=4, metadata=1.0)
+    with pytest.raises(ExportError, match="makes no batches: give --minibatch_size"):
+        export.export(load(KERAS), str(tmp_path / "job"))
+
+
+@pytest.mark.parametrize("call", ["tf.py_function", "tf.numpy_function"])
+def test_python_in_the_graph_is_refused_with_its_line(load, tmp_path, call):
+    text = KERAS.replace("return dataset.map(parse)", "return dataset.map(slow).map(parse)")
+    text = text.replace(
+        "        def parse",
+        f"        def slow(record):\n            return tf.ensure_shape({call}(lambda r: r, [record], tf.string), [])\n"
+        "        def parse",
+    )
+    line = 1 + textwrap.dedent(text).splitlines().index(
+        f"        return tf.ensure_shape({call}(lambda r: r, [record], tf.string), [])"
+    )
+    with pytest.raises(ExportError, match=rf"dataset_train calls Python \({call}.*m.py:{line}"):
+        export.export(load(text), str(tmp_path / "job"), minibatch_size=4)
+
+
+def test_what_dataset_fn_returns(load, tmp_path):
+    with pytest.raises(Exception, match="must return the dataset that it was given"):
+        text = KERAS.replace("return dataset.map(parse)", "return tf.data.Dataset.range(3).map(parse)")
+        text = text.replace(".filter(lambda features, label: label < 3)", "")
+        text = text.replace("values = tf.strings.to_number", "record = '1'; values = tf.strings.to_number")
+        export.export(load(text), str(tmp_path / "job"), minibatch_size=4)
+    with pytest.raises(ExportError, match=r"must give \(features, labels\)"):
+        text = KERAS.replace("return dataset.map(parse)", "return dataset.map(parse).map(lambda f, l: l)")
+        text = text.replace(".filter(lambda features, label: label < 3)", "")
+        export.export(load(text), str(tmp_path / "job"), minibatch_size=4)
+
+
+def test_regularization_counts(load, tmp_path):
+    plain = export.Job(load(KERAS), 4)
+    text = KERAS.replace("keras.layers.Dense(3,", "keras.layers.Dense(3, kernel_regularizer='l2',")
+    regular = export.Job(load(text), 4)
+    features, labels = tf.ones([2, 4]), tf.constant([0, 1], tf.int64)
+    extra = float(regular.total_loss(features, labels)) - float(plain.total_loss(features, labels))
+    kernel = regular.model.layers[-1].kernel
+    assert extra == pytest.approx(0.01 * float(tf.reduce_sum(tf.square(kernel))), rel=1e-3)
+    assert isinstance(plain.model, keras.Model)
