@@ -14,6 +14,9 @@ if [ "${1:-}" = "--adult" ]; then
   example=examples/adult/train.py
   shift
 fi
+case " $* " in
+  *" --help "* | *" -h "*) sed -n '2,/^set -e/{/^#/s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}" ;;
+esac
 set_up
 say "$example $*"
 exec .venv/bin/python "$example" "$@"

@@ -53,7 +53,7 @@ build_and_install() {
 set_up() {
   install_system_packages build-essential cmake ninja-build git python3 python3-venv \
     nlohmann-json3-dev libgtest-dev libgmock-dev libbenchmark-dev \
-    libsqlite3-dev zlib1g-dev "$@"
+    libsnappy-dev libsqlite3-dev zlib1g-dev "$@"
   install_python_packages
   build_and_install
 }

@@ -70,6 +70,9 @@ class Result:
         limit = result["limit"]
         lines.append(f"{'limit':10}{limit['steps_per_second']:9.2f}{limit['ms_per_step']:10.2f}   "
                      f"set by: {limit['bound_by']}")
+        if any(c["limit_over_step"] > 1.02 for c in result["contenders"].values()):
+            lines.append("  (a contender was faster than this limit: too few or too uneven steps to "
+                         "measure it)")
         parts = ", ".join(f"{name} {ms:.2f}" for name, ms in limit["parts_ms"].items())
         lines.append(f"  parts alone, ms/step: {parts}; "
                      f"{limit['effective_cores']:.2f} effective cores")
@@ -78,8 +81,11 @@ class Result:
         if self.plan is not None:
             lines += ["", self.plan["summary"]]
         lines += [_wait_line(figures) for figures in self.stats or []]
+        compared = len(result["contenders"]) > 1
         lines += ["", "checks: " + ", ".join(
-            f"{name.replace('_', ' ')}: {'yes' if passed else 'NO'}"
+            f"{name.replace('_', ' ')}: "
+            + ("not compared" if name == "losses_equal" and not compared
+               else "yes" if passed else "NO")
             for name, passed in self.checks.items())]
         return "\n".join(lines)
 
@@ -87,7 +93,7 @@ class Result:
 def _losses_line(result):
     contenders = result["contenders"]
     first = next(iter(contenders.values()))
-    span = f"{first['first_loss']:.4f} to {first['last_loss']:.4f} in {first['steps']} steps"
+    span = f"{first['first_loss']:.4f} to {first['last_loss']:.4f} in {first['steps']} steps, untimed ones included"
     if len(contenders) == 1:
         return f"losses: {span}"
     equal = result["checks"]["losses_equal"]

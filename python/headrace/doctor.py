@@ -91,6 +91,18 @@ def _load():
     ]
     gpus = [device.name for device in tf.config.list_physical_devices("GPU")]
     checks.append(Check("gpu", True, ", ".join(gpus) or "none (stages run on the CPU)"))
-    off = library.switched_off()
-    checks.append(Check("staging", True, "switched off by HEADRACE_STAGING=off" if off else "on"))
+    checks.append(_staging())
     return checks
+
+
+def _staging():
+    """The kill switch; a value that is neither on nor off was meant to do something."""
+    value = os.environ.get("HEADRACE_STAGING", "")
+    if library.switched_off():
+        return Check("staging", True, "switched off by HEADRACE_STAGING=off")
+    if value.lower() in ("", "on"):
+        return Check("staging", True, "on")
+    return Check(
+        "staging", False, f"on, although HEADRACE_STAGING is '{value}'", "'off' or 'on'",
+        "say HEADRACE_STAGING=off to switch staging off",
+    )

@@ -92,6 +92,16 @@ class DuplicateNameError(HeadraceError, ValueError):
     code = "HR014"
 
 
+class OptionNameError(HeadraceError, TypeError):
+    """There is no option of that name."""
+
+    code = "HR015"
+
+    def __init__(self, name: str, close: str = ""):
+        hint = f"; did you mean '{close}'?" if close else ""
+        super().__init__(f"there is no option '{name}'{hint}")
+
+
 class GraphFileError(HeadraceError, ValueError):
     """A file or value is not a graph that Headrace can read."""
 
@@ -173,6 +183,12 @@ class AccountError(HeadraceError, RuntimeError):
     """An account of records is not open, open twice, or told what does not fit."""
 
     code = "HR051"
+
+
+class RangeError(HeadraceError, RuntimeError):
+    """A queue of record ranges is not open, or open twice."""
+
+    code = "HR052"
 
 
 class ModelModuleError(HeadraceError, ValueError):

@@ -148,6 +148,16 @@ class Library:
             "headrace_account_end", ctypes.c_int, [ctypes.c_char_p, ctypes.c_char_p, out]
         )
         self._function("headrace_account_take", ctypes.c_int, [ctypes.c_char_p, out, out])
+        number = ctypes.c_int64
+        self._function("headrace_ranges_open", ctypes.c_int, [ctypes.c_char_p, out])
+        self._function(
+            "headrace_ranges_push",
+            ctypes.c_int,
+            [ctypes.c_char_p, ctypes.c_char_p, number, number, number, out],
+        )
+        self._function("headrace_ranges_flush", ctypes.c_int, [ctypes.c_char_p, out])
+        self._function("headrace_ranges_finish", ctypes.c_int, [ctypes.c_char_p, out])
+        self._function("headrace_ranges_close", None, [ctypes.c_char_p])
 
     def _function(self, name, result, arguments):
         function = getattr(self._handle, name)
@@ -240,6 +250,28 @@ class Library:
         )
         return status, self._take(error.value).decode()
 
+    def _ranges(self, what, name, *arguments):
+        """(status code, error)."""
+        error = ctypes.c_void_p()
+        function = getattr(self._handle, f"headrace_ranges_{what}")
+        status = function(name.encode(), *arguments, ctypes.byref(error))
+        return status, self._take(error.value).decode()
+
+    def ranges_open(self, name: str):
+        return self._ranges("open", name)
+
+    def ranges_push(self, name: str, path: str, file: int, begin: int, end: int):
+        return self._ranges("push", name, os.fsencode(path), file, begin, end)
+
+    def ranges_flush(self, name: str):
+        return self._ranges("flush", name)
+
+    def ranges_finish(self, name: str):
+        return self._ranges("finish", name)
+
+    def ranges_close(self, name: str):
+        self._handle.headrace_ranges_close(name.encode())
+
     def account_take(self, name: str):
         """(status code, what was settled as JSON, error)."""
         settled, error = ctypes.c_void_p(), ctypes.c_void_p()
@@ -265,7 +297,7 @@ def load() -> Library:
 
 def switched_off() -> bool:
     """Whether the operator's kill switch is set: sessions of this process then run unstaged."""
-    return os.environ.get("HEADRACE_STAGING") == "off"
+    return os.environ.get("HEADRACE_STAGING", "").lower() == "off"
 
 
 def loaded():

@@ -26,7 +26,8 @@ def stats(session=None) -> list:
 def close(session) -> int:
     """Stops the session's stages; returns how many.
 
-    What they read ahead stays with its source; later takes fail with CANCELLED. Closing the session
+    Sessions that were made from one configured ConfigProto are stopped together: configure() each its
+    own. What they read ahead stays with its source; later takes fail with CANCELLED. Closing the session
     itself does this too.
     Errors: as stats().
     """
@@ -49,7 +50,8 @@ def trace(path, max_events: int = 1_000_000):
     """Records the stages of this process while the `with` block runs, and writes a Chrome trace
     file.
 
-    Open the file in Perfetto or chrome://tracing: reads, bodies, takes and steps, by thread.
+    Open the file in Perfetto or chrome://tracing: reads, bodies, steps (from one take to the next; the
+    one that is open at the end is left out) and the waits of steps for a result.
 
     path: file to write; replaced as a whole at the end, also if the block raises.
     max_events: at most so many spans are kept, >= 1; later ones are counted, and the count is named

@@ -1,10 +1,11 @@
 """What a user may ask of a stage; the same table is in docs/formats.md (options)."""
 
 import dataclasses
+import difflib
 import os
 
 from headrace import _checks
-from headrace.errors import OptionError, OptionTypeError
+from headrace.errors import OptionError, OptionNameError, OptionTypeError
 
 OUT_OF_RANGE = 11  # tf.errors.OUT_OF_RANGE, known without importing TensorFlow
 
@@ -81,6 +82,14 @@ class StageOptions:
     budget_bytes: int = 0
     name: str = ""
     dump_graph: str = ""
+
+    def __new__(cls, *_, **options):
+        names = [field.name for field in dataclasses.fields(cls)]
+        for name in options:
+            if name not in names:
+                close = difflib.get_close_matches(name, names, n=1)
+                raise OptionNameError(name, close[0] if close else "")
+        return super().__new__(cls)
 
     def __post_init__(self):
         for field in dataclasses.fields(self):

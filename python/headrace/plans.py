@@ -1,10 +1,11 @@
 """Plans before a session exists: what would run ahead and cross, and why the rest would not."""
 
+import difflib
 import json
 import os
 
 from headrace import library
-from headrace.errors import OptionError, PlanError
+from headrace.errors import GraphFileError, OptionError, PlanError
 
 _INVALID_ARGUMENT = 3
 
@@ -77,11 +78,12 @@ def explain(graph, options=None, *, tags=None) -> Explanation:
     """
     from headrace import carrier, graphs
 
-    graph_def = graphs.to_graph_def(graph, tags).SerializeToString()
+    graph_def = graphs.to_graph_def(graph, tags)
+    _check_excluded(options, graph_def)
     message = carrier.message_of(options).SerializeToString()
     loaded = library.load()
     _check(loaded, message)
-    status, plan, text, error = loaded.explain(graph_def, message)
+    status, plan, text, error = loaded.explain(graph_def.SerializeToString(), message)
     if status:
         raise PlanError(error, status)
     return Explanation(json.loads(plan), text)
@@ -115,8 +117,21 @@ def write_graph(graph_def, path):
         if path.endswith(".pbtxt")
         else graph_def.SerializeToString()
     )
-    with open(path, "wb") as file:
-        file.write(data)
+    try:
+        with open(path, "wb") as file:
+            file.write(data)
+    except OSError as error:
+        raise GraphFileError(f"cannot write the rewritten graph to {path}: {error.strerror}") from error
+
+
+def _check_excluded(options, graph_def):
+    """A name that is not there protects nothing."""
+    names = {node.name for node in graph_def.node}
+    for name in getattr(options, "exclude", None) or ():
+        if name not in names:
+            close = difflib.get_close_matches(name.split(":")[0], names, n=1)
+            hint = f"; did you mean '{close[0]}'?" if close else ""
+            raise OptionError("exclude", name, f"the name of an operation of the graph{hint}")
 
 
 def _check(loaded, message):

@@ -85,7 +85,7 @@ class TextWriter {
       const OutputInfo& info = Info(crossing);
       out_ << "    " << Name(crossing.from.node) << ":" << crossing.from.output << "  "
            << info.dtype << " " << info.shape << "  " << Bytes(info.bytes)
-           << (crossing.keeps_name ? "  keeps its name" : "") << "\n";
+           << (crossing.keeps_name ? "  keeps its name" : "  cannot be fed or fetched") << "\n";
     }
   }
 

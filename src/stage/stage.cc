@@ -63,8 +63,7 @@ void Stage::BeginTakeLocked() {
     domain_->TouchLocked(this);
   }
   if (last_taken_ != TimePoint()) {
-    Trace::Add("step", config_.name, static_cast<std::uint64_t>(figures_.taken), last_taken_,
-               Clock::now());
+    Trace::Add("step", config_.name, last_ticket_, last_taken_, Clock::now());
     last_taken_ = TimePoint();
   }
 }
@@ -103,7 +102,8 @@ bool Stage::TakeOrWait(Status* status, Taken* taken, TakeId* id, Done done) {
     if (!served) {
       const TimePoint now = domain_->Now();
       *id = domain_->next_take_++;
-      waiters_.push_back({*id, std::move(done), now, now + domain_->report_after()});
+      waiters_.push_back({*id, std::move(done), now, now + domain_->report_after(),
+                          Trace::enabled() ? Clock::now() : TimePoint()});
       domain_->TouchLocked(this);
       domain_->WatchLocked(config_.timeout);
     }
@@ -130,7 +130,6 @@ Status Stage::Take(Taken* taken, const std::function<void(TakeId)>& on_wait) {
   });
   if (served) return result;
   if (on_wait) on_wait(id);
-  TraceSpan span("wait", config_.name, id);
   std::unique_lock<std::mutex> lock(mu);
   cv.wait(lock, [&] { return finished; });
   return result;

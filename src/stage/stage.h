@@ -149,6 +149,7 @@ class Stage {
     Done done;
     TimePoint since;
     TimePoint next_report;
+    TimePoint traced_since;  // of the trace's clock; unset while nothing is traced
   };
 
   // All "Locked" methods: the domain's lock is held; callbacks go into *deferred.
@@ -224,7 +225,8 @@ class Stage {
   std::string closed_because_;
   std::atomic<bool> source_closed_{false};  // set under the lock, read without
   TimePoint last_progress_;
-  TimePoint last_taken_;  // for the trace's step spans; unset while a take waits
+  TimePoint last_taken_;           // for the trace's step spans; unset while a take waits
+  std::uint64_t last_ticket_ = 0;  // that step's
   std::size_t staged_bytes_ = 0;
   StageFigures figures_;
   std::condition_variable work_cv_;  // workers: pending slot, draw ended, closing

@@ -135,7 +135,10 @@ bool Stage::TakeFrontLocked(Status* status, Taken* taken, Deferred* deferred) {
       *status = Status();
       taken->inputs = std::move(slot->inputs);
       taken->body = std::move(slot->body);
-      if (Trace::enabled()) last_taken_ = Clock::now();
+      if (Trace::enabled()) {
+        last_taken_ = Clock::now();
+        last_ticket_ = slot->ticket;
+      }
       return true;
     }
     figures_.last_error = slot->status.ToString();
@@ -165,6 +168,9 @@ void Stage::DeliverLocked(Deferred* deferred) {
   Waiter waiter = std::move(waiters_.front());
   waiters_.pop_front();
   figures_.consumer_wait_us += Microseconds(domain_->Now() - waiter.since);
+  if (waiter.traced_since != TimePoint()) {
+    Trace::Add("wait", config_.name, waiter.id, waiter.traced_since, Clock::now());
+  }
   deferred->calls.push_back(
       [done = std::move(waiter.done), status, taken = std::move(taken)]() mutable {
         done(status, std::move(taken));

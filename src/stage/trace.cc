@@ -93,8 +93,11 @@ std::string Trace::Stop() {
   json list = json::array();
   for (const Event& e : events) {
     std::int64_t track = e.thread;
-    if (std::string(e.kind) == "step") {
-      track = tracks.emplace(e.name, kFirstTrack + static_cast<std::int64_t>(tracks.size()))
+    // Steps and waits are no thread's: a step may go on elsewhere after each op.
+    if (std::string(e.kind) == "step" || std::string(e.kind) == "wait") {
+      track = tracks
+                  .emplace(TrackName(e.kind, e.name),
+                           kFirstTrack + static_cast<std::int64_t>(tracks.size()))
                   .first->second;
     }
     names.emplace(track, TrackName(e.kind, e.name));

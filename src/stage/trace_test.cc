@@ -148,6 +148,7 @@ TEST_F(TraceTest, BodiesOverlapSteps) {
   for (std::size_t k = 1; k <= 10; ++k) {
     in_bodies += bodies[k].end - bodies[k].begin;
     EXPECT_EQ(bodies[k].ticket, static_cast<std::int64_t>(k));
+    EXPECT_EQ(steps[k - 1].ticket, static_cast<std::int64_t>(k - 1)) << "the step after take k - 1";
     EXPECT_LE(steps[k - 1].begin, bodies[k].end);
     EXPECT_LE(bodies[k].end, steps[k - 1].end) << k;
   }
@@ -160,7 +161,9 @@ TEST_F(TraceTest, BodiesOverlapSteps) {
   for (const json& event : trace["traceEvents"]) {
     if (event["ph"] != "M") continue;
     EXPECT_EQ(event["name"], "thread_name");
-    names[event["tid"]] = event["args"]["name"];
+    const std::string name = event["args"]["name"];
+    if (name == "waiting for stage_0") continue;  // the first take may have had to
+    names[event["tid"]] = name;
   }
   EXPECT_EQ(names,
             (std::map<std::int64_t, std::string>{{reads[0].thread, "hr-read (it)"},

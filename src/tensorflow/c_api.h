@@ -65,6 +65,15 @@ HEADRACE_EXPORT int headrace_account_applied(const char* name, const int64_t* id
 HEADRACE_EXPORT int headrace_account_end(const char* name, const char* by, char** error);
 HEADRACE_EXPORT int headrace_account_take(const char* name, char** json, char** error);
 
+/* Queues of record ranges (src/feed/range_queue.h), by name: what Headrace>RecordRangesDataset
+ * reads. `file` is the file's position in the job's list. */
+HEADRACE_EXPORT int headrace_ranges_open(const char* name, char** error);
+HEADRACE_EXPORT int headrace_ranges_push(const char* name, const char* path, int64_t file,
+                                         int64_t begin, int64_t end, char** error);
+HEADRACE_EXPORT int headrace_ranges_flush(const char* name, char** error);
+HEADRACE_EXPORT int headrace_ranges_finish(const char* name, char** error);
+HEADRACE_EXPORT void headrace_ranges_close(const char* name);
+
 #ifdef __cplusplus
 }
 #endif

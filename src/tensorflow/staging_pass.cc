@@ -2,12 +2,12 @@
 // on a copy, check, publish.
 #include <atomic>
 #include <cstdlib>
-#include <cstring>
 #include <set>
 #include <string>
 #include <utility>
 
 #include "absl/log/log.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "tensorflow/attributes.h"
 #include "tensorflow/core/common_runtime/device.h"
@@ -32,12 +32,30 @@ using ::tensorflow::GraphOptimizationPassOptions;
 // The operator's kill switch; the only environment variable that Headrace reads.
 bool SwitchedOff() {
   const char* value = std::getenv("HEADRACE_STAGING");
-  if (value == nullptr || std::strcmp(value, "off") != 0) return false;
+  if (value == nullptr || *value == '\0') return false;
   static std::atomic<bool> said{false};
-  if (!said.exchange(true)) {
-    LOG(INFO) << "Headrace: HEADRACE_STAGING=off, so every graph of this process runs unstaged";
+  if (absl::EqualsIgnoreCase(value, "off")) {
+    if (!said.exchange(true)) {
+      LOG(INFO) << "Headrace: HEADRACE_STAGING=off, so every graph of this process runs unstaged";
+    }
+    return true;
   }
-  return true;
+  if (!absl::EqualsIgnoreCase(value, "on") && !said.exchange(true)) {
+    LOG(WARNING) << "Headrace: HEADRACE_STAGING is '" << value
+                 << "', and must be 'off' or 'on'; graphs are staged";
+  }
+  return false;
+}
+
+// A name that is not there protects nothing. Other graphs of the program may have it.
+void WarnOfUnknownExcludes(const StagingRequest& request, const Graph& graph) {
+  std::set<std::string> unknown = request.exclude;
+  for (const tensorflow::Node* node : graph.op_nodes()) unknown.erase(node->name());
+  for (const std::string& name : unknown) {
+    LOG(WARNING) << "Headrace: exclude names '" << name << "', which is no operation of the graph"
+                 << (absl::StrContains(name, ':') ? " (a tensor's name: leave out the ':' part)"
+                                                  : "");
+  }
 }
 
 // True where the devices are not known.
@@ -127,6 +145,7 @@ class HeadraceStagingPass : public tensorflow::GraphOptimizationPass {
       }
       *published = true;
     }
+    if (!options.is_function_graph) WarnOfUnknownExcludes(request, **options.graph);
     LOG(INFO) << "Headrace: " << summary;
     return absl::OkStatus();
   }

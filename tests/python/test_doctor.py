@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 import headrace
-from headrace import cli, errors, library
+from headrace import cli, doctor, errors, library
 
 RUNNER = CliRunner()
 
@@ -181,3 +181,11 @@ def test_every_error_has_its_own_code_and_its_section():
                 f"### {kind.code}\n" in page and f"| [{kind.code}](#{kind.code.lower()}) " in page
             )
             assert f"`{kind.__name__}`" in page
+
+
+def test_a_kill_switch_with_another_value_is_a_finding(monkeypatch):
+    for value, ok in (("OFF", True), ("on", True), ("", True), ("0", False), ("junk", False)):
+        monkeypatch.setenv("HEADRACE_STAGING", value)
+        check = doctor._staging()
+        assert check.ok == ok, value
+        assert ("switched off" in check.found) == (value == "OFF")

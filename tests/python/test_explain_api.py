@@ -252,3 +252,12 @@ def test_wrong_usage_exits_with_2(arguments):
 def test_version():
     result = RUNNER.invoke(cli.app, ["--version"])
     assert result.exit_code == 0 and result.stdout == f"headrace {headrace.__version__}\n"
+
+
+def test_excluding_what_is_not_there_is_an_error():
+    with tf.Graph().as_default() as graph:
+        tf.strings.as_string(tf.range(3), name="text")
+    headrace.explain(graph, headrace.StageOptions(exclude=("text",)))
+    for name in ("txt", "text:0"):
+        with pytest.raises(errors.OptionError, match=f"exclude is '{name}'.*did you mean 'text'"):
+            headrace.explain(graph, headrace.StageOptions(exclude=(name,)))

@@ -221,3 +221,10 @@ def test_python_and_cpp_accept_the_same(raw):
         assert status == 3, f"C++ accepts what Python refuses: {error}"
     else:
         assert status == 0, f"Python accepts what C++ refuses: {text}"
+
+
+def test_an_option_that_does_not_exist_is_named_with_the_nearest():
+    with pytest.raises(TypeError, match="there is no option 'capcity'; did you mean 'capacity'"):
+        headrace.StageOptions(capcity=2)
+    with pytest.raises(TypeError, match="there is no option 'zzz' .HR015"):
+        headrace.StageOptions(zzz=2)

@@ -60,6 +60,16 @@ def test_stage_and_steps_overlap(trace):
     assert share <= 1.0
 
 
+def test_steps_name_the_ticket_that_they_took(trace):
+    assert [s["args"]["ticket"] for s in _spans(trace, "step")] == list(range(STEPS - 1))
+
+
+def test_waits_are_there(trace):
+    waits = _spans(trace, "wait")
+    assert waits, "the first step, at least, waits for the first element"
+    assert not {w["tid"] for w in waits} & {s["tid"] for s in _spans(trace, "body")}
+
+
 def test_reads_are_one_after_the_other(trace):
     reads = sorted(_spans(trace, "read"), key=lambda e: e["ts"])
     assert len(reads) >= STEPS

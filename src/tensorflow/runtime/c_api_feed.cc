@@ -1,10 +1,11 @@
-// The part of the C interface that accounts for records.
+// The part of the C interface that hands out record ranges and accounts for records.
 #include <cstring>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "feed/account.h"
+#include "feed/range_queue.h"
 #include "tensorflow/c_api.h"
 
 namespace {
@@ -13,6 +14,8 @@ using headrace::Code;
 using headrace::Status;
 using headrace::feed::Account;
 using headrace::feed::Accounts;
+using headrace::feed::RangeQueue;
+using headrace::feed::RangeQueues;
 
 int Report(const Status& status, char** error) {
   *error = status.ok() ? nullptr : ::strdup(status.message().c_str());
@@ -21,6 +24,10 @@ int Report(const Status& status, char** error) {
 
 Status Missing(const char* name) {
   return Status(Code::kNotFound, std::string("no account '") + name + "' is open");
+}
+
+Status NoQueue(const char* name) {
+  return Status(Code::kNotFound, std::string("no queue of record ranges '") + name + "' is open");
 }
 
 }  // namespace
@@ -60,6 +67,37 @@ int headrace_account_take(const char* name, char** json, char** error) {
                                  {"outstanding", account->outstanding()}};
   *json = ::strdup(result.dump().c_str());
   return Report(Status(), error);
+}
+
+int headrace_ranges_open(const char* name, char** error) {
+  std::shared_ptr<RangeQueue> queue;
+  return Report(RangeQueues::Get().Open(name, &queue), error);
+}
+
+int headrace_ranges_push(const char* name, const char* path, int64_t file, int64_t begin,
+                         int64_t end, char** error) {
+  const auto queue = RangeQueues::Get().Find(name);
+  if (queue == nullptr) return Report(NoQueue(name), error);
+  queue->Push({path, file, begin, end});
+  return Report(Status(), error);
+}
+
+int headrace_ranges_flush(const char* name, char** error) {
+  const auto queue = RangeQueues::Get().Find(name);
+  if (queue == nullptr) return Report(NoQueue(name), error);
+  queue->Flush();
+  return Report(Status(), error);
+}
+
+int headrace_ranges_finish(const char* name, char** error) {
+  const auto queue = RangeQueues::Get().Find(name);
+  if (queue == nullptr) return Report(NoQueue(name), error);
+  queue->Finish();
+  return Report(Status(), error);
+}
+
+void headrace_ranges_close(const char* name) {
+  RangeQueues::Get().Close(name);
 }
 
 }  // extern "C"

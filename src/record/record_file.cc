@@ -1,0 +1,112 @@
+#include "record/record_file.h"
+
+#include <utility>
+
+#include "record/byte_stream.h"
+#include "record/open_cursor.h"
+#include "record/recordio.h"
+
+namespace headrace::record {
+namespace {
+
+// The index of a local file, from its index file if that can be. UNIMPLEMENTED if a newer Headrace
+// wrote one: it may know something of the data that this one does not.
+Status GetIndex(const std::shared_ptr<const InputFile>& input, const Layout& layout,
+                const OpenOptions& options, Index* index, Status* index_status) {
+  const bool use_file = options.index != OpenOptions::IndexUse::kMemory;
+  const std::string path = use_file ? IndexPath(input->name(), options.index_folder) : "";
+  if (use_file) {
+    Status status = LoadIndex(path, *input, layout, index);
+    if (status.ok() || status.code() == Code::kUnimplemented) return status;
+    if (status.code() != Code::kNotFound) *index_status = status;
+  }
+  if (Status status = BuildIndex(input, layout, options.max_record_bytes, index); !status.ok()) {
+    return status;
+  }
+  // Changed while it was read: then the index is of neither file.
+  if (Status status = input->CheckUnchanged(); !status.ok()) return status;
+  if (options.index == OpenOptions::IndexUse::kReadWrite) *index_status = SaveIndex(path, *index);
+  return {};
+}
+
+}  // namespace
+
+bool RangeReader::Stop() {
+  status_ = cursor_->status();
+  if (status_.ok()) {  // the index knows of more records
+    status_ =
+        DamageAt(name_, cursor_->offset(),
+                 "the file ends before record " + std::to_string(next_) + ", which its index has");
+  }
+  end_ = next_;
+  return false;
+}
+
+RecordFile::RecordFile(std::shared_ptr<const InputFile> input, std::shared_ptr<const Index> index,
+                       Status index_status, std::uint64_t max_record_bytes)
+    : input_(std::move(input)),
+      index_(std::move(index)),
+      index_status_(std::move(index_status)),
+      max_record_bytes_(max_record_bytes),
+      cache_(std::make_shared<ChunkCache>()) {}
+
+RecordFile::~RecordFile() = default;
+
+Status RecordFile::Open(const std::string& path, const OpenOptions& options,
+                        std::unique_ptr<RecordFile>* file) {
+  std::shared_ptr<const InputFile> input;
+  if (Status status = OpenInputFile(path, &input); !status.ok()) return status;
+  Layout layout{options.format, false, options.delimiter};
+  if (Status status = DetectLayout(input, &layout); !status.ok()) return status;
+  auto index = std::make_shared<Index>();
+  Status index_status;
+  if (Status status = GetIndex(input, layout, options, index.get(), &index_status); !status.ok()) {
+    return status;
+  }
+  file->reset(new RecordFile(std::move(input), std::move(index), std::move(index_status),
+                             options.max_record_bytes));
+  return {};
+}
+
+Status RecordFile::Open(std::shared_ptr<const InputFile> input, const OpenOptions& options,
+                        std::unique_ptr<RecordFile>* file) {
+  Layout layout{options.format, false, options.delimiter};
+  if (Status status = DetectLayout(input, &layout); !status.ok()) return status;
+  auto index = std::make_shared<Index>();
+  Status status = BuildIndex(input, layout, options.max_record_bytes, index.get());
+  if (!status.ok()) return status;
+  file->reset(
+      new RecordFile(std::move(input), std::move(index), Status(), options.max_record_bytes));
+  return {};
+}
+
+Status RecordFile::Read(std::uint64_t begin, std::uint64_t end,
+                        std::unique_ptr<RangeReader>* reader) const {
+  if (begin > end || end > num_records()) {
+    return {Code::kOutOfRange, name() + ": records " + std::to_string(begin) + " to " +
+                                   std::to_string(end) + " were asked for; the file has " +
+                                   std::to_string(num_records())};
+  }
+  if (Status status = input_->CheckUnchanged(); !status.ok()) return status;
+  std::unique_ptr<Cursor> cursor;
+  if (begin < end) {
+    const std::size_t entry = index_->Find(begin);
+    const IndexEntry& from = index_->entries[entry];
+    if (layout().format == Format::kRecordIo && !layout().gzip) {
+      cursor = MakeRecordIoCursor(name(), OpenStream(input_, from.offset), index_, entry, cache_);
+    } else {
+      cursor = OpenCursor(input_, layout(), max_record_bytes_, from.offset);
+    }
+    for (std::uint64_t skipped = from.first_record; skipped < begin; ++skipped) {
+      if (cursor->Skip()) continue;
+      if (!cursor->status().ok()) return cursor->status();
+      return DamageAt(
+          name(), cursor->offset(),
+          "the file ends before record " + std::to_string(begin) + ", which its index has");
+    }
+  }
+  *reader = std::make_unique<RangeReader>(std::move(cursor), name(), begin, end);
+  return {};
+}
+
+}  // namespace headrace::record
