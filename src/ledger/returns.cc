@@ -1,0 +1,141 @@
+// Leases that end unfinished, halving, quarantine.
+#include <algorithm>
+
+#include "ledger/ledger.h"
+#include "ledger/mutation.h"
+
+namespace headrace::ledger {
+namespace {
+
+constexpr std::int64_t kSuspectLosses = 2;  // lost that often: leased alone from then on
+
+}  // namespace
+
+void Ledger::Drop(std::uint64_t token, EndReason reason, Effects* effects) {
+  const Lease& lease = *leases_.Find(token);
+  effects->ended.push_back({token, lease.worker, reason});
+  effects->changed = true;
+  Lease* sibling = lease.sibling == 0 ? nullptr : leases_.Find(lease.sibling);
+  if (sibling != nullptr) sibling->sibling = 0;
+  leases_.Remove(token);
+}
+
+Ranges Ledger::Orphans(const Lease& lease, Ranges ranges) const {
+  const Lease* sibling = lease.sibling == 0 ? nullptr : leases_.Find(lease.sibling);
+  if (sibling != nullptr) Subtract(&ranges, sibling->remaining);
+  return ranges;
+}
+
+void Ledger::Return(const Lease& lease, const Ranges& ranges) {
+  Pool& pool = PoolOf(lease.work);
+  for (const Range& range : Orphans(lease, ranges)) {
+    const Piece piece{range, lease.attempts, lease.losses, lease.suspect};
+    if (lease.suspect) {
+      pool.PutBackLater(piece, now_ms_);
+    } else {
+      pool.PutBack(piece);
+    }
+  }
+}
+
+// The worker is gone or silent: it may have applied what it did not acknowledge.
+void Ledger::Lose(std::uint64_t token, EndReason reason, Effects* effects) {
+  const Lease lease = *leases_.Find(token);
+  if (!Mutant(Mutation::kLossRepeatNotNamed)) {
+    for (const Range& range : lease.remaining) NameRepeated(lease, range, effects);
+  }
+  Ranges left = Orphans(lease, lease.remaining);
+  const bool expired = reason == EndReason::kExpired;
+  if (expired && Mutant(Mutation::kExpiryReturnsWholeTask)) left = {lease.range};
+  if (expired && Mutant(Mutation::kExpiryLosesRanges)) left.clear();
+  Pool& pool = PoolOf(lease.work);
+  for (const Range& range : left) {
+    Piece piece{range, lease.attempts, lease.losses + 1, lease.suspect};
+    piece.suspect |= spec_.max_losses > 0 && piece.losses >= kSuspectLosses;
+    if (spec_.max_losses > 0 && piece.losses >= spec_.max_losses) {
+      piece.losses = 0;
+      Halve(lease, piece,
+            "its worker was lost " + std::to_string(spec_.max_losses) + " times while it held it");
+    } else if (piece.suspect) {
+      pool.PutBackLater(piece, now_ms_ + Backoff(piece.losses));
+    } else {
+      pool.PutBack(piece);
+    }
+  }
+  if (expired && Mutant(Mutation::kExpiryKeepsLease)) {
+    leases_.SetDeadline(leases_.Find(token), now_ms_ + spec_.lease_ms);
+    effects->changed = true;
+    return;
+  }
+  Drop(token, reason, effects);
+}
+
+void Ledger::Blame(const Lease& lease, const Ranges& left, const std::string& error,
+                   std::int64_t culprit) {
+  Pool& pool = PoolOf(lease.work);
+  Ranges others = left;
+  if (culprit >= 0 && Covers(left, {culprit, culprit + 1})) {
+    // Known to be bad: its attempts are its own only if it was alone before.
+    Piece piece{{culprit, culprit + 1}, 1, lease.losses, true};
+    if (lease.range.size() == 1) piece.attempts += lease.attempts;
+    Subtract(&others, piece.range);
+    if (piece.attempts >= spec_.max_attempts) {
+      Quarantine(lease.work, culprit, error);
+    } else {
+      pool.PutBackLater(piece, now_ms_ + Backoff(piece.attempts));
+    }
+    Return(lease, others);
+    return;
+  }
+  for (const Range& range : others) {
+    Piece piece{range, lease.attempts + 1, lease.losses, true};
+    if (piece.attempts >= spec_.max_attempts) {
+      Halve(lease, piece, error);
+    } else {
+      pool.PutBackLater(piece, now_ms_ + Backoff(piece.attempts));
+    }
+  }
+}
+
+// A half is halved again at its next failure, a record that is alone gets all attempts anew: what
+// is left of a larger lease may be there by chance.
+void Ledger::Halve(const Lease& lease, Piece piece, const std::string& error) {
+  if (piece.range.size() == 1 && lease.range.size() == 1) {
+    Quarantine(lease.work, piece.range.begin, error);
+    if (!Mutant(Mutation::kQuarantinedPutBack)) return;
+  }
+  Pool& pool = PoolOf(lease.work);
+  const std::int64_t middle = piece.range.begin + piece.range.size() / 2;
+  Range halves[] = {{piece.range.begin, middle}, {middle, piece.range.end}};
+  if (Mutant(Mutation::kHalvingLosesRecord)) ++halves[1].begin;
+  if (Mutant(Mutation::kHalvingOverlaps)) --halves[1].begin;
+  for (const Range& half : halves) {
+    if (half.empty()) continue;
+    piece.range = half;
+    piece.attempts = half.size() == 1 ? 0 : spec_.max_attempts - 1;
+    piece.suspect = true;
+    pool.PutBackLater(piece, now_ms_ + Backoff(1));
+  }
+}
+
+void Ledger::Quarantine(std::int64_t work, std::int64_t number, const std::string& error) {
+  const Line& line = this->line(work);
+  Account& account = PoolOf(work).account;
+  const Range record{number, number + 1};
+  if (!Mutant(Mutation::kQuarantinedNotAccounted)) account.done.Add(record);
+  account.quarantined.Add(record);
+  IntervalSet& bad = work == 0 ? bad_ : evaluation_bad_;
+  const std::int64_t first = number % line.records();
+  if (bad.Covers({first, first + 1})) return;
+  bad.Add({first, first + 1});
+  const Line::Place place = line.Locate(number);
+  quarantine_.push_back({work != 0, place.epoch, place.file, place.index, error});
+}
+
+std::int64_t Ledger::Backoff(std::int64_t attempts) const {
+  std::int64_t delay = spec_.backoff_ms;
+  for (std::int64_t i = 1; i < attempts && delay < spec_.max_backoff_ms; ++i) delay *= 2;
+  return std::min(delay, spec_.max_backoff_ms);
+}
+
+}  // namespace headrace::ledger

@@ -1,0 +1,61 @@
+// The ledger under drawn faults, in virtual time.
+#include "ledger/simulation.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <iostream>
+
+namespace headrace::ledger {
+namespace {
+
+std::uint64_t FirstSeed() {
+  const char* seed = std::getenv("HEADRACE_TEST_SEED");
+  return seed == nullptr ? 1 : std::strtoull(seed, nullptr, 10);
+}
+
+std::uint64_t Seeds() {
+  const char* seeds = std::getenv("HEADRACE_TEST_SEEDS");
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  return seeds == nullptr ? 200 : std::strtoull(seeds, nullptr, 10);
+#else
+  return seeds == nullptr ? 1000 : std::strtoull(seeds, nullptr, 10);
+#endif
+}
+
+TEST(Simulation, HoldsUnderDrawnFaults) {
+  const std::uint64_t first = FirstSeed(), seeds = Seeds();
+  std::cout << "seeds " << first << " to " << first + seeds - 1
+            << " (HEADRACE_TEST_SEED, HEADRACE_TEST_SEEDS)\n";
+  std::map<std::string, std::int64_t> counts;
+  std::int64_t events = 0;
+  for (std::uint64_t seed = first; seed < first + seeds; ++seed) {
+    const SimulationResult result = Simulate(RandomSimulation(seed));
+    EXPECT_EQ(result.violation, "") << "seed " << seed;
+    events += result.events;
+    for (const auto& [name, count] : result.counts) counts[name] += count;
+    ++counts[result.verdict == Verdict::kFailed ? "verdict failed" : "verdict done"];
+  }
+  std::cout << events << " events";
+  for (const auto& [name, count] : counts) std::cout << ", " << count << " " << name;
+  std::cout << "\n";
+  for (const char* name :
+       {"kills", "expired", "disconnected", "released", "failed", "superseded", "rewound", "flush",
+        "backups", "isolated", "fenced off", "refused reports", "handed back", "drained",
+        "master restarts", "checkpoints", "verdict failed"}) {
+    EXPECT_GT(counts[name], 0) << name << " never happened";
+  }
+}
+
+TEST(Simulation, SameSeedSameLog) {
+  for (std::uint64_t seed = FirstSeed(); seed < FirstSeed() + 20; ++seed) {
+    const SimulationResult one = Simulate(RandomSimulation(seed));
+    const SimulationResult two = Simulate(RandomSimulation(seed));
+    EXPECT_EQ(one.log_hash, two.log_hash) << "seed " << seed;
+    EXPECT_EQ(one.events, two.events);
+    EXPECT_NE(one.log_hash, Simulate(RandomSimulation(seed + 1000)).log_hash);
+  }
+}
+
+}  // namespace
+}  // namespace headrace::ledger
