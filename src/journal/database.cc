@@ -170,7 +170,7 @@ Status Database::CheckOrMakeSchema(const std::string& job) {
 Status Database::CheckPages() {
   std::string text;
   bool found = false;
-  const Status status = ReadText("PRAGMA quick_check(1)", &text, &found);
+  Status status = ReadText("PRAGMA quick_check(1)", &text, &found);
   if (!status.ok()) return status;
   return found && text == "ok" ? Status() : Damage(text);
 }

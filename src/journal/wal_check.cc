@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstring>
 #include <memory>
+#include <system_error>
 #include <vector>
 
 namespace headrace::journal {
@@ -129,11 +130,13 @@ Status CheckWal(const std::string& path) {
   const std::unique_ptr<std::FILE, Close> file(std::fopen(path.c_str(), "rb"));
   if (file == nullptr) {
     if (errno == ENOENT) return Status();
-    return Status(Code::kUnavailable, path + ": cannot read: " + std::strerror(errno));
+    return Status(Code::kUnavailable,
+                  path + ": cannot read: " + std::generic_category().message(errno));
   }
-  const Status status = WalReader(path, file.get()).Check();
+  Status status = WalReader(path, file.get()).Check();
   if (status.ok() && std::ferror(file.get()) != 0) {
-    return Status(Code::kUnavailable, path + ": cannot read: " + std::strerror(errno));
+    return Status(Code::kUnavailable,
+                  path + ": cannot read: " + std::generic_category().message(errno));
   }
   return status;
 }

@@ -65,7 +65,7 @@ Status Validate(const JobSpec& spec) {
       {"evaluation_every_ms", spec.evaluation_every_ms, 0},
   };
   for (const auto& limit : limits) {
-    const Status status = AtLeast(limit.field, limit.value, limit.least);
+    Status status = AtLeast(limit.field, limit.value, limit.least);
     if (!status.ok()) return status;
   }
   const bool evaluates =
@@ -76,7 +76,7 @@ Status Validate(const JobSpec& spec) {
   if (spec.type != TaskType::kTrain && evaluates) {
     return Invalid("evaluation rounds belong to training jobs; leave evaluation_* unset");
   }
-  const Status status = ValidateFiles("files", spec.files, spec.epochs);
+  Status status = ValidateFiles("files", spec.files, spec.epochs);
   if (!status.ok() || !evaluates) return status;
   return ValidateFiles("evaluation_files", spec.evaluation_files, 1);
 }
