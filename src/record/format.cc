@@ -49,9 +49,9 @@ Status DetectLayout(const std::shared_ptr<const InputFile>& file, Layout* layout
   if (Status status = stream->Read(begin.data(), begin.size(), &got); !status.ok()) return status;
   const std::string_view found(begin.data(), got);
   const Format by_name = FormatOfName(file->name());
-  if (found.empty()) {
-    layout->format = by_name;
-  } else if (found.size() >= 4 && LoadU32(found.data()) == kRecordIoMagic) {
+  layout->format = by_name;
+  if (found.empty()) return {};
+  if (found.size() >= 4 && LoadU32(found.data()) == kRecordIoMagic) {
     layout->format = Format::kRecordIo;
   } else if (found.size() >= kTfRecordHeaderBytes && IsTfRecordHeader(found)) {
     layout->format = Format::kTfRecord;
@@ -64,8 +64,6 @@ Status DetectLayout(const std::shared_ptr<const InputFile>& file, Layout* layout
             file->name() + ": begins neither as RecordIO nor as TFRecord, and is no text (byte " +
                 std::to_string(found.find('\0')) +
                 " is zero); convert it with: headrace data convert, or name its format"};
-  } else {
-    layout->format = by_name;
   }
   return {};
 }
