@@ -5,19 +5,25 @@
 
 namespace headrace::feed {
 
+namespace {
+
+std::string NameOf(std::int64_t identity) {
+  return "record " + std::to_string(Identity::Index(identity)) + " of file " +
+         std::to_string(Identity::File(identity));
+}
+
+}  // namespace
+
 Status Account::NotThere(std::int64_t identity, const char* what) {
-  return Status(Code::kInternal, "record " + std::to_string(Identity::Index(identity)) +
-                                     " of file " + std::to_string(Identity::File(identity)) +
-                                     " was " + what + ", but the account does not hold it");
+  return Status(Code::kInternal,
+                NameOf(identity) + " was " + what + ", but the account does not hold it");
 }
 
 Status Account::Read(std::int64_t identity) {
   std::lock_guard<std::mutex> lock(mu_);
   if (identity < 0) return Status(Code::kInternal, "a negative record identity was read");
   if (records_.try_emplace(identity).second) return Status();
-  return Status(Code::kInternal, "record " + std::to_string(Identity::Index(identity)) +
-                                     " of file " + std::to_string(Identity::File(identity)) +
-                                     " was read again before it was settled");
+  return Status(Code::kInternal, NameOf(identity) + " was read again before it was settled");
 }
 
 Status Account::Split(std::int64_t identity) {
@@ -118,28 +124,6 @@ std::size_t Account::outstanding() const {
 Accounts& Accounts::Get() {
   static auto* const accounts = new Accounts;  // never destroyed: kernels may outlive main()
   return *accounts;
-}
-
-Status Accounts::Open(const std::string& name, std::shared_ptr<Account>* account) {
-  std::lock_guard<std::mutex> lock(mu_);
-  auto& entry = accounts_[name];
-  if (entry != nullptr) {
-    return Status(Code::kAlreadyExists, "there is an account '" + name + "' already");
-  }
-  entry = std::make_shared<Account>();
-  *account = entry;
-  return Status();
-}
-
-std::shared_ptr<Account> Accounts::Find(const std::string& name) const {
-  std::lock_guard<std::mutex> lock(mu_);
-  const auto found = accounts_.find(name);
-  return found == accounts_.end() ? nullptr : found->second;
-}
-
-void Accounts::Close(const std::string& name) {
-  std::lock_guard<std::mutex> lock(mu_);
-  accounts_.erase(name);
 }
 
 }  // namespace headrace::feed

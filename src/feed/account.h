@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/status.h"
+#include "feed/registry.h"
 
 namespace headrace::feed {
 
@@ -86,19 +87,12 @@ class Account {
 };
 
 // The accounts of this process, by name: graphs name the account that their ops report to.
-class Accounts {
+class Accounts : public Registry<Account> {
  public:
   static Accounts& Get();
 
-  // Errors: ALREADY_EXISTS.
-  Status Open(const std::string& name, std::shared_ptr<Account>* account);
-  // Null if there is none.
-  std::shared_ptr<Account> Find(const std::string& name) const;
-  void Close(const std::string& name);
-
  private:
-  mutable std::mutex mu_;
-  std::map<std::string, std::shared_ptr<Account>> accounts_;  // guarded by mu_
+  Accounts() : Registry("an account") {}
 };
 
 }  // namespace headrace::feed

@@ -60,32 +60,9 @@ RangeQueues& RangeQueues::Get() {
   return *queues;
 }
 
-Status RangeQueues::Open(const std::string& name, std::shared_ptr<RangeQueue>* queue) {
-  std::lock_guard<std::mutex> lock(mu_);
-  auto& entry = queues_[name];
-  if (entry != nullptr) {
-    return Status(Code::kAlreadyExists, "there is a queue of ranges '" + name + "' already");
-  }
-  entry = std::make_shared<RangeQueue>();
-  *queue = entry;
-  return Status();
-}
-
-std::shared_ptr<RangeQueue> RangeQueues::Find(const std::string& name) const {
-  std::lock_guard<std::mutex> lock(mu_);
-  const auto found = queues_.find(name);
-  return found == queues_.end() ? nullptr : found->second;
-}
-
 void RangeQueues::Close(const std::string& name) {
-  std::shared_ptr<RangeQueue> queue;
-  {
-    std::lock_guard<std::mutex> lock(mu_);
-    const auto found = queues_.find(name);
-    if (found == queues_.end()) return;
-    queue = std::move(found->second);
-    queues_.erase(found);
-  }
+  const std::shared_ptr<RangeQueue> queue = Registry::Close(name);
+  if (queue == nullptr) return;
   queue->Fail(Status(Code::kCancelled, "the queue of ranges '" + name + "' was closed"));
 }
 

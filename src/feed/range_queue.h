@@ -11,6 +11,7 @@
 #include <string>
 
 #include "base/status.h"
+#include "feed/registry.h"
 
 namespace headrace::feed {
 
@@ -68,20 +69,15 @@ class RangeQueue {
 };
 
 // The queues of this process, by name: graphs name the queue that they read.
-class RangeQueues {
+class RangeQueues : public Registry<RangeQueue> {
  public:
   static RangeQueues& Get();
 
-  // Errors: ALREADY_EXISTS.
-  Status Open(const std::string& name, std::shared_ptr<RangeQueue>* queue);
-  // Null if there is none.
-  std::shared_ptr<RangeQueue> Find(const std::string& name) const;
   // Fails its readers with CANCELLED.
   void Close(const std::string& name);
 
  private:
-  mutable std::mutex mu_;
-  std::map<std::string, std::shared_ptr<RangeQueue>> queues_;  // guarded by mu_
+  RangeQueues() : Registry("a queue of ranges") {}
 };
 
 }  // namespace headrace::feed

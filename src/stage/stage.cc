@@ -156,7 +156,6 @@ void Stage::Close() {
       closing_ = true;
       FailWaitersLocked(ClosedStatusLocked(), &deferred);
       DropSlotsLocked(&deferred);
-      SweepLocked(&deferred);
       for (const Input& input : inputs_) input.source->DetachLocked(this);
       auto& all = domain_->stages_;
       all.erase(std::remove(all.begin(), all.end(), this), all.end());

@@ -85,15 +85,14 @@ std::string Trace::Stop() {
     events.swap(c.events);
     dropped = c.dropped;
   }
-  // Steps are no thread of their own (whoever takes next ends one), so each stage gets a track for
-  // them, besides the real threads.
+  // Steps and waits are no thread's (a step may go on elsewhere after each op, and whoever takes
+  // next ends one), so each stage gets tracks for them, besides the real threads.
   const int pid = ::getpid();
   std::map<std::string, std::int64_t> tracks;
   std::map<std::int64_t, std::string> names;  // of tracks, for people
   json list = json::array();
   for (const Event& e : events) {
     std::int64_t track = e.thread;
-    // Steps and waits are no thread's: a step may go on elsewhere after each op.
     if (std::string(e.kind) == "step" || std::string(e.kind) == "wait") {
       track = tracks
                   .emplace(TrackName(e.kind, e.name),

@@ -1,11 +1,11 @@
 // The part of the C interface that plans.
 #include <cstdlib>
-#include <cstring>
 #include <limits>
 #include <string>
 #include <string_view>
 
 #include "tensorflow/c_api.h"
+#include "tensorflow/c_api_result.h"
 #include "tensorflow/core/framework/graph.pb.h"
 #include "tensorflow/core/protobuf/rewriter_config.pb.h"
 #include "tensorflow/explain.h"
@@ -14,20 +14,11 @@
 
 namespace {
 
+using headrace::CopyForCaller;
+using headrace::ReportToCaller;
 using headrace::Status;
 using headrace::ToAbsl;
 using Carrier = tensorflow::RewriterConfig_CustomGraphOptimizer;
-
-char* Copy(const std::string& bytes) {
-  char* copy = static_cast<char*>(std::malloc(bytes.size() + 1));
-  if (copy != nullptr) std::memcpy(copy, bytes.c_str(), bytes.size() + 1);
-  return copy;
-}
-
-int Finish(const absl::Status& status, char** error) {
-  if (error != nullptr) *error = status.ok() ? nullptr : Copy(std::string(status.message()));
-  return static_cast<int>(status.code());
-}
 
 absl::Status ReadGraph(const void* bytes, size_t size, tensorflow::GraphDef* graph_def) {
   if (size > static_cast<size_t>(std::numeric_limits<int>::max()) ||
@@ -86,25 +77,26 @@ int headrace_explain(const void* graph_def, size_t graph_def_size, const void* o
   headrace::Explanation explanation;
   const absl::Status status =
       Explain(graph_def, graph_def_size, options, options_size, &explanation);
-  if (plan != nullptr) *plan = status.ok() ? Copy(explanation.json) : nullptr;
-  if (text != nullptr) *text = status.ok() ? Copy(explanation.text) : nullptr;
-  return Finish(status, error);
+  if (plan != nullptr) *plan = status.ok() ? CopyForCaller(explanation.json) : nullptr;
+  if (text != nullptr) *text = status.ok() ? CopyForCaller(explanation.text) : nullptr;
+  return ReportToCaller(status, error);
 }
 
 int headrace_rewrite(const void* graph_def, size_t graph_def_size, const void* options,
                      size_t options_size, char** graph_def_out, size_t* size_out, char** error) {
   std::string rewritten;
   const absl::Status status = Rewrite(graph_def, graph_def_size, options, options_size, &rewritten);
-  *graph_def_out = status.ok() ? Copy(rewritten) : nullptr;
+  *graph_def_out = status.ok() ? CopyForCaller(rewritten) : nullptr;
   *size_out = rewritten.size();
-  return Finish(status, error);
+  return ReportToCaller(status, error);
 }
 
 int headrace_check_options(const void* options, size_t options_size, char** error) {
   headrace::StageOptions parsed;
-  return Finish(ToAbsl(headrace::ParseStageOptions(
-                    std::string_view(static_cast<const char*>(options), options_size), &parsed)),
-                error);
+  return ReportToCaller(
+      ToAbsl(headrace::ParseStageOptions(
+          std::string_view(static_cast<const char*>(options), options_size), &parsed)),
+      error);
 }
 
 }  // extern "C"

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from headrace import library
+from headrace.data.named import Named
 from headrace.errors import AccountError
 
 
@@ -23,44 +23,27 @@ class Settled(NamedTuple):
     outstanding: int
 
 
-class Account:
-    """The account of this process with a name that datasets report to. A context manager.
+class Account(Named):
+    """The account of this process with a name that datasets report to. A context manager; datasets
+    that report to it fail once it is closed.
 
     Thread safety: every method may be called from any thread.
     Errors: AccountError, if the account is open already, not open, or what it is told does not fit.
     """
 
-    def __init__(self, name: str):
-        self.name = name
-        self._library = library.load()
-        self._check(*self._library.account_open(name))
-
-    @staticmethod
-    def _check(status, error):
-        if status != 0:
-            raise AccountError(error)
+    _kind = "account"
+    _error = AccountError
 
     def applied(self, identities):
         """A step that used these elements has been applied. Any shape; negative ones are padding."""
         flat = np.ascontiguousarray(np.asarray(identities, np.int64).reshape(-1))
-        self._check(*self._library.account_applied(self.name, flat[flat >= 0]))
+        self._do("applied", flat[flat >= 0])
 
     def end(self, by: str = "batch"):
         """The iterator has ended: what was read and not settled was dropped by `by`."""
-        self._check(*self._library.account_end(self.name, by))
+        self._do("end", by)
 
     def take(self) -> Settled:
         """What was settled since the last call."""
-        status, settled, error = self._library.account_take(self.name)
-        self._check(status, error)
+        (settled,) = self._do("take")
         return Settled(**json.loads(settled))
-
-    def close(self):
-        """Datasets that report to it fail from now on."""
-        self._library.account_close(self.name)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()

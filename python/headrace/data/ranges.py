@@ -3,47 +3,32 @@
 import tensorflow as tf
 
 from headrace import library
+from headrace.data.named import Named
 from headrace.errors import RangeError
 
 
-class RangeQueue:
-    """The queue of this process with a name that datasets read. A context manager.
+class RangeQueue(Named):
+    """The queue of this process with a name that datasets read. A context manager; iterators that
+    read it fail with CANCELLED once it is closed.
 
     Thread safety: every method may be called from any thread.
     Errors: RangeError, if the queue is open already, or not open.
     """
 
-    def __init__(self, name: str):
-        self.name = name
-        self._library = library.load()
-        self._check(*self._library.ranges_open(name))
-
-    @staticmethod
-    def _check(status, error):
-        if status != 0:
-            raise RangeError(error)
+    _kind = "ranges"
+    _error = RangeError
 
     def push(self, path: str, file: int, begin: int, end: int):
         """Records [begin, end) of `path`, the job's file number `file`."""
-        self._check(*self._library.ranges_push(self.name, path, file, begin, end))
+        self._do("push", path, file, begin, end)
 
     def flush(self):
         """Ends the iterator that is reading, once it has read what was pushed before."""
-        self._check(*self._library.ranges_flush(self.name))
+        self._do("flush")
 
     def finish(self):
         """Nothing follows: iterators end when all is read."""
-        self._check(*self._library.ranges_finish(self.name))
-
-    def close(self):
-        """Iterators that read it fail with CANCELLED."""
-        self._library.ranges_close(self.name)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()
+        self._do("finish")
 
 
 def dataset(queue: str):

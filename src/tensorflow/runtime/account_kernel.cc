@@ -19,8 +19,10 @@ class AccountRecordOp : public OpKernel {
  public:
   explicit AccountRecordOp(OpKernelConstruction* ctx) : OpKernel(ctx) {
     OP_REQUIRES_OK(ctx, ctx->GetAttr("account", &account_));
-    OP_REQUIRES_OK(ctx, ctx->GetAttr("event", &event_));
+    std::string event;
+    OP_REQUIRES_OK(ctx, ctx->GetAttr("event", &event));
     OP_REQUIRES_OK(ctx, ctx->GetAttr("by", &by_));
+    tell_ = TellerOf(event);
   }
 
   bool IsExpensive() override { return false; }
@@ -34,21 +36,25 @@ class AccountRecordOp : public OpKernel {
     const auto identities = ctx->input(0).flat<std::int64_t>();
     for (Eigen::Index i = 0; i < identities.size(); ++i) {
       if (identities(i) < 0) continue;  // padding
-      OP_REQUIRES_OK(ctx, ToAbsl(Tell(*account, identities(i))));
+      OP_REQUIRES_OK(ctx, ToAbsl(tell_(account.get(), identities(i), by_)));
     }
     ctx->set_output(0, ctx->input(0));
   }
 
  private:
-  Status Tell(Account& account, std::int64_t identity) const {
-    if (event_ == "read") return account.Read(identity);
-    if (event_ == "split") return account.Split(identity);
-    if (event_ == "part") return account.Part(identity);
-    if (event_ == "parts_end") return account.PartsEnd(identity, by_);
-    return account.Drop(identity, by_);
+  using Tell = Status (*)(Account* account, std::int64_t identity, const std::string& by);
+
+  static Tell TellerOf(const std::string& event) {
+    if (event == "read") return [](auto* a, auto id, const auto&) { return a->Read(id); };
+    if (event == "split") return [](auto* a, auto id, const auto&) { return a->Split(id); };
+    if (event == "part") return [](auto* a, auto id, const auto&) { return a->Part(id); };
+    if (event == "parts_end")
+      return [](auto* a, auto id, const auto& by) { return a->PartsEnd(id, by); };
+    return [](auto* a, auto id, const auto& by) { return a->Drop(id, by); };
   }
 
-  std::string account_, event_, by_;  // constant after construction
+  std::string account_, by_;  // constant after construction, as is tell_
+  Tell tell_ = nullptr;
 };
 
 REGISTER_KERNEL_BUILDER(Name("Headrace>AccountRecord").Device(tensorflow::DEVICE_CPU),

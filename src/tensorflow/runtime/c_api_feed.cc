@@ -1,5 +1,4 @@
 // The part of the C interface that hands out record ranges and accounts for records.
-#include <cstring>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -7,6 +6,8 @@
 #include "feed/account.h"
 #include "feed/range_queue.h"
 #include "tensorflow/c_api.h"
+#include "tensorflow/c_api_result.h"
+#include "tensorflow/runtime/convert.h"
 
 namespace {
 
@@ -18,8 +19,7 @@ using headrace::feed::RangeQueue;
 using headrace::feed::RangeQueues;
 
 int Report(const Status& status, char** error) {
-  *error = status.ok() ? nullptr : ::strdup(status.message().c_str());
-  return static_cast<int>(status.code());
+  return headrace::ReportToCaller(headrace::ToAbsl(status), error);
 }
 
 Status Missing(const char* name) {
@@ -28,6 +28,14 @@ Status Missing(const char* name) {
 
 Status NoQueue(const char* name) {
   return Status(Code::kNotFound, std::string("no queue of record ranges '") + name + "' is open");
+}
+
+// Calls `call` with the entry of that name, or reports `missing`.
+template <typename Registry, typename Call>
+int On(Registry& registry, const char* name, Status (*missing)(const char*), char** error,
+       Call call) {
+  const auto entry = registry.Find(name);
+  return Report(entry == nullptr ? missing(name) : call(*entry), error);
 }
 
 }  // namespace
@@ -45,28 +53,28 @@ void headrace_account_close(const char* name) {
 
 int headrace_account_applied(const char* name, const int64_t* identities, size_t count,
                              char** error) {
-  const auto account = Accounts::Get().Find(name);
-  if (account == nullptr) return Report(Missing(name), error);
-  return Report(account->Applied({identities, identities + count}), error);
+  return On(Accounts::Get(), name, Missing, error, [&](Account& account) {
+    return account.Applied({identities, identities + count});
+  });
 }
 
 int headrace_account_end(const char* name, const char* by, char** error) {
-  const auto account = Accounts::Get().Find(name);
-  if (account == nullptr) return Report(Missing(name), error);
-  account->End(by);
-  return Report(Status(), error);
+  return On(Accounts::Get(), name, Missing, error, [&](Account& account) {
+    account.End(by);
+    return Status();
+  });
 }
 
 int headrace_account_take(const char* name, char** json, char** error) {
   *json = nullptr;
-  const auto account = Accounts::Get().Find(name);
-  if (account == nullptr) return Report(Missing(name), error);
-  const headrace::feed::Settled settled = account->Take();
-  const nlohmann::json result = {{"trained", settled.trained},
-                                 {"dropped", settled.dropped},
-                                 {"outstanding", account->outstanding()}};
-  *json = ::strdup(result.dump().c_str());
-  return Report(Status(), error);
+  return On(Accounts::Get(), name, Missing, error, [&](Account& account) {
+    const headrace::feed::Settled settled = account.Take();
+    const nlohmann::json result = {{"trained", settled.trained},
+                                   {"dropped", settled.dropped},
+                                   {"outstanding", account.outstanding()}};
+    *json = headrace::CopyForCaller(result.dump());
+    return Status();
+  });
 }
 
 int headrace_ranges_open(const char* name, char** error) {
@@ -76,24 +84,24 @@ int headrace_ranges_open(const char* name, char** error) {
 
 int headrace_ranges_push(const char* name, const char* path, int64_t file, int64_t begin,
                          int64_t end, char** error) {
-  const auto queue = RangeQueues::Get().Find(name);
-  if (queue == nullptr) return Report(NoQueue(name), error);
-  queue->Push({path, file, begin, end});
-  return Report(Status(), error);
+  return On(RangeQueues::Get(), name, NoQueue, error, [&](RangeQueue& queue) {
+    queue.Push({path, file, begin, end});
+    return Status();
+  });
 }
 
 int headrace_ranges_flush(const char* name, char** error) {
-  const auto queue = RangeQueues::Get().Find(name);
-  if (queue == nullptr) return Report(NoQueue(name), error);
-  queue->Flush();
-  return Report(Status(), error);
+  return On(RangeQueues::Get(), name, NoQueue, error, [](RangeQueue& queue) {
+    queue.Flush();
+    return Status();
+  });
 }
 
 int headrace_ranges_finish(const char* name, char** error) {
-  const auto queue = RangeQueues::Get().Find(name);
-  if (queue == nullptr) return Report(NoQueue(name), error);
-  queue->Finish();
-  return Report(Status(), error);
+  return On(RangeQueues::Get(), name, NoQueue, error, [](RangeQueue& queue) {
+    queue.Finish();
+    return Status();
+  });
 }
 
 void headrace_ranges_close(const char* name) {

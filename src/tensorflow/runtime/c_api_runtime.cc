@@ -1,21 +1,15 @@
 // The part of the C interface that looks at what runs.
-#include <cstring>
 #include <nlohmann/json.hpp>
 #include <string>
 
 #include "stage/stage.h"
 #include "stage/trace.h"
 #include "tensorflow/c_api.h"
+#include "tensorflow/c_api_result.h"
 #include "tensorflow/runtime/process_domain.h"
 #include "tensorflow/runtime/stage_directory.h"
 
-namespace {
-
-char* Copy(const std::string& text) {
-  return ::strdup(text.c_str());
-}
-
-}  // namespace
+using headrace::CopyForCaller;
 
 extern "C" {
 
@@ -40,7 +34,7 @@ char* headrace_stats(const char* tag) {
                     {"body_us", f.body_us},
                     {"last_error", f.last_error}});
   }
-  return Copy(
+  return CopyForCaller(
       json{{"version", 1}, {"stages", list}}.dump(-1, ' ', false, json::error_handler_t::replace));
 }
 
@@ -55,7 +49,7 @@ void headrace_trace_start(size_t max_events) {
 }
 
 char* headrace_trace_stop(void) {
-  return Copy(headrace::stage::Trace::Stop());
+  return CopyForCaller(headrace::stage::Trace::Stop());
 }
 
 }  // extern "C"
