@@ -94,9 +94,9 @@ class TrackedDataset:
     def padded_batch(
         self, batch_size, padded_shapes=None, padding_values=None, drop_remainder=False, name=None
     ):
-        identity, _ = tf.compat.v1.data.get_output_shapes(self.dataset)
+        identity, shapes = tf.compat.v1.data.get_output_shapes(self.dataset)
         if padded_shapes is None:
-            padded_shapes = tf.compat.v1.data.get_output_shapes(self.dataset)[1]
+            padded_shapes = shapes
         return self._next(
             self.dataset.padded_batch(
                 batch_size,
