@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from headrace.data import tracking
 from headrace.data.account import Account
 from headrace.elastic import export, model_module
 from headrace.errors import ExportError
@@ -86,17 +87,25 @@ def _records(count):
 def _run(directory, records, elements):
     """The exported job on records: (losses, identities of each batch)."""
     job = tf.saved_model.load(str(directory))
-    source = tf.data.Dataset.from_tensor_slices(
-        (np.arange(len(records), dtype=np.int64), np.array(records))
-    )
-    built = job.signatures["dataset_train"](dataset=tf.data.experimental.to_variant(source))
-    spec = (tf.TensorSpec(None, tf.int64), *(tf.TensorSpec(e["shape"], e["dtype"]) for e in elements))
+    batches = _batches(job, "training", records, elements)
     losses, identities = [], []
-    for identity, *batch in tf.data.experimental.from_variant(built["dataset"], spec):
+    for identity, *batch in batches:
         named = {e["name"]: value for e, value in zip(elements, batch, strict=True)}
         losses.append(float(job.signatures["train"](**named)["loss"]))
         identities.append(identity.numpy())
     return job, losses, identities
+
+
+def _batches(job, mode, records, elements):
+    """(identities, *elements) of each batch."""
+    source = tf.data.Dataset.from_tensor_slices(
+        (np.arange(len(records), dtype=np.int64), np.array(records))
+    )
+    account = export.ACCOUNTS[mode]
+    source = source.map(lambda i, record: (tracking.report(account, "read", i), record))
+    built = job.signatures[f"dataset_{mode}"](dataset=tf.data.experimental.to_variant(source))
+    spec = (tf.TensorSpec(None, tf.int64), *(tf.TensorSpec(e["shape"], e["dtype"]) for e in elements))
+    return tf.data.experimental.from_variant(built["dataset"], spec)
 
 
 def test_keras_trains_as_keras_does(load, tmp_path):
@@ -104,7 +113,8 @@ def test_keras_trains_as_keras_does(load, tmp_path):
     records = _records(70)
     description = export.export(module, str(tmp_path / "job"), minibatch_size=10)
     with Account("train") as account:
-        job, losses, identities = _run(tmp_path / "job", records, description["elements"])
+        elements = description["datasets"]["training"]["elements"]
+        job, losses, identities = _run(tmp_path / "job", records, elements)
         for identity in identities:
             account.applied(identity)
         settled = account.take()
@@ -125,17 +135,77 @@ def test_keras_trains_as_keras_does(load, tmp_path):
     assert losses[-1] < losses[0]
 
     features = np.ones((2, 4), np.float32)
-    predicted = job.signatures["serving_default"](features=tf.constant(features))["output_0"]
+    predicted = job.signatures["predict"](features=tf.constant(features))["output_0"]
     np.testing.assert_allclose(predicted, model(features, training=False), rtol=1e-4, atol=1e-5)
+
+
+def test_the_served_model_is_the_trained_one_by_its_keys(load, tmp_path):
+    description = export.export(load(KERAS), str(tmp_path / "job"), minibatch_size=10)
+    job = tf.train.load_checkpoint(str(tmp_path / "job" / "variables" / "variables"))
+    serving = tf.train.load_checkpoint(str(tmp_path / "job" / "serving" / "variables" / "variables"))
+    keys = description["serving"]["keys"]
+    assert len(keys) == 8  # two kernels, two biases, four of batch normalisation
+    for key, of_job in keys.items():
+        np.testing.assert_array_equal(serving.get_tensor(key), job.get_tensor(of_job))
+    served = tf.saved_model.load(str(tmp_path / "job" / "serving"))
+    features = tf.ones([3, 4])
+    expected = tf.saved_model.load(str(tmp_path / "job")).signatures["predict"](features=features)
+    found = served.signatures["serving_default"](features=features)
+    np.testing.assert_array_equal(found["output_0"], expected["output_0"])
+
+
+METRICS = """
+    def eval_metrics_fn():
+        return {
+            "accuracy": keras.metrics.SparseCategoricalAccuracy(),
+            "top2": keras.metrics.SparseTopKCategoricalAccuracy(2),
+            "hits": lambda labels, predictions: tf.cast(
+                tf.equal(tf.argmax(predictions, 1), labels), tf.float32),
+        }
+"""
+
+
+def test_metrics_add_up_over_batches(load, tmp_path):
+    records = _records(50)
+    description = export.export(load(KERAS + METRICS), str(tmp_path / "job"), minibatch_size=8)
+    job = tf.saved_model.load(str(tmp_path / "job"))
+    elements = description["datasets"]["evaluation"]["elements"]
+    sums = np.zeros(description["evaluate"]["sums"])
+    labels, predictions = [], []
+    with Account("tasks"):
+        for _, *batch in _batches(job, "evaluation", records, elements):
+            named = {e["name"]: value for e, value in zip(elements, batch, strict=True)}
+            sums += job.signatures["evaluate"](**named)["sums"]
+            labels += named["labels"].numpy().tolist()
+            predictions.append(job.signatures["predict"](features=named["features"])["output_0"])
+    values = {k: float(v) for k, v in job.signatures["metrics"](sums=tf.constant(sums)).items()}
+    labels, predictions = np.array(labels), np.concatenate(predictions)
+    hits = np.mean(predictions.argmax(1) == labels)
+    top2 = np.mean([label in row.argsort()[-2:] for row, label in zip(predictions, labels, strict=True)])
+    loss = keras.losses.sparse_categorical_crossentropy(labels, predictions, from_logits=True)
+    assert values["accuracy"] == pytest.approx(hits) and values["hits"] == pytest.approx(hits)
+    assert values["top2"] == pytest.approx(top2)
+    assert values["loss"] == pytest.approx(float(np.mean(loss)), rel=1e-5)
+
+
+def test_metrics_that_do_not_add_up_are_refused(load, tmp_path):
+    text = KERAS + METRICS + """
+    class Last(keras.metrics.Metric):
+        def update_state(self, labels, predictions):
+            pass
+    """
+    text = text.replace("keras.metrics.SparseCategoricalAccuracy()", "Last()")
+    with pytest.raises(ExportError, match=r"metric 'accuracy' \(Last\) is not known to have a state"):
+        export.export(load(text), str(tmp_path / "job"), minibatch_size=8)
 
 
 def test_module_with_structures_and_its_own_batches(load, tmp_path):
     description = export.export(load(MODULE), str(tmp_path / "job"), metadata=2.0)
-    assert [e["name"] for e in description["elements"]] == ["features_x", "labels"]
+    assert [e["name"] for e in description["datasets"]["training"]["elements"]] == ["features_x", "labels"]
     assert [o["name"] for o in description["predict"]["outputs"]] == ["copy", "score"]
     with Account("train"):
         job, losses, identities = _run(
-            tmp_path / "job", ["1,2", "3,4", "5,6"], description["elements"]
+            tmp_path / "job", ["1,2", "3,4", "5,6"], description["datasets"]["training"]["elements"]
         )
     assert [i.tolist() for i in identities] == [[0, 1], [2]]
     # (1, 2) and (3, 4) score -0.5 each, and their labels are 2 and 6.
@@ -148,7 +218,7 @@ def test_the_description_is_saved(load, tmp_path):
     saved = json.loads((tmp_path / "job" / "assets.extra" / "headrace_job.json").read_text())
     assert saved == description
     assert saved["version"] == 1 and saved["minibatch_size"] == 4
-    assert saved["elements"][0] == {"name": "features", "dtype": "float32", "shape": [None, 4]}
+    assert saved["datasets"]["training"]["elements"][0] == {"name": "features", "dtype": "float32", "shape": [None, 4]}
 
 
 def test_batch_size_is_said_once(load, tmp_path):
@@ -169,7 +239,7 @@ def test_python_in_the_graph_is_refused_with_its_line(load, tmp_path, call):
     line = 1 + textwrap.dedent(text).splitlines().index(
         f"        return tf.ensure_shape({call}(lambda r: r, [record], tf.string), [])"
     )
-    with pytest.raises(ExportError, match=rf"dataset_train calls Python \({call}.*m.py:{line}"):
+    with pytest.raises(ExportError, match=rf"dataset_training calls Python \({call}.*m.py:{line}"):
         export.export(load(text), str(tmp_path / "job"), minibatch_size=4)
 
 

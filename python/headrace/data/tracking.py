@@ -241,7 +241,11 @@ def report(account, event, identity, by=""):
 
 
 def source(dataset, account: str) -> TrackedDataset:
-    """Tracks `dataset`, of (identity int64, element), from its reading on."""
+    """Tracks `dataset`, of (identity int64, element), from its reading on.
+
+    A dataset of record ranges (Headrace>RecordRangesDataset with `account`) says itself what it reads:
+    track that as TrackedDataset(dataset, account).
+    """
 
     def read(identity, *elements):
         return report(account, "read", identity), _packed(elements)

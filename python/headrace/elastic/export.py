@@ -2,26 +2,36 @@
 
 The SavedModel is the only contract between the model's Python and the C++ that trains it:
 
-    dataset_train(dataset)    variant -> variant: (identity, record) to (identity, *elements), batched
-    train(*elements)          one step on one batch: {"loss": scalar, "step": int64}
-    predict(*features)        {output: tensor}; also as serving_default
+    dataset_MODE(dataset)      variant -> variant: (identity, record) to (identity, *elements), batched
+    train(*elements)           one step on one batch: {"loss": scalar, "step": int64}
+    evaluate(*elements)        what one batch adds to the metrics: {"sums": float64 [n]}
+    metrics(sums)              {name: float64 scalar} of all that was added
+    predict(*features)         {output: tensor}
 
 `elements` are the features and labels of `dataset_fn`, flattened; assets.extra/headrace_job.json
-(docs/formats.md, "job") names them, and everything else that the trainer must know.
+(docs/formats.md, "Exported job") names them, and everything else that the trainer must know. Beside it,
+in `serving`, lies the SavedModel that the trained model becomes: serving_default on features, and no op
+that stock TensorFlow does not have.
 """
 
 import json
 import os
 
 import tensorflow as tf
+from tensorflow.core.protobuf import trackable_object_graph_pb2
 
 from headrace.data import tracking
 from headrace.elastic import graph_checks
+from headrace.elastic.eval_metrics import EvalMetrics
 from headrace.elastic.model_module import ModelModule
 from headrace.errors import ExportError
 
 FORMAT = 1
-TRAIN = "train"
+SERVING = "serving"
+TRAINING, EVALUATION, PREDICTION = "training", "evaluation", "prediction"
+MODES = (TRAINING, EVALUATION, PREDICTION)
+# The trainer's accounts: one for the stream of training records, one for what is done task by task.
+ACCOUNTS = {TRAINING: "train", EVALUATION: "tasks", PREDICTION: "tasks"}
 RECORD = (tf.TensorSpec([], tf.int64), tf.TensorSpec([], tf.string))
 
 
@@ -46,7 +56,8 @@ class Job(tf.Module):
 
     def transformed(self, dataset, mode, account):
         """The module's dataset_fn on a dataset of (identity, record), batched."""
-        tracked = self._module.dataset_fn(tracking.source(dataset, account), mode, self.metadata)
+        records = tracking.TrackedDataset(dataset, account)
+        tracked = self._module.dataset_fn(records, mode, self.metadata)
         if not isinstance(tracked, tracking.TrackedDataset):
             raise ExportError(
                 f"{self._module.path}: dataset_fn must return the dataset that it was given, "
@@ -65,8 +76,9 @@ class Job(tf.Module):
             )
         return tracked.batch(self.minibatch_size)
 
-    def dataset_function(self, mode, account):
+    def dataset_function(self, mode):
         """(function, spec of one element) for `mode`."""
+        account = ACCOUNTS[mode]
         spec = []
 
         # dataset_fn describes a pipeline; tf.data itself converts the functions in it by AutoGraph.
@@ -117,6 +129,24 @@ class Job(tf.Module):
 
         return train
 
+    def evaluate_functions(self, element_spec):
+        """(evaluate, metrics)."""
+        self._check_element(element_spec)
+        metrics = EvalMetrics(self._module.path, self._module.eval_metrics_fn, self._module.loss)
+
+        @tf.function(input_signature=_batch_specs(element_spec))
+        def evaluate(*elements):
+            features, labels = _packed(element_spec, elements)
+            return {"sums": metrics.contribution(labels, self.predictions(features, False))}
+
+        size = evaluate.get_concrete_function().structured_outputs["sums"].shape
+
+        @tf.function(input_signature=[tf.TensorSpec(size, tf.float64, name="sums")])
+        def results(sums):
+            return metrics.results(sums)
+
+        return evaluate, results
+
     def predict_function(self, features_spec):
         @tf.function(input_signature=_flat_specs(features_spec, "features"))
         def predict(*elements):
@@ -144,23 +174,43 @@ class Job(tf.Module):
         return variables
 
 
+class Served(tf.Module):
+    """The model alone, under the name that it has in Job: so its variables have the same keys."""
+
+    def __init__(self, job, predict):
+        super().__init__(name="headrace_model")
+        self.model = job.model
+        self.predict = predict
+
+
 def export(module: ModelModule, directory: str, minibatch_size=None, metadata=None) -> dict:
-    """Writes the SavedModel of a training job, and returns its job description.
+    """Writes the SavedModel of a job, and returns its description.
 
     minibatch_size: records of a batch, unless dataset_fn batches by itself.
     metadata: handed to dataset_fn as it is.
     Errors: ExportError, TrackingError; what the module's own functions raise comes through.
     """
     job = Job(module, minibatch_size, metadata)
-    build, element_spec = job.dataset_function(TRAIN, TRAIN)
+    datasets = {mode: job.dataset_function(mode) for mode in MODES}
+    element_spec = datasets[TRAINING][1]
+    features_spec = _features_of(datasets[PREDICTION][1], element_spec)
     train = job.train_function(element_spec)
-    predict = job.predict_function(element_spec[0])
-    signatures = {"dataset_train": build, "train": train, "predict": predict}
+    evaluate, metrics = job.evaluate_functions(datasets[EVALUATION][1])
+    predict = job.predict_function(features_spec)
+    signatures = {f"dataset_{mode}": build for mode, (build, _) in datasets.items()}
+    signatures |= {"train": train, "evaluate": evaluate, "metrics": metrics, "predict": predict}
+    lines = {}
     for name, function in signatures.items():
-        graph_checks.check(function.get_concrete_function(), name)
+        concrete = function.get_concrete_function()
+        graph_checks.check(concrete, name)
+        lines |= graph_checks.lines(concrete, module.path)
     job.functions = list(signatures.values())
-    tf.saved_model.save(job, directory, {**signatures, "serving_default": predict})
-    description = _describe(job, module, element_spec, predict)
+    tf.saved_model.save(job, directory, signatures)
+    serving = os.path.join(directory, SERVING)
+    tf.saved_model.save(Served(job, predict), serving, {"serving_default": predict})
+    description = _describe(job, module, datasets, features_spec, metrics, predict)
+    description["serving"] = {"keys": _serving_keys(directory, serving, module)}
+    description["lines"] = lines
     extra = os.path.join(directory, "assets.extra")
     os.makedirs(extra, exist_ok=True)
     with open(os.path.join(extra, "headrace_job.json"), "w", encoding="utf-8") as file:
@@ -168,22 +218,107 @@ def export(module: ModelModule, directory: str, minibatch_size=None, metadata=No
     return description
 
 
-def _describe(job, module, element_spec, predict):
-    specs = _batch_specs(element_spec)
+def _features_of(element, trained):
+    """Of what dataset_fn gives for prediction: features, or (features, labels) as in training."""
+    if type(element) is tuple and len(element) == 2 and _same_types(element[0], trained[0]):
+        return element[0]
+    return element
+
+
+def _same_types(one, other):
+    try:
+        tf.nest.assert_same_structure(one, other, expand_composites=True)
+    except (TypeError, ValueError):
+        return False
+    pairs = zip(
+        tf.nest.flatten(one, expand_composites=True),
+        tf.nest.flatten(other, expand_composites=True),
+        strict=True,
+    )
+    return all(a.dtype == b.dtype and a.shape.is_compatible_with(b.shape) for a, b in pairs)
+
+
+def _serving_keys(directory, serving, module):
+    """{key in the served model's variables: key of the same variable in the job's}.
+
+    A variable's key is the shortest path to it, which differs between the two; the model's own object
+    graph does not.
+    """
+    ours, theirs = _object_graph(directory), _object_graph(serving)
+    keys, seen, open_pairs = {}, set(), [(_child(ours, 0, "model"), _child(theirs, 0, "model"))]
+    while open_pairs:
+        mine, its = pair = open_pairs.pop()
+        if pair in seen:
+            continue
+        seen.add(pair)
+        attributes = {a.name: a.checkpoint_key for a in ours.nodes[mine].attributes}
+        for attribute in theirs.nodes[its].attributes:
+            if attribute.name in attributes:
+                keys[attribute.checkpoint_key] = attributes[attribute.name]
+        children = {c.local_name: c.node_id for c in ours.nodes[mine].children}
+        for child in theirs.nodes[its].children:
+            if child.local_name in children:
+                open_pairs.append((children[child.local_name], child.node_id))
+    needed = {a.checkpoint_key for node in theirs.nodes for a in node.attributes}
+    missing = sorted(needed - set(keys))
+    if missing:
+        raise ExportError(
+            f"{module.path}: the model to serve has variables that the trained one has not: {missing}"
+        )
+    return keys
+
+
+def _object_graph(directory):
+    reader = tf.train.load_checkpoint(os.path.join(directory, "variables", "variables"))
+    return trackable_object_graph_pb2.TrackableObjectGraph.FromString(
+        reader.get_tensor("_CHECKPOINTABLE_OBJECT_GRAPH")
+    )
+
+
+def _child(graph, node, name):
+    return next(c.node_id for c in graph.nodes[node].children if c.local_name == name)
+
+
+def _describe(job, module, datasets, features_spec, metrics, predict):
+    trained = datasets[TRAINING][1]
     outputs = predict.get_concrete_function().structured_outputs
+    values = metrics.get_concrete_function()
     return {
         "version": FORMAT,
         "model_file": module.path,
         "minibatch_size": job.minibatch_size,
-        "datasets": {TRAIN: {"signature": "dataset_train", "account": TRAIN}},
-        "elements": [_describe_spec(spec) for spec in specs],
-        "train": {"signature": "train", "inputs": [s.name for s in specs]},
+        "datasets": {
+            mode: {
+                "signature": f"dataset_{mode}",
+                "account": ACCOUNTS[mode],
+                "elements": [_describe_spec(spec) for spec in _element_specs(element)],
+            }
+            for mode, (_, element) in datasets.items()
+        },
+        "train": {"signature": "train", "inputs": _names(_batch_specs(trained))},
+        "evaluate": {
+            "signature": "evaluate",
+            "inputs": _names(_batch_specs(datasets[EVALUATION][1])),
+            "sums": values.inputs[0].shape.num_elements(),
+        },
+        "metrics": {"signature": "metrics", "outputs": sorted(values.structured_outputs)},
         "predict": {
             "signature": "predict",
-            "inputs": [s.name for s in _flat_specs(element_spec[0], "features")],
+            "inputs": _names(_flat_specs(features_spec, "features")),
             "outputs": [_describe_spec(spec, name) for name, spec in sorted(outputs.items())],
         },
     }
+
+
+def _names(specs):
+    return [spec.name for spec in specs]
+
+
+def _element_specs(element):
+    """Of one batch: (features, labels), or what a dataset for prediction gives."""
+    if type(element) is tuple and len(element) == 2:
+        return _batch_specs(element)
+    return _flat_specs(element, "features")
 
 
 def _describe_spec(spec, name=None):

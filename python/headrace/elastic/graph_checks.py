@@ -23,6 +23,16 @@ def check(concrete_function, name):
             )
 
 
+def lines(concrete_function, path):
+    """{op: line of the file `path` that made it}, for messages about ops that failed."""
+    found = {}
+    for op in _ops(concrete_function.graph, set()):
+        frames = [f.lineno for f in op.traceback if f.filename == path]
+        if frames:
+            found[op.name] = frames[-1]
+    return found
+
+
 def _ops(graph, seen):
     """Of the graph and of every function that it calls."""
     for op in graph.get_operations():

@@ -116,6 +116,11 @@ def _read(module, path, model_function):
     missing = [name for name in _NEEDED if functions[name] is None]
     if missing:
         raise ModelModuleError(f"{path} does not define {', '.join(missing)}; see {__name__}")
+    if callable(getattr(module, "callbacks", None)):
+        raise ModelModuleError(
+            f"{path}:{_line(module.callbacks)}: callbacks() are Python, and the trainer runs without it: "
+            "leave them out, or run the program as it is under `headrace run`"
+        )
     for name, function in functions.items():
         if function is not None and not callable(function):
             raise ModelModuleError(f"{path}: {name} is {function!r}, and must be callable")
