@@ -18,10 +18,9 @@ import json
 import os
 
 import tensorflow as tf
-from tensorflow.core.protobuf import trackable_object_graph_pb2
 
 from headrace.data import tracking
-from headrace.elastic import graph_checks
+from headrace.elastic import graph_checks, init_from
 from headrace.elastic.eval_metrics import EvalMetrics
 from headrace.elastic.model_module import ModelModule
 from headrace.errors import ExportError
@@ -36,11 +35,7 @@ RECORD = (tf.TensorSpec([], tf.int64), tf.TensorSpec([], tf.string))
 
 
 class Job(tf.Module):
-    """What is saved: the model, its optimizer, a step counter, and the traced functions.
-
-    The variables and functions are the ones that run; `model` keeps whatever else the model owns, such
-    as lookup tables, alive and saved with them.
-    """
+    """What is saved: the model, its optimizer, a step counter, and the traced functions."""
 
     def __init__(self, module: ModelModule, minibatch_size=None, metadata=None):
         super().__init__(name="headrace_job")
@@ -174,20 +169,64 @@ class Job(tf.Module):
         return variables
 
 
-class Served(tf.Module):
-    """The model alone, under the name that it has in Job: so its variables have the same keys."""
+class Saved(tf.Module):
+    """The root of a SavedModel: functions, and what they use.
 
-    def __init__(self, job, predict):
-        super().__init__(name="headrace_model")
-        self.model = job.model
-        self.predict = predict
+    `variables` has TensorFlow's own variables, not Keras's, which would be saved twice and of which
+    only the copy be restored; `resources` has tables and the like. A variable's key is its name here, so it
+    is the same for the job and for the model to serve.
+    """
+
+    def __init__(self, functions, names, owners):
+        super().__init__(name="headrace")
+        used = {
+            id(variable): variable
+            for function in functions
+            for variable in function.get_concrete_function().variables
+        }
+        self.variables_by_name = {names.of(variable): variable for variable in used.values()}
+        self.resources = [
+            found
+            for owner in owners
+            for found in tf.train.TrackableView(owner).descendants()
+            if isinstance(found, tf.saved_model.experimental.TrackableResource)
+        ]
+        self.functions = functions
 
 
-def export(module: ModelModule, directory: str, minibatch_size=None, metadata=None) -> dict:
+class Names:
+    """A name for each variable, as Keras or the module calls it, made unique."""
+
+    def __init__(self, variables):
+        self._names = {}
+        self._taken = set()
+        for variable in variables:
+            value = getattr(variable, "value", None)
+            inner = variable if callable(value) or value is None else value
+            self._add(inner, getattr(variable, "path", None) or inner.name)
+
+    def of(self, variable):
+        return self._names.get(id(variable)) or self._add(variable, variable.name)
+
+    def _add(self, variable, name):
+        name = base = name.split(":")[0]
+        count = 1
+        while name in self._taken:
+            count += 1
+            name = f"{base}_{count}"
+        self._taken.add(name)
+        self._names[id(variable)] = name
+        return name
+
+
+def export(
+    module: ModelModule, directory: str, minibatch_size=None, metadata=None, init="", loaded=None
+) -> dict:
     """Writes the SavedModel of a job, and returns its description.
 
     minibatch_size: records of a batch, unless dataset_fn batches by itself.
     metadata: handed to dataset_fn as it is.
+    init: a checkpoint with the model's first values (init_from.load); the list `loaded` gets the names.
     Errors: ExportError, TrackingError; what the module's own functions raise comes through.
     """
     job = Job(module, minibatch_size, metadata)
@@ -195,6 +234,8 @@ def export(module: ModelModule, directory: str, minibatch_size=None, metadata=No
     element_spec = datasets[TRAINING][1]
     features_spec = _features_of(datasets[PREDICTION][1], element_spec)
     train = job.train_function(element_spec)
+    if init:
+        loaded += init_from.load(job.model, init)
     evaluate, metrics = job.evaluate_functions(datasets[EVALUATION][1])
     predict = job.predict_function(features_spec)
     signatures = {f"dataset_{mode}": build for mode, (build, _) in datasets.items()}
@@ -204,12 +245,12 @@ def export(module: ModelModule, directory: str, minibatch_size=None, metadata=No
         concrete = function.get_concrete_function()
         graph_checks.check(concrete, name)
         lines |= graph_checks.lines(concrete, module.path)
-    job.functions = list(signatures.values())
-    tf.saved_model.save(job, directory, signatures)
+    names = Names([*job.model.variables, *job.optimizer.variables, job.step])
+    owners = [job.model]
+    tf.saved_model.save(Saved(list(signatures.values()), names, owners), directory, signatures)
     serving = os.path.join(directory, SERVING)
-    tf.saved_model.save(Served(job, predict), serving, {"serving_default": predict})
+    tf.saved_model.save(Saved([predict], names, owners), serving, {"serving_default": predict})
     description = _describe(job, module, datasets, features_spec, metrics, predict)
-    description["serving"] = {"keys": _serving_keys(directory, serving, module)}
     description["lines"] = lines
     extra = os.path.join(directory, "assets.extra")
     os.makedirs(extra, exist_ok=True)
@@ -236,47 +277,6 @@ def _same_types(one, other):
         strict=True,
     )
     return all(a.dtype == b.dtype and a.shape.is_compatible_with(b.shape) for a, b in pairs)
-
-
-def _serving_keys(directory, serving, module):
-    """{key in the served model's variables: key of the same variable in the job's}.
-
-    A variable's key is the shortest path to it, which differs between the two; the model's own object
-    graph does not.
-    """
-    ours, theirs = _object_graph(directory), _object_graph(serving)
-    keys, seen, open_pairs = {}, set(), [(_child(ours, 0, "model"), _child(theirs, 0, "model"))]
-    while open_pairs:
-        mine, its = pair = open_pairs.pop()
-        if pair in seen:
-            continue
-        seen.add(pair)
-        attributes = {a.name: a.checkpoint_key for a in ours.nodes[mine].attributes}
-        for attribute in theirs.nodes[its].attributes:
-            if attribute.name in attributes:
-                keys[attribute.checkpoint_key] = attributes[attribute.name]
-        children = {c.local_name: c.node_id for c in ours.nodes[mine].children}
-        for child in theirs.nodes[its].children:
-            if child.local_name in children:
-                open_pairs.append((children[child.local_name], child.node_id))
-    needed = {a.checkpoint_key for node in theirs.nodes for a in node.attributes}
-    missing = sorted(needed - set(keys))
-    if missing:
-        raise ExportError(
-            f"{module.path}: the model to serve has variables that the trained one has not: {missing}"
-        )
-    return keys
-
-
-def _object_graph(directory):
-    reader = tf.train.load_checkpoint(os.path.join(directory, "variables", "variables"))
-    return trackable_object_graph_pb2.TrackableObjectGraph.FromString(
-        reader.get_tensor("_CHECKPOINTABLE_OBJECT_GRAPH")
-    )
-
-
-def _child(graph, node, name):
-    return next(c.node_id for c in graph.nodes[node].children if c.local_name == name)
 
 
 def _describe(job, module, datasets, features_spec, metrics, predict):

@@ -1,0 +1,81 @@
+"""Exports a model module in a process of its own, so that whoever asks needs no TensorFlow.
+
+    python -m headrace.elastic.export_process '{"model_def": ..., ...}'
+
+Prints one JSON object as its last line. Exit codes: 0 done, 1 failed (the reason on stderr).
+"""
+
+import base64
+import json
+import os
+import subprocess
+import sys
+
+from headrace.errors import ExportError, HeadraceError
+
+
+def export(directory: str, flags) -> dict:
+    """Runs this module for `flags` (JobFlags); returns {"staging": base64, "loaded": [...], ...}.
+
+    Errors: ExportError with what the other process said.
+    """
+    request = {
+        "directory": directory,
+        "model_def": flags.model_def,
+        "model_zoo": flags.model_zoo,
+        "minibatch_size": flags.minibatch_size,
+        "metadata": flags.dataset_metadata,
+        "op_libraries": [os.path.abspath(path) for path in flags.load_op_library],
+        "init": flags.checkpoint_dir_for_init,
+        "staging": flags.staging,
+        "capacity": flags.stage_capacity,
+        "threads": flags.stage_threads,
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", __name__, json.dumps(request)],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2"},
+    )
+    if done.returncode != 0:
+        lines = done.stderr.strip().splitlines()
+        said = [line for line in lines if line.startswith("headrace: ")]
+        raise ExportError(said[-1][10:] if said else "\n".join(lines[-20:]) or "the export died")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def _main(request):
+    import tensorflow as tf
+
+    from headrace import carrier
+    from headrace.elastic import export as exporter
+    from headrace.elastic import model_module
+    from headrace.options import StageOptions
+
+    for path in request["op_libraries"]:
+        tf.load_op_library(path)
+    module = model_module.load(request["model_def"], request["model_zoo"])
+    metadata = json.loads(request["metadata"]) if request["metadata"] else None
+    loaded = []
+    exporter.export(
+        module,
+        request["directory"],
+        minibatch_size=request["minibatch_size"],
+        metadata=metadata,
+        init=request["init"],
+        loaded=loaded,
+    )
+    staging = ""
+    if request["staging"]:
+        options = StageOptions(capacity=request["capacity"], num_threads=request["threads"])
+        staging = base64.b64encode(carrier.encode(options).SerializeToString()).decode()
+    return {"staging": staging, "loaded": loaded}
+
+
+if __name__ == "__main__":
+    try:
+        result = _main(json.loads(sys.argv[1]))
+    except HeadraceError as error:
+        print(f"headrace: {error.message}", file=sys.stderr)
+        sys.exit(1)
+    print(json.dumps(result))

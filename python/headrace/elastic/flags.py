@@ -1,0 +1,165 @@
+"""What a job is asked to be: the flags of train, evaluate and predict, checked.
+
+Standard library only: the command line answers wrong usage before anything heavy is imported.
+"""
+
+import dataclasses
+import re
+
+from headrace.errors import UsageError
+
+TRAIN, EVALUATE, PREDICT, RUN = "train", "evaluate", "predict", "run"
+JOB_TYPES = {
+    (TRAIN, False): "training-only",
+    (TRAIN, True): "training-with-evaluation",
+    (EVALUATE, True): "evaluation-only",
+    (PREDICT, False): "prediction-only",
+    (RUN, False): "training-only",
+}
+# ElasticDL's names for the same.
+ALIASES = {name.replace("-", "_"): name for name in JOB_TYPES.values()}
+DATA_FLAG = {
+    TRAIN: "--training_data",
+    EVALUATE: "--validation_data",
+    PREDICT: "--prediction_data",
+    RUN: "--training_data",
+}
+
+
+@dataclasses.dataclass
+class JobFlags:
+    """One job. Counts are records, steps or minibatches, as named; seconds end in _s."""
+
+    verb: str
+    model_def: str = ""
+    model_zoo: str = ""
+    training_data: list = dataclasses.field(default_factory=list)
+    validation_data: list = dataclasses.field(default_factory=list)
+    prediction_data: list = dataclasses.field(default_factory=list)
+    num_epochs: int = 1
+    minibatch_size: int | None = None
+    num_minibatches_per_task: int = 8
+    records_per_task: int | None = None  # instead of the two above, for models that batch themselves
+    num_workers: str = "1"
+    num_ps: int = 0
+    use_async: bool = True
+    grads_to_wait: int = 1
+    shuffle: bool = True
+    seed: int = 0
+    checkpoint_dir: str = ""
+    checkpoint_steps: int = 0
+    keep_checkpoint_max: int = 3
+    checkpoint_dir_for_init: str = ""
+    resume: bool = False
+    evaluation_steps: int = 0
+    evaluation_throttle_secs: int = 0
+    output: str = ""
+    output_format: str = "jsonl"
+    job_name: str = ""
+    job_type: str = ""
+    job_dir: str = ""
+    dataset_metadata: str = ""
+    load_op_library: list = dataclasses.field(default_factory=list)
+    max_quarantined: int = 0
+    lease_s: int = 30
+    tensorboard_log_dir: str = ""
+    staging: bool = True
+    stage_capacity: int = 2
+    stage_threads: int = 1
+
+    def check(self):
+        """Errors: UsageError, which names flag, value and what is accepted."""
+        self._check_numbers()
+        self._check_data()
+        self._check_type()
+        self._check_cluster()
+        if self.verb == PREDICT and not self.output:
+            raise UsageError("predict needs --output: the directory for what is predicted")
+        if self.checkpoint_steps and not self.checkpoint_dir:
+            self.checkpoint_dir = "checkpoints"  # in the job's directory
+
+    def _check_numbers(self):
+        at_least = {
+            "num_epochs": 1,
+            "num_minibatches_per_task": 1,
+            "checkpoint_steps": 0,
+            "keep_checkpoint_max": 0,
+            "evaluation_steps": 0,
+            "evaluation_throttle_secs": 0,
+            "grads_to_wait": 1,
+            "num_ps": 0,
+            "max_quarantined": 0,
+            "lease_s": 1,
+            "stage_capacity": 1,
+            "stage_threads": 1,
+        }
+        for name, least in at_least.items():
+            value = getattr(self, name)
+            if value < least:
+                raise UsageError(f"--{name} is {value}, and must be at least {least}")
+        for name in ("minibatch_size", "records_per_task"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise UsageError(f"--{name} is {value}, and must be at least 1")
+
+    def _check_data(self):
+        given = {
+            TRAIN: self.training_data,
+            EVALUATE: self.validation_data,
+            PREDICT: self.prediction_data,
+        }
+        main = TRAIN if self.verb == RUN else self.verb
+        if not given[main]:
+            raise UsageError(f"{self.verb} needs {DATA_FLAG[self.verb]}: files, directories or globs")
+        allowed = (TRAIN, EVALUATE) if self.verb == TRAIN else (main,)
+        for verb, data in given.items():
+            if data and verb not in allowed:
+                raise UsageError(f"{self.verb} does not use {DATA_FLAG[verb]}: leave it out")
+        if not self.validation_data and (self.evaluation_steps or self.evaluation_throttle_secs):
+            raise UsageError("--evaluation_steps and --evaluation_throttle_secs need --validation_data")
+
+    def _check_type(self):
+        if not self.job_type:
+            return
+        wanted = ALIASES.get(self.job_type, self.job_type)
+        if wanted not in JOB_TYPES.values():
+            raise UsageError(
+                f"--job_type is '{self.job_type}', and must be one of {', '.join(JOB_TYPES.values())}"
+            )
+        if wanted != self.type:
+            raise UsageError(
+                f"--job_type {self.job_type} contradicts the rest of the command line, which says "
+                f"{self.type}: leave it out, or change the verb or the data"
+            )
+
+    def _check_cluster(self):
+        low, high = self.workers
+        if self.num_ps:
+            raise UsageError("--num_ps: parameter servers are not part of this version; see the README")
+        if self.verb == TRAIN and high > 1:
+            raise UsageError(
+                f"--num_workers {self.num_workers}: more than one worker needs parameter servers to "
+                "train one model (--num_ps)"
+            )
+
+    @property
+    def type(self):
+        return JOB_TYPES[(self.verb, bool(self.validation_data))]
+
+    @property
+    def workers(self):
+        """(least, most)."""
+        match = re.fullmatch(r"(\d+)(?::(\d+))?", str(self.num_workers))
+        if match is None:
+            raise UsageError(f"--num_workers is '{self.num_workers}', and must be N or MIN:MAX")
+        low = int(match[1])
+        high = int(match[2] or low)
+        if not 1 <= low <= high:
+            raise UsageError(f"--num_workers is '{self.num_workers}': 1 <= MIN <= MAX is needed")
+        return low, high
+
+    def task_records(self, minibatch_size):
+        """Records of a task. minibatch_size: None where dataset_fn makes the batches."""
+        if self.records_per_task:
+            return self.records_per_task
+        return self.num_minibatches_per_task * (minibatch_size or 128)

@@ -1,0 +1,177 @@
+"""One job from flags to exit code: data, export, job file, run, summary."""
+
+import datetime
+import json
+import os
+import shutil
+import signal
+import subprocess
+
+from headrace import programs
+from headrace.elastic import export_process, job_file, local_run, progress, summary
+from headrace.elastic.flags import EVALUATE, PREDICT, RUN, TRAIN, JobFlags
+from headrace.errors import JobError, UsageError
+
+
+class Stopped(Exception):
+    """Somebody pressed Ctrl-C, or sent SIGTERM."""
+
+
+def run(flags: JobFlags, show: progress.Progress, dry_run=False, command=()):
+    """(summary, exit code); for a dry run (job file as a dict, 0).
+
+    command: of RUN: what each worker runs.
+
+    Errors: UsageError, DataError, ExportError, ModelModuleError, JobError.
+    """
+    flags.check()
+    flags.job_name = flags.job_name or f"{flags.verb}-{datetime.datetime.now():%Y%m%d-%H%M%S}"
+    directory = os.path.abspath(flags.job_dir or os.path.join("headrace_jobs", flags.job_name))
+    _check_directory(flags, directory)
+    files, evaluation_files = _files(flags)
+    if dry_run:
+        exported = os.path.join(directory, "export")
+        return job_file.describe(flags, directory, files, evaluation_files, exported, ""), 0
+    os.makedirs(directory, exist_ok=True)
+    show.say(f"job {flags.job_name} ({flags.type}) in {directory}")
+    exported = {"directory": "", "staging": ""}
+    if flags.verb != RUN:
+        exported = _export(flags, directory, show)
+        command = [programs.path("headrace-trainer")]
+    job = job_file.describe(
+        flags, directory, files, evaluation_files, exported["directory"], exported["staging"]
+    )
+    job_file.write(job, os.path.join(directory, "job.json"))
+    status, exit_code = _run(flags, directory, command, show)
+    predictions = _merge_predictions(flags) if flags.verb == PREDICT and exit_code in (0, 3) else ()
+    ledger = _ledger(directory)
+    if flags.verb == EVALUATE and status is not None and exit_code in (0, 3):
+        _compute_metrics(status, exported["directory"])
+    return summary.make(flags, directory, status, ledger, exit_code, predictions), exit_code
+
+
+def _check_directory(flags, directory):
+    journal = os.path.join(directory, "ledger.sqlite")
+    if os.path.exists(journal) and not flags.resume:
+        raise UsageError(
+            f"{directory} holds a job already: go on with it (--resume), or choose another --job_name"
+        )
+    if flags.resume and not os.path.exists(journal):
+        raise UsageError(f"--resume: {directory} holds no job; name the one to resume (--job_name)")
+    checkpoints = flags.checkpoint_dir
+    if flags.verb == TRAIN and checkpoints and not flags.resume and job_file.latest_checkpoint(checkpoints):
+        raise UsageError(
+            f"--checkpoint_dir {checkpoints} holds checkpoints of another job: resume that job, or "
+            "choose another directory (--checkpoint_dir_for_init starts a new job from them)"
+        )
+    if flags.verb == EVALUATE and flags.checkpoint_dir and not job_file.latest_checkpoint(
+        flags.checkpoint_dir
+    ):
+        raise UsageError(f"--checkpoint_dir {flags.checkpoint_dir} holds no checkpoint")
+    if flags.output and flags.verb == PREDICT and os.path.isdir(flags.output) and not flags.resume:
+        if os.listdir(flags.output):
+            raise UsageError(f"--output {flags.output} is not empty: choose another directory")
+
+
+def _files(flags):
+    from headrace.data import files
+
+    def found(paths):
+        return [{"path": f.path, "records": f.records} for f in files.resolve(paths)]
+
+    main = {EVALUATE: flags.validation_data, PREDICT: flags.prediction_data}
+    evaluation = found(flags.validation_data) if flags.verb == TRAIN and flags.validation_data else []
+    return found(main.get(flags.verb, flags.training_data)), evaluation
+
+
+def _export(flags, directory, show):
+    """A resumed job goes on with what was exported for it."""
+    exported = os.path.join(directory, "export")
+    notes = os.path.join(directory, "export.json")
+    if not (flags.resume and os.path.isfile(notes)):
+        show.say(f"exporting {flags.model_def}")
+        shutil.rmtree(exported, ignore_errors=True)
+        result = export_process.export(exported, flags)
+        if result["loaded"]:
+            show.say(f"from {flags.checkpoint_dir_for_init}: {', '.join(result['loaded'])}")
+        with open(notes, "w", encoding="utf-8") as file:
+            json.dump(result, file)
+    with open(notes, encoding="utf-8") as file:
+        return {"directory": exported, **json.load(file)}
+
+
+def _run(flags, directory, command, show):
+    """(last status or None, exit code)."""
+    status, stopping = None, False
+
+    def stop(number, frame):
+        raise Stopped
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        with local_run.LocalRun(directory, flags.workers[1], list(command)) as job:
+            statuses = job.statuses()
+            while True:
+                try:
+                    status = next(statuses)
+                    show.show(status)
+                except StopIteration:
+                    break
+                except Stopped:
+                    if stopping:
+                        raise JobError("stopped at once: the job can be resumed (--resume)") from None
+                    stopping = True
+                    show.say("stopping: waiting for a checkpoint; once more to stop at once")
+                    job.stop("stopped by the user")
+                    statuses = job.statuses()
+            code = job.exit_code()
+            if code not in (0, 1, 3, 75):
+                raise JobError("the master ended: " + "\n".join(job.failure()))
+            if code == 1 and (status is None or not status["failure"]):
+                raise JobError("\n".join(job.failure()))
+            return status, code
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _ledger(directory):
+    done = subprocess.run(
+        [programs.path("headrace-ctl"), "ledger", "--journal", os.path.join(directory, "ledger.sqlite")],
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode != 0:
+        raise JobError(f"the ledger cannot be read: {done.stderr.strip()}")
+    return json.loads(done.stdout)
+
+
+def _compute_metrics(status, exported):
+    """Adds the results of an evaluation job to its status."""
+    sums = ",".join(map(str, status["evaluation_sums"]))
+    done = subprocess.run(
+        [programs.path("headrace-trainer"), "metrics", "--exported", exported, "--sums", sums],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2"},
+    )
+    if done.returncode != 0:
+        raise JobError(f"the metrics cannot be computed: {done.stderr.strip().splitlines()[-1]}")
+    status["metrics"] = [
+        {"round": 0, "step": 0, "name": name, "value": value}
+        for name, value in json.loads(done.stdout.splitlines()[-1]).items()
+    ]
+
+
+def _merge_predictions(flags):
+    parts = os.path.join(os.path.abspath(flags.output), "parts")
+    done = subprocess.run(
+        [programs.path("headrace-trainer"), "merge", "--parts", parts]
+        + ["--output", os.path.abspath(flags.output)],
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode != 0:
+        raise JobError(f"the predictions cannot be merged: {done.stderr.strip()}")
+    shutil.rmtree(parts)
+    return json.loads(done.stdout.splitlines()[-1])

@@ -1,0 +1,96 @@
+"""Makes the file that headrace-master reads (docs/formats.md, "Job file")."""
+
+import json
+import os
+
+from headrace.elastic.flags import EVALUATE, PREDICT, RUN, TRAIN, JobFlags
+
+VERSION = 1
+
+
+def describe(flags: JobFlags, directory: str, files, evaluation_files, exported, staging: str) -> dict:
+    """The job as a dict.
+
+    directory: the job's own, for what the flags name no place for.
+    files, evaluation_files: lists of {"path", "records"}.
+    exported: directory of the exported job. staging: serialized options in base64, "" = unstaged.
+    """
+    trains = flags.verb == TRAIN
+    checkpoints = _inside(directory, flags.checkpoint_dir) if trains else ""
+    task_records = flags.task_records(flags.minibatch_size)
+    job = {
+        "version": VERSION,
+        "name": flags.job_name,
+        "type": flags.type,
+        "model": "local" if trains else "none",
+        "files": files,
+        "task_records": task_records,
+        "epochs": flags.num_epochs,
+        "seed": flags.seed,
+        "shuffle": flags.shuffle and flags.verb in (TRAIN, RUN),
+        "lease_ms": flags.lease_s * 1000,
+        "max_quarantined": flags.max_quarantined,
+    }
+    if trains and evaluation_files:
+        job |= {
+            "evaluation_files": evaluation_files,
+            "evaluation_task_records": task_records,
+            "evaluation_every_steps": flags.evaluation_steps,
+            "evaluation_every_ms": flags.evaluation_throttle_secs * 1000,
+            "evaluation_at_end": True,
+        }
+    if checkpoints:
+        job["checkpoint"] = {"directory": checkpoints, "every_steps": flags.checkpoint_steps}
+    if flags.verb != RUN:
+        job["trainer"] = _trainer(flags, directory, exported, staging, checkpoints)
+    return job
+
+
+def _trainer(flags, directory, exported, staging, checkpoints):
+    trainer = {
+        "verb": flags.verb,
+        "exported": exported,
+        "output": os.path.abspath(flags.output) if flags.output else "",
+        "staging": staging,
+        "op_libraries": [os.path.abspath(path) for path in flags.load_op_library],
+    }
+    if flags.verb == TRAIN:
+        trainer["output"] = trainer["output"] or os.path.join(directory, "model")
+        trainer |= {
+            "checkpoints": checkpoints,
+            "checkpoint_steps": flags.checkpoint_steps,
+            "keep_checkpoints": flags.keep_checkpoint_max,
+            "evaluation_steps": flags.evaluation_steps if flags.validation_data else 0,
+            "events": os.path.abspath(flags.tensorboard_log_dir or os.path.join(directory, "events")),
+        }
+    elif flags.checkpoint_dir:
+        trainer["restore"] = latest_checkpoint(flags.checkpoint_dir)
+    if flags.verb == PREDICT:
+        trainer["predictions"] = flags.output_format
+    if flags.verb == EVALUATE:
+        trainer["output"] = ""
+    return trainer
+
+
+def latest_checkpoint(directory: str) -> str:
+    """`directory` itself if it is a checkpoint, else the newest checkpoint in it, "" if there is none."""
+    if os.path.isfile(os.path.join(directory, "manifest.json")):
+        return os.path.abspath(directory)
+    found = []
+    for entry in os.scandir(directory) if os.path.isdir(directory) else ():
+        manifest = os.path.join(entry.path, "manifest.json")
+        if ".unfinished-" not in entry.name and os.path.isfile(manifest):
+            with open(manifest, encoding="utf-8") as file:
+                found.append((json.load(file)["step"], os.path.abspath(entry.path)))
+    return max(found)[1] if found else ""
+
+
+def write(job: dict, path: str):
+    with open(path + ".new", "w", encoding="utf-8") as file:
+        json.dump(job, file, indent=2)
+    os.replace(path + ".new", path)
+
+
+def _inside(directory, path):
+    """Relative names are the job directory's; elsewhere where the user says."""
+    return os.path.join(directory, path) if path == "checkpoints" else os.path.abspath(path) if path else ""

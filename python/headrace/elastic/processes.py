@@ -1,0 +1,66 @@
+"""Child processes that do not outlive this one."""
+
+import ctypes
+import os
+import signal
+import subprocess
+
+_PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _die_with_parent():
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def start(command, log: str, env=None) -> subprocess.Popen:
+    """Starts a command in a process group of its own, output appended to the file `log`.
+
+    The group is the terminal's no longer: Ctrl-C reaches this process, which ends its children in
+    order. If this process is killed, the child gets SIGTERM. Call it from a thread that stays.
+    """
+    with open(log, "ab") as out:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            env=env,
+            process_group=0,
+            preexec_fn=_die_with_parent,
+        )
+
+
+def end(process: subprocess.Popen, grace_s: float) -> int:
+    """SIGTERM, and after `grace_s` SIGKILL to its whole group. Returns the exit code."""
+    if process.poll() is None:
+        _signal(process, signal.SIGTERM)
+        try:
+            process.wait(grace_s)
+        except subprocess.TimeoutExpired:
+            _signal(process, signal.SIGKILL)
+    return process.wait()
+
+
+def _signal(process, number):
+    try:
+        os.killpg(process.pid, number)
+    except ProcessLookupError:
+        pass
+
+
+def how_it_ended(code: int) -> str:
+    """"exit code 1", "killed by SIGKILL"."""
+    if code >= 0:
+        return f"exit code {code}"
+    return f"killed by {signal.Signals(-code).name}"
+
+
+def last_lines(path: str, count: int) -> list:
+    """Of a log; none if it is not there."""
+    try:
+        with open(path, "rb") as file:
+            file.seek(max(0, os.path.getsize(path) - 64 * 1024))
+            return file.read().decode(errors="replace").splitlines()[-count:]
+    except OSError:
+        return []

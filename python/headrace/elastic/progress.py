@@ -1,0 +1,82 @@
+"""What a person sees while a job runs: a bar on a terminal, a line now and then elsewhere."""
+
+import sys
+import time
+
+PLAIN_EVERY_S = 10
+
+
+class Progress:
+    """Shows statuses of the master. Use as a context manager."""
+
+    def __init__(self, quiet=False, stream=None):
+        self._quiet = quiet
+        self._stream = stream or sys.stderr
+        self._bar = self._task = None
+        self._said = 0.0
+        self._last_wait = ""
+
+    def __enter__(self):
+        if not self._quiet and self._stream.isatty():
+            self._bar = _bar(self._stream)
+            self._bar.start()
+            self._task = self._bar.add_task("starting", total=None, text="")
+        return self
+
+    def __exit__(self, *_):
+        if self._bar is not None:
+            self._bar.stop()
+
+    def show(self, status):
+        if self._quiet:
+            return
+        totals = status["totals"]
+        total, pending = int(totals["records"]), int(totals["pending"])
+        text = summary(status)
+        if self._bar is not None:
+            stage = status["waits_for"] or f"epoch {min(int(status['epoch']) + 1, int(status['epochs']))}"
+            self._bar.update(
+                self._task, total=total, completed=total - pending, description=stage, text=text
+            )
+        elif time.monotonic() - self._said > PLAIN_EVERY_S or status["waits_for"] != self._last_wait:
+            self._said = time.monotonic()
+            self._last_wait = status["waits_for"]
+            waits = f", waits for {status['waits_for']}" if status["waits_for"] else ""
+            print(f"{total - pending} of {total} records, {text}{waits}", file=self._stream, flush=True)
+
+    def say(self, line):
+        """One line for people, above the bar if there is one."""
+        if self._quiet:
+            return
+        if self._bar is not None:
+            self._bar.console.print(line, highlight=False, markup=False)
+        else:
+            print(line, file=self._stream, flush=True)
+
+
+def summary(status) -> str:
+    """Step, speed, loss and workers, in a line."""
+    live = [w for w in status["workers"] if w["state"] != "gone"]
+    parts = [f"step {status['step']}"]
+    if float(status["steps_per_s"]) > 0:
+        parts.append(f"{float(status['steps_per_s']):.1f} steps/s")
+    losses = [w["telemetry"]["loss"] for w in live if w.get("telemetry")]
+    losses = [float(loss) for loss in losses if loss not in ("NaN", "Infinity", None)]
+    if losses:
+        parts.append(f"loss {sum(losses) / len(losses):.4f}")
+    parts.append(f"{len(live)} worker{'s' if len(live) != 1 else ''}")
+    return ", ".join(parts)
+
+
+def _bar(stream):
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[text]}"),
+        TimeRemainingColumn(compact=True),
+        console=Console(file=stream),
+    )

@@ -1,0 +1,152 @@
+"""What a job came to: for tools as one JSON object (docs/formats.md, "Summary"), for people as lines."""
+
+import json
+
+VERSION = 1
+COLUMNS = ("get_batch", "input_fn", "compute_loss", "get_model", "report_gradient")
+EXIT = {"done": 0, "done-with-quarantined": 3, "failed": 1, "stopped": 75, "running": 75}
+
+
+def make(flags, directory, status, ledger, exit_code, predictions=()) -> dict:
+    """status, ledger: the master's last words (headrace-ctl); ledger may be None if there is none."""
+    ledger = ledger or {}
+    files = ledger.get("files", [])
+    totals = ledger.get("totals") or (status or {}).get("totals") or {}
+    return {
+        "version": VERSION,
+        "job_name": flags.job_name,
+        "job_type": flags.type,
+        "verdict": _verdict(exit_code),
+        "exit_code": exit_code,
+        "failure": (status or {}).get("failure", ""),
+        "records": _numbers(totals),
+        "epochs": _epochs(files),
+        "possibly_repeated": _ranges(files, "possibly_repeated"),
+        "trained_before_rewind": _ranges(files, "trained_before_rewind"),
+        "quarantined": [
+            {"path": q["path"], "record": int(q["index"]), "epoch": int(q["epoch"]), "error": q["error"]}
+            for q in ledger.get("quarantine", [])
+        ],
+        "steps": int((status or {}).get("step", 0)),
+        "loss": _loss(status),
+        "metrics": _metrics(status),
+        "time_table": _time_table(status),
+        "running_s": int((status or {}).get("running_ms", 0)) / 1000,
+        "model": (status or {}).get("model", "") if flags.verb == "train" else "",
+        "predictions": list(predictions),
+        "ledger": f"{directory}/ledger.sqlite",
+        "job_dir": directory,
+    }
+
+
+def _verdict(exit_code):
+    return {0: "done", 3: "done-with-quarantined", 75: "stopped"}.get(exit_code, "failed")
+
+
+def _numbers(totals):
+    names = ("records", "trained", "filtered", "quarantined", "pending", "possibly_repeated")
+    numbers = {name: int(totals.get(name, 0)) for name in names}
+    numbers["trained_before_rewind"] = int(totals.get("trained_before_rewind", 0))
+    numbers["dropped"] = {op: int(count) for op, count in totals.get("dropped", {}).items()}
+    return numbers
+
+
+def _epochs(files):
+    epochs = {}
+    for file in files:
+        epoch = epochs.setdefault(int(file["epoch"]), {"expected": 0, "trained": 0, "filtered": 0})
+        epoch["expected"] += int(file["records"])
+        for name in ("trained", "filtered", "quarantined", "pending"):
+            epoch[name] = epoch.get(name, 0) + int(file[name])
+        epoch["dropped"] = epoch.get("dropped", 0) + sum(map(int, file.get("dropped", {}).values()))
+    return [{"epoch": number, **epoch} for number, epoch in sorted(epochs.items())]
+
+
+def _ranges(files, key):
+    return [
+        {
+            "path": file["path"],
+            "epoch": int(file["epoch"]),
+            "ranges": [[int(r.get("begin", 0)), int(r["end"])] for r in file[key]],
+        }
+        for file in files
+        if file.get(key)
+    ]
+
+
+def _workers(status):
+    return [w for w in (status or {}).get("workers", []) if w.get("telemetry")]
+
+
+def _loss(status):
+    losses = [float(w["telemetry"]["loss"]) for w in _workers(status) if int(w["telemetry"]["steps"])]
+    return sum(losses) / len(losses) if losses else None
+
+
+def _metrics(status):
+    """[{"step", "values"}], in order."""
+    rounds = {}
+    for metric in (status or {}).get("metrics", []):
+        entry = rounds.setdefault(int(metric["round"]), {"step": int(metric["step"]), "values": {}})
+        entry["values"][metric["name"]] = float(metric["value"])
+    return [rounds[number] for number in sorted(rounds)]
+
+
+def _time_table(status):
+    """{column: {"busy_s", "waited_s"}} over all workers."""
+    table = {name: {"busy_s": 0.0, "waited_s": 0.0} for name in COLUMNS}
+    for worker in _workers(status):
+        for time in worker["telemetry"].get("times", []):
+            column = table.setdefault(time["name"], {"busy_s": 0.0, "waited_s": 0.0})
+            column["busy_s"] += float(time["busy_s"])
+            column["waited_s"] += float(time["waited_s"])
+    return table
+
+
+def print_text(summary, echo):
+    """For people, by echo(line)."""
+    table = summary["time_table"]
+    names = list(table)
+    echo("")
+    echo(f"{'seconds':<10}{'total':>9}" + "".join(f"{name:>17}" for name in names))
+    total = summary["running_s"]
+    echo(f"{'busy':<10}{total:>9.1f}" + "".join(f"{table[n]['busy_s']:>17.1f}" for n in names))
+    echo(f"{'waited':<10}{'':>9}" + "".join(f"{table[n]['waited_s']:>17.1f}" for n in names))
+    echo("")
+    for entry in summary["metrics"]:
+        values = ", ".join(f"{name} {value:.4f}" for name, value in sorted(entry["values"].items()))
+        echo(f"evaluation at step {entry['step']}: {values}")
+    echo(coverage(summary))
+    for entry in summary["quarantined"]:
+        echo(f"quarantined: {entry['path']} record {entry['record']}: {entry['error'].splitlines()[0]}")
+    for key, words in (
+        ("possibly_repeated", "may be in the model more than once"),
+        ("trained_before_rewind", "were trained again after going back to a checkpoint"),
+    ):
+        for entry in summary[key]:
+            ranges = ", ".join(f"{begin} to {end - 1}" for begin, end in entry["ranges"])
+            echo(f"{entry['path']}, epoch {entry['epoch']}: records {ranges} {words}")
+    if summary["failure"]:
+        echo(f"failed: {summary['failure']}")
+    if summary["model"]:
+        echo(f"model: {summary['model']}")
+    for path in summary["predictions"]:
+        echo(f"predictions: {path}")
+
+
+def coverage(summary) -> str:
+    """One line: what became of the records."""
+    records = summary["records"]
+    verb = {"evaluation-only": "evaluated", "prediction-only": "predicted"}.get(
+        summary["job_type"], "trained"
+    )
+    parts = [f"{records['trained']} {verb}"]
+    parts += [f"{records['filtered']} filtered"] if records["filtered"] else []
+    parts += [f"{count} dropped by {op}" for op, count in sorted(records["dropped"].items())]
+    parts += [f"{records['quarantined']} quarantined"] if records["quarantined"] else []
+    parts += [f"{records['pending']} not reached"] if records["pending"] else []
+    return f"coverage: of {records['records']} records " + ", ".join(parts)
+
+
+def print_json(summary, echo):
+    echo(json.dumps(summary))

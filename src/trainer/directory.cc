@@ -1,0 +1,98 @@
+#include "trainer/directory.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <system_error>
+
+namespace headrace::trainer {
+namespace {
+
+namespace fs = std::filesystem;
+
+Status SystemError(int error, const std::string& what) {
+  Code code = Code::kUnavailable;
+  if (error == ENOSPC || error == EDQUOT) code = Code::kResourceExhausted;
+  if (error == EACCES || error == EPERM || error == EROFS) code = Code::kPermissionDenied;
+  if (error == ENOENT) code = Code::kNotFound;
+  if (error == EEXIST || error == ENOTDIR) code = Code::kAlreadyExists;
+  return Status(code, what + ": " + std::strerror(error));
+}
+
+Status Sync(const std::string& path) {
+  const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (file < 0) return SystemError(errno, path + " cannot be opened");
+  const int result = fsync(file);
+  const int error = errno;
+  close(file);
+  return result == 0 ? Status() : SystemError(error, path + " cannot be written to disk");
+}
+
+Status SyncAll(const fs::path& directory, std::int64_t* bytes) {
+  for (const auto& entry : fs::recursive_directory_iterator(directory)) {
+    if (Status status = Sync(entry.path()); !status.ok()) return status;
+    if (entry.is_regular_file()) *bytes += static_cast<std::int64_t>(entry.file_size());
+  }
+  return Sync(directory);
+}
+
+// rename() does not replace a directory that holds something.
+Status MoveInPlace(const fs::path& from, const fs::path& to) {
+  const fs::path old = to.string() + kUnfinished + "old-" + std::to_string(getpid());
+  const bool replaces = fs::exists(to);
+  if (replaces && !fs::is_directory(to)) {
+    return Status(Code::kAlreadyExists, to.string() + " is there already, and is no directory");
+  }
+  if (replaces) fs::rename(to, old);
+  fs::rename(from, to);
+  if (replaces) fs::remove_all(old);
+  return Sync(to.parent_path().empty() ? "." : to.parent_path().string());
+}
+
+Status Write(const fs::path& path, const fs::path& temporary,
+             const std::function<Status(const std::string&)>& fill, std::int64_t* bytes) {
+  fs::remove_all(temporary);
+  fs::create_directories(temporary);
+  if (Status status = fill(temporary); !status.ok()) return status;
+  if (Status status = SyncAll(temporary, bytes); !status.ok()) return status;
+  return MoveInPlace(temporary, path);
+}
+
+}  // namespace
+
+Status WriteDirectory(const std::string& name,
+                      const std::function<Status(const std::string& temporary)>& fill,
+                      std::int64_t* bytes) {
+  const fs::path path = fs::path(name).lexically_normal();
+  const fs::path temporary = path.string() + kUnfinished + std::to_string(getpid());
+  Status status;
+  *bytes = 0;
+  try {
+    status = Write(path, temporary, fill, bytes);
+  } catch (const fs::filesystem_error& error) {
+    status = SystemError(error.code().value(), name + " cannot be written");
+  }
+  if (!status.ok()) {
+    std::error_code ignored;
+    fs::remove_all(temporary, ignored);
+  }
+  return status;
+}
+
+void RemoveDirectory(const std::string& path) {
+  std::error_code ignored;
+  fs::remove_all(path, ignored);
+}
+
+Status WriteFile(const std::string& path, const std::string& contents) {
+  std::ofstream file(path, std::ios::binary);
+  file << contents;
+  file.close();
+  return file ? Status() : SystemError(errno, path + " cannot be written");
+}
+
+}  // namespace headrace::trainer

@@ -1,0 +1,112 @@
+// headrace-trainer: trains, evaluates or predicts with an exported job; no Python in the process.
+//
+// Started by headrace-worker, whose socket it finds in HEADRACE_FEED. Exit codes: 0 done or told to
+// leave, 1 failed, 2 wrong usage.
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdlib>
+#include <iostream>
+#include <map>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "feed/client.h"
+#include "trainer/exported_job.h"
+#include "trainer/prediction_file.h"
+#include "trainer/program.h"
+#include "trainer/settings.h"
+#include "trainer/trainer.h"
+
+namespace headrace::trainer {
+namespace {
+
+int Exit(const Status& status) {
+  if (status.ok()) return 0;
+  std::cerr << "headrace-trainer: " << status.ToString() << std::endl;
+  return 1;
+}
+
+Status Work(feed::Client* client, std::string* output) {
+  Settings settings;
+  if (Status status = ParseSettings(client->welcome().job, &settings); !status.ok()) return status;
+  ExportedJob job;
+  if (Status status = LoadExportedJob(settings.exported, &job); !status.ok()) return status;
+  std::unique_ptr<Program> program;
+  if (Status status = Program::Load(job, settings, &program); !status.ok()) return status;
+  Trainer trainer(job, settings, program.get(), client);
+  const Status status = trainer.Run(output);
+  return status.ok() ? status : program->Explain(status);
+}
+
+Status Serve(const std::string& socket) {
+  feed::Client::Options options;
+  options.socket = socket;
+  options.program = "headrace-trainer";
+  std::unique_ptr<feed::Client> client;
+  if (Status status = feed::Client::Connect(options, &client); !status.ok()) return status;
+  std::string output;
+  Status status = Work(client.get(), &output);
+  const Status said = client->Bye(output, status);
+  return status.ok() ? said : status;
+}
+
+Status PrintMetrics(const std::string& exported, const std::vector<double>& sums) {
+  Settings settings;
+  settings.exported = exported;
+  ExportedJob job;
+  if (Status status = LoadExportedJob(exported, &job); !status.ok()) return status;
+  std::unique_ptr<Program> program;
+  if (Status status = Program::Load(job, settings, &program); !status.ok()) return status;
+  std::map<std::string, double> values;
+  if (Status status = program->Metrics(sums, &values); !status.ok()) return status;
+  std::cout << nlohmann::json(values).dump() << std::endl;
+  return Status();
+}
+
+Status Merge(const std::string& parts, const std::string& output) {
+  std::vector<std::string> files;
+  Status status = MergeParts(parts, output, &files);
+  if (status.ok()) std::cout << nlohmann::json(files).dump() << std::endl;
+  return status;
+}
+
+int Main(int argc, char** argv) {
+  CLI::App app("Runs an exported job for the agent that started it (HEADRACE_FEED).");
+  std::string exported, parts, output;
+  std::vector<double> sums;
+  auto* const metrics =
+      app.add_subcommand("metrics", "Print the results of evaluation, from its sums, as JSON.");
+  metrics->add_option("--exported", exported, "Directory of the exported job.")->required();
+  metrics->add_option("--sums", sums, "What the job's ledger added up.")
+      ->required()
+      ->delimiter(',');
+  auto* const merge = app.add_subcommand("merge", "Put the parts of predictions together.");
+  merge->add_option("--parts", parts, "Directory of the parts.")->required();
+  merge->add_option("--output", output, "Directory for the files.")->required();
+  app.require_subcommand(0, 1);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  if (metrics->parsed()) return Exit(PrintMetrics(exported, sums));
+  if (merge->parsed()) return Exit(Merge(parts, output));
+  const char* const socket = std::getenv("HEADRACE_FEED");
+  if (socket == nullptr || *socket == '\0') {
+    std::cerr << "headrace-trainer: HEADRACE_FEED names no socket: headrace-worker starts this "
+                 "program; people start `headrace train`"
+              << std::endl;
+    return 2;
+  }
+  return Exit(Serve(socket));
+}
+
+}  // namespace
+}  // namespace headrace::trainer
+
+int main(int argc, char** argv) {
+  return headrace::trainer::Main(argc, argv);
+}

@@ -1,0 +1,237 @@
+#include "trainer/runtime_graph.h"
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "tensorflow/attributes.h"
+#include "tensorflow/core/framework/attr_value.pb.h"
+#include "tensorflow/core/framework/node_def.pb.h"
+#include "tensorflow/core/framework/tensor_shape.pb.h"
+#include "tensorflow/core/framework/types.h"
+
+namespace headrace::trainer {
+namespace {
+
+using ::tensorflow::DataType;
+using ::tensorflow::GraphDef;
+using ::tensorflow::MetaGraphDef;
+using ::tensorflow::NodeDef;
+using ::tensorflow::SignatureDef;
+using ::tensorflow::TensorShapeProto;
+
+struct Types {
+  std::vector<DataType> types;
+  std::vector<TensorShapeProto> shapes;
+};
+
+absl::StatusOr<Types> TypesOf(const std::vector<ElementSpec>& elements) {
+  Types result;
+  // The identities of the batch come first.
+  result.types.push_back(tensorflow::DT_INT64);
+  result.shapes.emplace_back().add_dim()->set_size(-1);
+  for (const ElementSpec& element : elements) {
+    DataType type;
+    if (!tensorflow::DataTypeFromString(element.dtype, &type)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("element '", element.name, "' has the unknown dtype ", element.dtype));
+    }
+    result.types.push_back(type);
+    TensorShapeProto& shape = result.shapes.emplace_back();
+    shape.set_unknown_rank(!element.known_rank);
+    for (const std::int64_t size : element.shape) shape.add_dim()->set_size(size);
+  }
+  return result;
+}
+
+class Builder {
+ public:
+  Builder(const ExportedJob& job, const MetaGraphDef& exported) : job_(job), exported_(exported) {
+    *result_.graph.mutable_versions() = exported.graph_def().versions();
+    *result_.graph.mutable_library() = exported.graph_def().library();
+  }
+
+  absl::StatusOr<RuntimeGraph> Build() {
+    TF_RETURN_IF_ERROR(
+        AddPipeline("train", job_.training, job_.train, {"loss", "step"}, &result_.train));
+    TF_RETURN_IF_ERROR(
+        AddPipeline("evaluate", job_.evaluation, job_.evaluate, {"sums"}, &result_.evaluate));
+    std::vector<std::string> outputs;
+    for (const ElementSpec& output : job_.outputs) outputs.push_back(output.name);
+    TF_RETURN_IF_ERROR(
+        AddPipeline("predict", job_.prediction, job_.predict, outputs, &result_.predict));
+    TF_RETURN_IF_ERROR(AddMetrics());
+    CopyExported();
+    return std::move(result_);
+  }
+
+ private:
+  absl::Status Find(const std::string& name, const SignatureDef** signature) const {
+    const auto found = exported_.signature_def().find(name);
+    if (found == exported_.signature_def().end()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(job_.directory, " has no signature '", name, "': export again"));
+    }
+    *signature = &found->second;
+    return absl::OkStatus();
+  }
+
+  absl::Status Tensor(const google::protobuf::Map<std::string, tensorflow::TensorInfo>& tensors,
+                      const std::string& signature, const std::string& name,
+                      std::string* tensor) const {
+    const auto found = tensors.find(name);
+    if (found == tensors.end()) {
+      return absl::InvalidArgumentError(absl::StrCat(job_.directory, ": signature '", signature,
+                                                     "' has no '", name, "': export again"));
+    }
+    *tensor = found->second.name();
+    return absl::OkStatus();
+  }
+
+  NodeDef* AddNode(const std::string& name, const std::string& op,
+                   const std::vector<std::string>& inputs) {
+    NodeDef* node = result_.graph.add_node();
+    node->set_name(name);
+    node->set_op(op);
+    for (const std::string& input : inputs) node->add_input(input);
+    return node;
+  }
+
+  static void SetTypes(const Types& types, NodeDef* node) {
+    auto* type_list = (*node->mutable_attr())["output_types"].mutable_list();
+    for (const DataType type : types.types) type_list->add_type(type);
+    auto* shape_list = (*node->mutable_attr())["output_shapes"].mutable_list();
+    for (const TensorShapeProto& shape : types.shapes) *shape_list->add_shape() = shape;
+  }
+
+  // In place of what the exported graph would be fed.
+  absl::Status Replace(const std::string& placeholder_tensor, const std::string& tensor) {
+    const std::string node(placeholder_tensor.substr(0, placeholder_tensor.find(':')));
+    if (!replaced_.emplace(node, tensor).second) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(job_.directory, ": two signatures share the input ", node));
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status AddPipeline(const std::string& name, const DatasetSpec& dataset,
+                           const FunctionSpec& function, const std::vector<std::string>& outputs,
+                           Pipeline* pipeline) {
+    const std::string prefix = absl::StrCat("headrace/", name, "/");
+    const SignatureDef* transform = nullptr;
+    TF_RETURN_IF_ERROR(Find(dataset.signature, &transform));
+    std::string input, transformed;
+    TF_RETURN_IF_ERROR(Tensor(transform->inputs(), dataset.signature, "dataset", &input));
+    TF_RETURN_IF_ERROR(Tensor(transform->outputs(), dataset.signature, "dataset", &transformed));
+    absl::StatusOr<Types> types = TypesOf(dataset.elements);
+    if (!types.ok()) return types.status();
+
+    NodeDef* ranges = AddNode(prefix + "ranges", "Headrace>RecordRangesDataset", {});
+    (*ranges->mutable_attr())["queue"].set_s(dataset.account);
+    (*ranges->mutable_attr())["account"].set_s(dataset.account);
+    TF_RETURN_IF_ERROR(Replace(input, ranges->name()));
+
+    NodeDef* iterator = AddNode(prefix + "iterator", "IteratorV2", {});
+    (*iterator->mutable_attr())["shared_name"].set_s("");
+    (*iterator->mutable_attr())["container"].set_s("");
+    SetTypes(*types, iterator);
+    pipeline->begin = prefix + "begin";
+    AddNode(pipeline->begin, "MakeIterator", {transformed, iterator->name()});
+    AddEnd(prefix, transformed, *types, pipeline);
+
+    pipeline->next = prefix + "next";
+    SetTypes(*types, AddNode(pipeline->next, "IteratorGetNext", {iterator->name()}));
+    NodeDef* identities = AddNode(prefix + "identities", "Identity", {pipeline->next});
+    (*identities->mutable_attr())["T"].set_type(tensorflow::DT_INT64);
+    (*identities->mutable_attr())[kKeepAttr].set_b(true);
+    pipeline->identities = identities->name() + ":0";
+    return Call(dataset, function, outputs, pipeline);
+  }
+
+  // The iterator is replaced by one without elements: whatever the old one held is gone with it.
+  void AddEnd(const std::string& prefix, const std::string& dataset, const Types& types,
+              Pipeline* pipeline) {
+    NodeDef* zero = AddNode(prefix + "zero", "Const", {});
+    (*zero->mutable_attr())["dtype"].set_type(tensorflow::DT_INT64);
+    auto* value = (*zero->mutable_attr())["value"].mutable_tensor();
+    value->set_dtype(tensorflow::DT_INT64);
+    value->mutable_tensor_shape();
+    value->add_int64_val(0);
+    NodeDef* none = AddNode(prefix + "none", "TakeDataset", {dataset, zero->name()});
+    SetTypes(types, none);
+    pipeline->end = prefix + "end";
+    AddNode(pipeline->end, "MakeIterator", {none->name(), prefix + "iterator"});
+  }
+
+  absl::Status Call(const DatasetSpec& dataset, const FunctionSpec& function,
+                    const std::vector<std::string>& outputs, Pipeline* pipeline) {
+    const SignatureDef* signature = nullptr;
+    TF_RETURN_IF_ERROR(Find(function.signature, &signature));
+    for (const std::string& name : function.inputs) {
+      std::string placeholder;
+      TF_RETURN_IF_ERROR(Tensor(signature->inputs(), function.signature, name, &placeholder));
+      int place = 0;
+      while (place < static_cast<int>(dataset.elements.size()) &&
+             dataset.elements[place].name != name) {
+        ++place;
+      }
+      if (place == static_cast<int>(dataset.elements.size())) {
+        return absl::InvalidArgumentError(
+            absl::StrCat(job_.model_file, ": dataset_fn does not give '", name, "', which '",
+                         function.signature, "' needs"));
+      }
+      TF_RETURN_IF_ERROR(Replace(placeholder, absl::StrCat(pipeline->next, ":", place + 1)));
+    }
+    for (const std::string& name : outputs) {
+      TF_RETURN_IF_ERROR(Tensor(signature->outputs(), function.signature, name,
+                                &pipeline->outputs.emplace_back()));
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status AddMetrics() {
+    const SignatureDef* signature = nullptr;
+    TF_RETURN_IF_ERROR(Find(job_.metrics.signature, &signature));
+    TF_RETURN_IF_ERROR(
+        Tensor(signature->inputs(), job_.metrics.signature, "sums", &result_.metrics_input));
+    for (const auto& [name, tensor] : signature->outputs()) {
+      result_.metrics.emplace_back(name, tensor.name());
+    }
+    std::sort(result_.metrics.begin(), result_.metrics.end());
+    return absl::OkStatus();
+  }
+
+  void CopyExported() {
+    for (const NodeDef& node : exported_.graph_def().node()) {
+      if (replaced_.count(node.name()) > 0) continue;
+      NodeDef* copy = result_.graph.add_node();
+      *copy = node;
+      copy->clear_input();
+      for (const std::string& input : node.input()) {
+        const auto found = replaced_.find(std::string(input.substr(0, input.find(':'))));
+        if (found != replaced_.end()) {
+          copy->add_input(found->second);
+        } else if (input[0] != '^' || replaced_.count(input.substr(1)) == 0) {
+          copy->add_input(input);
+        }
+      }
+    }
+  }
+
+  const ExportedJob& job_;
+  const MetaGraphDef& exported_;
+  std::map<std::string, std::string> replaced_;  // placeholder -> tensor
+  RuntimeGraph result_;
+};
+
+}  // namespace
+
+absl::StatusOr<RuntimeGraph> BuildRuntimeGraph(const ExportedJob& job,
+                                               const MetaGraphDef& exported) {
+  return Builder(job, exported).Build();
+}
+
+}  // namespace headrace::trainer

@@ -1,0 +1,305 @@
+#include "trainer/trainer.h"
+
+#include <map>
+#include <nlohmann/json.hpp>
+#include <utility>
+#include <vector>
+
+#include "absl/log/log.h"
+#include "trainer/checkpoint.h"
+#include "trainer/directory.h"
+#include "trainer/prediction_file.h"
+#include "trainer/serving_model.h"
+
+namespace headrace::trainer {
+namespace {
+
+using feed::Client;
+using Mode = Program::Mode;
+using std::chrono::milliseconds;
+
+constexpr auto kTellEvery = std::chrono::seconds(1);
+// What an iterator read and never gave away was the rest of a batch: nothing else holds back for
+// good.
+constexpr char kHeldBack[] = "batch";
+
+double Seconds(std::chrono::nanoseconds time) {
+  return std::chrono::duration<double>(time).count();
+}
+
+}  // namespace
+
+Trainer::Trainer(const ExportedJob& job, const Settings& settings, Program* program, Client* client)
+    : job_(job),
+      settings_(settings),
+      program_(program),
+      client_(client),
+      events_(settings.verb == Settings::Verb::kTrain ? settings.events : "") {}
+
+Status Trainer::Run(std::string* output) {
+  if (Status status = Restore(); !status.ok()) return status;
+  if (settings_.verb != Settings::Verb::kTrain) return DoTasks();
+  if (Status status = TrainAll(); !status.ok()) return status;
+  if (client_->draining()) return Status();
+  return WriteModel(output);
+}
+
+Status Trainer::Restore() {
+  Checkpoint from;
+  std::vector<Checkpoint> checkpoints;
+  if (!settings_.checkpoints.empty()) {
+    const Status status = ListCheckpoints(settings_.checkpoints, &checkpoints);
+    if (!status.ok() && status.code() != Code::kNotFound) return status;
+  }
+  if (!checkpoints.empty()) {
+    from = checkpoints.back();
+  } else if (!settings_.restore.empty()) {
+    if (Status status = ReadCheckpoint(settings_.restore, &from); !status.ok()) return status;
+    from.position.clear();  // another job's
+  }
+  if (!from.directory.empty()) {
+    LOG(INFO) << "Headrace: the model begins as in " << from.directory << ", step " << from.step;
+    if (Status status = program_->Restore(from.prefix()); !status.ok()) return status;
+  }
+  if (client_->welcome().model == feed::ModelKind::kNone) return Status();
+  return client_->Restored(from.step, from.position, from.directory);
+}
+
+// --- training ---------------------------------------------------------------------------------
+
+Status Trainer::TrainAll() {
+  client_->Start();
+  for (bool more = true; more;) {
+    if (client_->attention()) {
+      if (Status status = Obey(); !status.ok()) return status;
+    }
+    if (Status status = program_->Begin(Mode::kTrain); !status.ok()) return status;
+    if (Status status = Iterate(&more); !status.ok()) return status;
+  }
+  Tell("");
+  return events_.Flush();
+}
+
+Status Trainer::Iterate(bool* more) {
+  Program::Trained trained;
+  while (true) {
+    if (client_->attention()) {
+      if (Status status = Obey(); !status.ok()) return status;
+    }
+    const auto begin = Clock::now();
+    const Status status = program_->Train(&trained);
+    stepping_ += Clock::now() - begin;
+    if (!status.ok()) {
+      // Nothing may be read any more when the client looks at what was read.
+      if (Status ended = program_->End(Mode::kTrain); !ended.ok()) return ended;
+      if (status.code() == Code::kOutOfRange) return client_->IteratorEnded(kHeldBack, more);
+      if (!program_->FromData(status)) {
+        LOG(WARNING)
+            << "Headrace: a step failed in the model itself, and may have been applied in part";
+      }
+      *more = true;
+      return client_->IteratorFailed(program_->Explain(status), -1);
+    }
+    if (Status applied =
+            client_->Applied(trained.identities.data(), trained.identities.size(), trained.step);
+        !applied.ok()) {
+      return applied;
+    }
+    Count(trained);
+    if (!IsBoundary(trained.step)) continue;
+    if (Status stood = StandAtBoundary(trained.step); !stood.ok()) return stood;
+  }
+}
+
+void Trainer::Count(const Program::Trained& trained) {
+  ++telemetry_.steps;
+  telemetry_.records += static_cast<std::int64_t>(trained.identities.size());
+  telemetry_.loss = trained.loss;
+  const auto now = Clock::now();
+  if (now - told_ < kTellEvery) return;
+  events_.Add(trained.step, {{"loss", trained.loss}});
+  Tell("");
+}
+
+bool Trainer::IsBoundary(std::int64_t step) const {
+  const auto at = [step](std::int64_t every) { return every > 0 && step % every == 0; };
+  return at(settings_.evaluation_steps) ||
+         (at(settings_.checkpoint_steps) && !settings_.checkpoints.empty());
+}
+
+Status Trainer::StandAtBoundary(std::int64_t step) {
+  feed::Orders orders;
+  std::uint64_t version = 0;
+  if (Status status = client_->Boundary(step, &orders, &version); !status.ok()) return status;
+  return orders.hold == 0 ? Status() : Obey();
+}
+
+Status Trainer::Obey() {
+  std::uint64_t version = 0;
+  feed::Orders orders = client_->current_orders(&version);
+  while (true) {
+    if (orders.hold != held_) {
+      if (Status status = client_->Held(orders.hold); !status.ok()) return status;
+      held_ = orders.hold;
+      Tell(orders.hold == 0 ? "" : orders.reason);
+    }
+    if (orders.save.has_value() && orders.save->hold != saved_) {
+      if (Status status = Save(*orders.save); !status.ok()) return status;
+    }
+    if (orders.evaluated.has_value() && orders.evaluated->round != evaluated_) {
+      if (Status status = ReportMetrics(*orders.evaluated); !status.ok()) return status;
+    }
+    if (orders.hold == 0) return Status();
+    Client::Found found = Client::Found::kOrders;
+    feed::Task task;
+    if (Status status = client_->Next(Client::Queue::kEvaluation, version, &found, &task);
+        !status.ok()) {
+      return status;
+    }
+    if (found == Client::Found::kTask) {
+      if (Status status = DoTask(task); !status.ok()) return status;
+    }
+    if (client_->draining()) return Status();
+    orders = client_->current_orders(&version);
+  }
+}
+
+Status Trainer::Save(const feed::SaveOrder& order) {
+  const auto begin = Clock::now();
+  std::int64_t bytes = 0;
+  const Checkpoint checkpoint{order.directory, order.step, order.position};
+  Status status = WriteCheckpoint(
+      checkpoint, [&](const std::string& prefix) { return program_->Save(prefix); }, &bytes);
+  const auto pause = std::chrono::duration_cast<milliseconds>(Clock::now() - begin);
+  saved_ = order.hold;
+  if (status.ok()) {
+    LOG(INFO) << "Headrace: checkpoint " << order.directory << ", " << bytes << " bytes, "
+              << pause.count() << " ms";
+    const Status pruned = PruneCheckpoints(settings_.checkpoints, settings_.keep_checkpoints);
+    if (!pruned.ok()) LOG(WARNING) << "Headrace: " << pruned.ToString();
+  } else {
+    LOG(ERROR) << "Headrace: no checkpoint of step " << order.step << ": " << status.ToString();
+  }
+  return client_->Saved(order, status, pause, bytes);
+}
+
+Status Trainer::ReportMetrics(const feed::EvaluatedOrder& order) {
+  std::map<std::string, double> values;
+  if (Status status = program_->Metrics(order.sums, &values); !status.ok()) return status;
+  evaluated_ = order.round;
+  std::map<std::string, double> shown;
+  for (const auto& [name, value] : values) shown["evaluation/" + name] = value;
+  events_.Add(order.step, shown);
+  return client_->Metrics(order, values);
+}
+
+// --- tasks ------------------------------------------------------------------------------------
+
+Status Trainer::DoTasks() {
+  while (true) {
+    std::uint64_t version = 0;
+    client_->current_orders(&version);
+    if (client_->draining()) return Status();
+    Client::Found found = Client::Found::kDone;
+    feed::Task task;
+    if (Status status = client_->Next(Client::Queue::kMain, version, &found, &task); !status.ok()) {
+      return status;
+    }
+    if (found == Client::Found::kDone) return Status();
+    if (found != Client::Found::kTask) continue;
+    if (Status status = DoTask(task); !status.ok()) return status;
+  }
+}
+
+Status Trainer::DoTask(const feed::Task& task) {
+  if (task.kind == "evaluate") return Evaluate(task);
+  if (task.kind == "predict") return Predict(task);
+  return Status(Code::kInternal, "a task of the kind '" + task.kind + "', which this cannot do");
+}
+
+Status Trainer::Evaluate(const feed::Task& task) {
+  std::vector<double> sums(job_.sums, 0.0);
+  std::vector<std::int64_t> identities;
+  if (Status status = program_->Begin(Mode::kEvaluate); !status.ok()) return status;
+  while (true) {
+    const Status status = program_->Evaluate(&sums, &identities);
+    if (!status.ok()) return EndTask(task, Mode::kEvaluate, status, sums);
+    if (Status applied = client_->TaskApplied(identities.data(), identities.size());
+        !applied.ok()) {
+      return applied;
+    }
+  }
+}
+
+Status Trainer::Predict(const feed::Task& task) {
+  PredictionPart part(settings_.predictions, task.path, job_.outputs);
+  std::vector<tensorflow::Tensor> outputs;
+  std::vector<std::int64_t> identities, records;
+  if (Status status = program_->Begin(Mode::kPredict); !status.ok()) return status;
+  Status status;
+  while ((status = program_->Predict(&outputs, &identities)).ok()) {
+    records.clear();
+    for (const std::int64_t identity : identities) {
+      records.push_back(identity < 0 ? -1 : Client::RecordOf(identity));
+    }
+    if (Status added = part.Add(outputs, records); !added.ok()) return added;
+    if (Status applied = client_->TaskApplied(identities.data(), identities.size());
+        !applied.ok()) {
+      return applied;
+    }
+  }
+  if (status.code() == Code::kOutOfRange && !task.ranges.empty()) {
+    const std::string name = PartName(settings_.predictions, task.file, task.ranges.front().first,
+                                      task.ranges.back().second);
+    if (Status written = part.Write(settings_.output + "/parts/" + name); !written.ok()) {
+      return written;
+    }
+  }
+  return EndTask(task, Mode::kPredict, status, {});
+}
+
+Status Trainer::EndTask(const feed::Task& task, Mode mode, const Status& ended,
+                        const std::vector<double>& sums) {
+  if (Status status = program_->End(mode); !status.ok()) return status;
+  if (ended.code() != Code::kOutOfRange) {
+    return client_->TaskFailed(task, program_->Explain(ended), -1);
+  }
+  return client_->TaskDone(task, kHeldBack, sums);
+}
+
+// --- the rest ---------------------------------------------------------------------------------
+
+Status Trainer::WriteModel(std::string* output) {
+  if (settings_.output.empty()) return Status();
+  // The trained variables first, beside the model that is made with them.
+  const std::string variables = settings_.output + ".variables";
+  std::int64_t bytes = 0;
+  Status status = WriteDirectory(
+      variables, [&](const std::string& temporary) { return program_->Save(temporary + "/v"); },
+      &bytes);
+  if (status.ok()) {
+    status = WriteServingModel(job_.directory + "/serving", variables + "/v", settings_.output);
+  }
+  RemoveDirectory(variables);
+  if (status.ok()) *output = settings_.output;
+  return status;
+}
+
+void Trainer::Tell(const std::string& waits_for) {
+  told_ = Clock::now();
+  telemetry_.waits_for = waits_for;
+  double waited = 0, worked = 0;
+  const auto figures = nlohmann::json::parse(Program::StageFigures(), nullptr, false);
+  if (figures.is_object()) {
+    for (const auto& stage : figures.value("stages", nlohmann::json::array())) {
+      waited += stage.value("consumer_wait_us", 0.0) / 1e6;
+      worked += stage.value("body_us", 0.0) / 1e6;
+    }
+  }
+  telemetry_.times["get_batch"] = {0.0, waited};
+  telemetry_.times["input_fn"] = {worked, 0.0};
+  telemetry_.times["compute_loss"] = {Seconds(stepping_) - waited, 0.0};
+  client_->Tell(telemetry_);
+}
+
+}  // namespace headrace::trainer

@@ -1,0 +1,73 @@
+// Runs a job's share of this process: takes leases from the agent, trains, evaluates or predicts,
+// stands still when it is told to, and says what became of every record.
+#ifndef HEADRACE_TRAINER_TRAINER_H_
+#define HEADRACE_TRAINER_TRAINER_H_
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+
+#include "base/status.h"
+#include "feed/client.h"
+#include "trainer/event_log.h"
+#include "trainer/exported_job.h"
+#include "trainer/program.h"
+#include "trainer/settings.h"
+
+namespace headrace::trainer {
+
+// Ownership: borrows its program and client.
+// Thread safety: one thread.
+class Trainer {
+ public:
+  Trainer(const ExportedJob& job, const Settings& settings, Program* program, feed::Client* client);
+
+  // Until there is nothing left to do, or the agent wants this process to end. *output: the path of
+  // what was written, if it was.
+  Status Run(std::string* output);
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  // The model that this process begins with.
+  Status Restore();
+  Status TrainAll();
+  // One iterator, to its end. *more: make another one.
+  Status Iterate(bool* more);
+  void Count(const Program::Trained& trained);
+  bool IsBoundary(std::int64_t step) const;
+  Status StandAtBoundary(std::int64_t step);
+  // Stands still for as long as there is a hold, and does what is wanted meanwhile.
+  Status Obey();
+  Status Save(const feed::SaveOrder& order);
+  Status ReportMetrics(const feed::EvaluatedOrder& order);
+
+  Status DoTasks();
+  Status DoTask(const feed::Task& task);
+  Status Evaluate(const feed::Task& task);
+  Status Predict(const feed::Task& task);
+  // The task's iterator came to its end, or failed with `ended`.
+  Status EndTask(const feed::Task& task, Program::Mode mode, const Status& ended,
+                 const std::vector<double>& sums);
+
+  Status WriteModel(std::string* output);
+  void Tell(const std::string& waits_for);
+
+  const ExportedJob& job_;
+  const Settings& settings_;
+  Program* const program_;
+  feed::Client* const client_;
+  EventLog events_;
+
+  std::uint64_t held_ = 0;      // the hold that this stands still for, as told to the agent
+  std::uint64_t saved_ = 0;     // the last hold in which it saved
+  std::int64_t evaluated_ = 0;  // the last round whose metrics it told
+
+  feed::Telemetry telemetry_;
+  Clock::time_point told_{}, logged_{};
+  std::chrono::nanoseconds stepping_{0};  // in steps, waiting for data included
+};
+
+}  // namespace headrace::trainer
+
+#endif  // HEADRACE_TRAINER_TRAINER_H_

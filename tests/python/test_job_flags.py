@@ -1,0 +1,173 @@
+"""Flags of jobs: what is accepted, what is refused and how, and the job file that they make."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from headrace.cli import app
+from headrace.elastic import job_file
+from headrace.elastic.flags import EVALUATE, PREDICT, RUN, TRAIN, JobFlags
+from headrace.errors import UsageError
+
+
+def _flags(verb=TRAIN, **changes):
+    data = {
+        TRAIN: {"training_data": ["t"]},
+        EVALUATE: {"validation_data": ["v"]},
+        PREDICT: {"prediction_data": ["p"], "output": "out"},
+        RUN: {"training_data": ["t"]},
+    }
+    return JobFlags(verb=verb, model_def="m.py", job_name="j", **{**data[verb], **changes})
+
+
+@pytest.mark.parametrize(
+    "verb, changes, kind",
+    [
+        (TRAIN, {}, "training-only"),
+        (TRAIN, {"validation_data": ["v"]}, "training-with-evaluation"),
+        (EVALUATE, {}, "evaluation-only"),
+        (PREDICT, {}, "prediction-only"),
+        (RUN, {}, "training-only"),
+    ],
+)
+def test_the_verb_and_the_data_say_the_type(verb, changes, kind):
+    flags = _flags(verb, **changes)
+    flags.check()
+    assert flags.type == kind
+    for name in (kind, kind.replace("-", "_")):
+        _flags(verb, **changes, job_type=name).check()
+
+
+@pytest.mark.parametrize(
+    "verb, changes, says",
+    [
+        (TRAIN, {"training_data": []}, "train needs --training_data"),
+        (EVALUATE, {"validation_data": []}, "evaluate needs --validation_data"),
+        (EVALUATE, {"training_data": ["t"]}, "evaluate does not use --training_data"),
+        (TRAIN, {"prediction_data": ["p"]}, "train does not use --prediction_data"),
+        (RUN, {"validation_data": ["v"]}, "run does not use --validation_data"),
+        (PREDICT, {"output": ""}, "predict needs --output"),
+        (TRAIN, {"job_type": "evaluation_only"}, "contradicts the rest .* which says training-only"),
+        (TRAIN, {"job_type": "training"}, "must be one of training-only"),
+        (TRAIN, {"num_epochs": 0}, "--num_epochs is 0, and must be at least 1"),
+        (TRAIN, {"minibatch_size": 0}, "--minibatch_size is 0"),
+        (TRAIN, {"num_workers": "2"}, "more than one worker needs parameter servers"),
+        (TRAIN, {"num_workers": "3:2"}, "1 <= MIN <= MAX"),
+        (TRAIN, {"num_workers": "many"}, "must be N or MIN:MAX"),
+        (TRAIN, {"evaluation_steps": 5}, "need --validation_data"),
+        (TRAIN, {"num_ps": 1}, "not part of this version"),
+    ],
+)
+def test_what_cannot_be_is_refused(verb, changes, says):
+    with pytest.raises(UsageError, match=says):
+        _flags(verb, **changes).check()
+
+
+def test_the_job_file_of_a_training_with_evaluation():
+    flags = _flags(
+        validation_data=["v"],
+        minibatch_size=10,
+        num_minibatches_per_task=4,
+        num_epochs=3,
+        checkpoint_steps=7,
+        evaluation_steps=5,
+        evaluation_throttle_secs=2,
+        seed=9,
+    )
+    flags.check()
+    files, others = [{"path": "/t", "records": 100}], [{"path": "/v", "records": 20}]
+    job = job_file.describe(flags, "/jobs/j", files, others, "/jobs/j/export", "AQ==")
+    assert job["task_records"] == 40 and job["epochs"] == 3 and job["seed"] == 9
+    assert job["model"] == "local" and job["files"] == files and job["evaluation_files"] == others
+    assert (job["evaluation_every_steps"], job["evaluation_every_ms"]) == (5, 2000)
+    assert job["evaluation_at_end"]
+    # Without --checkpoint_dir, checkpoints go to the job's folder.
+    assert job["checkpoint"] == {"directory": "/jobs/j/checkpoints", "every_steps": 7}
+    trainer = job["trainer"]
+    assert trainer["output"] == "/jobs/j/model" and trainer["events"] == "/jobs/j/events"
+    assert trainer["checkpoint_steps"] == 7 and trainer["evaluation_steps"] == 5
+
+
+def test_the_job_files_of_the_other_verbs(tmp_path):
+    (tmp_path / "step-5").mkdir()
+    (tmp_path / "step-5" / "manifest.json").write_text('{"version": 1, "step": 5, "position": ""}')
+    (tmp_path / "step-20").mkdir()
+    (tmp_path / "step-20" / "manifest.json").write_text('{"version": 1, "step": 20, "position": ""}')
+    (tmp_path / "step-90.unfinished-1").mkdir()
+    flags = _flags(EVALUATE, checkpoint_dir=str(tmp_path))
+    job = job_file.describe(flags, "/j", [], [], "/j/export", "")
+    assert job["model"] == "none" and not job["shuffle"] and "checkpoint" not in job
+    assert job["trainer"]["restore"] == str(tmp_path / "step-20")
+    job = job_file.describe(_flags(PREDICT, output_format="csv"), "/j", [], [], "/j/export", "")
+    assert job["trainer"]["predictions"] == "csv" and job["trainer"]["output"].endswith("/out")
+    job = job_file.describe(_flags(RUN), "/j", [], [], "", "")
+    assert job["model"] == "none" and job["shuffle"] and "trainer" not in job
+
+
+def _run(*arguments):
+    return CliRunner().invoke(app, list(arguments))
+
+
+@pytest.fixture
+def records(tmp_path):
+    (tmp_path / "data.txt").write_text("a\nb\nc\n")
+    return str(tmp_path / "data.txt")
+
+
+def test_the_seeds_flags_are_accepted(records):
+    result = _run(
+        "train",
+        "--num_epochs=1",
+        "--master_resource_request=cpu=2,memory=2048Mi,ephemeral-storage=5000Mi",
+        "--worker_resource_request=cpu=4,memory=2048Mi,ephemeral-storage=5000Mi,gpu=1",
+        "--minibatch_size=128",
+        "--num_minibatches_per_task=32",
+        "--num_workers=1",
+        "--grads_to_wait=1",
+        "--model_def=cifar10_functional_api.cifar10_functional_api.custom_model",
+        f"--training_data={records}",
+        "--dry_run",
+    )
+    assert result.exit_code == 0, result.output
+    job = json.loads(result.stdout)
+    assert job["task_records"] == 4096 and job["files"] == [{"path": records, "records": 3}]
+    assert "without effect on one machine: --master_resource_request" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments, says",
+    [
+        (["--bogus=1"], "there is no flag --bogus"),
+        (["--use_async=perhaps"], "must be true or false"),
+        (["--num_workers=2"], "needs parameter servers"),
+        (["--master_resource_request"], "needs a value"),
+    ],
+)
+def test_wrong_usage_has_exit_code_2(records, arguments, says):
+    result = _run("train", "--model_def=m.py", f"--training_data={records}", *arguments)
+    assert result.exit_code == 2 and says in result.stderr
+
+
+def test_missing_data_has_exit_code_1(tmp_path):
+    result = _run("train", "--model_def=m.py", f"--training_data={tmp_path}/none", "--dry_run")
+    assert result.exit_code == 1 and "none" in result.stderr
+
+
+def test_flags_from_a_file(records, tmp_path):
+    config = tmp_path / "job.toml"
+    config.write_text(f'training_data = ["{records}"]\nnum_epochs = 4\nseed = 3\n')
+    result = _run("train", "--model_def=m.py", f"--config={config}", "--seed=8", "--dry_run")
+    assert result.exit_code == 0, result.output
+    job = json.loads(result.stdout)
+    assert job["epochs"] == 4 and job["seed"] == 8
+    config.write_text("num_epoch = 4\n")
+    result = _run("train", "--model_def=m.py", f"--config={config}", "--dry_run")
+    assert result.exit_code == 2 and "has no flag --num_epoch" in result.stderr
+
+
+def test_the_command_of_run(records):
+    result = _run("run", f"--training_data={records}", "--dry_run", "--", "python", "x.py", "--flag")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["task_records"] == 1000
+    assert _run("run", f"--training_data={records}").exit_code == 2

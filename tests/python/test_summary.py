@@ -1,0 +1,119 @@
+"""What a job came to, from the master's words."""
+
+import json
+
+from headrace.elastic import summary
+from headrace.elastic.flags import TRAIN, JobFlags
+
+STATUS = {
+    "step": "12",
+    "running_ms": "2500",
+    "failure": "",
+    "model": "/j/model",
+    "metrics": [
+        {"round": "2", "step": "12", "name": "accuracy", "value": 0.75},
+        {"round": "1", "step": "6", "name": "accuracy", "value": 0.5},
+        {"round": "1", "step": "6", "name": "loss", "value": 1.5},
+    ],
+    "workers": [
+        {
+            "telemetry": {
+                "loss": 0.5,
+                "steps": "7",
+                "times": [{"name": "compute_loss", "busy_s": 1.0, "waited_s": 0.0}],
+            }
+        },
+        {
+            "telemetry": {
+                "loss": 0.7,
+                "steps": "5",
+                "times": [{"name": "compute_loss", "busy_s": 0.5, "waited_s": 0.25}],
+            }
+        },
+        {"telemetry": {"loss": "NaN", "steps": "0", "times": []}},
+    ],
+}
+LEDGER = {
+    "totals": {
+        "records": "20",
+        "trained": "15",
+        "filtered": "2",
+        "dropped": {"batch": "1"},
+        "quarantined": "1",
+        "pending": "1",
+    },
+    "files": [
+        {
+            "epoch": "1",
+            "path": "/a",
+            "records": "10",
+            "trained": "8",
+            "filtered": "1",
+            "quarantined": "0",
+            "pending": "1",
+            "possibly_repeated": [{"end": "3"}, {"begin": "5", "end": "7"}],
+        },
+        {
+            "epoch": "0",
+            "path": "/a",
+            "records": "10",
+            "trained": "7",
+            "filtered": "1",
+            "dropped": {"batch": "1"},
+            "quarantined": "1",
+            "pending": "0",
+        },
+    ],
+    "quarantine": [{"path": "/a", "index": "4", "epoch": "0", "error": "bad float\nmore"}],
+}
+
+
+def _made(exit_code=3):
+    flags = JobFlags(verb=TRAIN, model_def="m", training_data=["a"], job_name="j")
+    return summary.make(flags, "/j", STATUS, LEDGER, exit_code)
+
+
+def test_numbers_are_added_up():
+    made = _made()
+    assert made["verdict"] == "done-with-quarantined" and made["exit_code"] == 3
+    assert made["records"]["trained"] == 15 and made["records"]["dropped"] == {"batch": 1}
+    assert [e["epoch"] for e in made["epochs"]] == [0, 1]
+    assert made["epochs"][0] == {
+        "epoch": 0,
+        "expected": 10,
+        "trained": 7,
+        "filtered": 1,
+        "quarantined": 1,
+        "pending": 0,
+        "dropped": 1,
+    }
+    assert made["possibly_repeated"] == [{"path": "/a", "epoch": 1, "ranges": [[0, 3], [5, 7]]}]
+    assert made["metrics"] == [
+        {"step": 6, "values": {"accuracy": 0.5, "loss": 1.5}},
+        {"step": 12, "values": {"accuracy": 0.75}},
+    ]
+    assert made["loss"] == 0.6
+    assert made["time_table"]["compute_loss"] == {"busy_s": 1.5, "waited_s": 0.25}
+    assert made["quarantined"] == [{"path": "/a", "record": 4, "epoch": 0, "error": "bad float\nmore"}]
+    json.dumps(made)
+
+
+def test_for_people():
+    lines = []
+    summary.print_text(_made(), lines.append)
+    text = "\n".join(lines)
+    assert (
+        "coverage: of 20 records 15 trained, 2 filtered, 1 dropped by batch, 1 quarantined, 1 not reached"
+        in text
+    )
+    assert "quarantined: /a record 4: bad float" in text and "more" not in text.split("bad float")[1][:5]
+    assert "/a, epoch 1: records 0 to 2, 5 to 6 may be in the model more than once" in text
+    assert "evaluation at step 12: accuracy 0.7500" in text
+    assert "model: /j/model" in text
+
+
+def test_without_any_status():
+    flags = JobFlags(verb=TRAIN, model_def="m", training_data=["a"], job_name="j")
+    made = summary.make(flags, "/j", None, None, 1)
+    assert made["verdict"] == "failed" and made["loss"] is None and made["steps"] == 0
+    summary.print_text(made, lambda line: None)
