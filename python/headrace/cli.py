@@ -1,7 +1,6 @@
 """The command `headrace`. Exit codes: 0 done, 1 it failed or does not fit, 2 wrong usage."""
 
 import dataclasses
-import enum
 import json
 import sys
 from typing import Annotated, List, Optional
@@ -9,6 +8,9 @@ from typing import Annotated, List, Optional
 import typer
 
 from headrace._version import __version__
+from headrace.commands import data, jobs
+from headrace.commands.common import MARKUP, Format, FormatOption
+from headrace.commands.common import fail as _fail
 from headrace.errors import HeadraceError, OptionError
 from headrace.options import StageOptions
 
@@ -18,17 +20,10 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    # Boxes and colours are for terminals; elsewhere, help is plain lines.
-    rich_markup_mode="rich" if sys.stdout.isatty() else None,
+    rich_markup_mode=MARKUP,
 )
-
-
-class Format(str, enum.Enum):
-    text = "text"
-    json = "json"
-
-
-FormatOption = Annotated[Format, typer.Option("--format", help="text for people, json for tools.")]
+app.add_typer(data.app, name="data")
+jobs.register(app)
 
 
 def _version(value: bool):
@@ -150,11 +145,6 @@ def _explain(file, options, tags, format, dump_graph):
         typer.echo(str(explanation).rstrip("\n"))
     if dump_graph:
         plans.write_graph(plans.rewrite(graph_def, options), dump_graph)
-
-
-def _fail(error, code):
-    typer.echo(f"headrace: {error}", err=True)
-    raise typer.Exit(code)
 
 
 def main():

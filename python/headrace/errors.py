@@ -55,6 +55,12 @@ class LibraryLoadError(HeadraceError, ImportError):
     code = "HR004"
 
 
+class ProgramMissingError(HeadraceError, OSError):
+    """The package holds no such program: a checkout not built, or a broken installation."""
+
+    code = "HR005"
+
+
 class OptionError(HeadraceError, ValueError):
     """An option has a value outside its range.
 
@@ -189,6 +195,30 @@ class RangeError(HeadraceError, RuntimeError):
     """A queue of record ranges is not open, or open twice."""
 
     code = "HR052"
+
+
+class UsageError(HeadraceError, ValueError):
+    """A command line that asks for something that cannot be. Exit code 2."""
+
+    code = "HR062"
+
+
+class JobError(HeadraceError, RuntimeError):
+    """A job that could not be started, or that ended otherwise than well."""
+
+    code = "HR063"
+
+
+class FeedError(HeadraceError, RuntimeError):
+    """The job's feed: not under `headrace run`, used out of order, or the agent is gone."""
+
+    code = "HR064"
+
+
+class DataError(HeadraceError, ValueError):
+    """Data cannot be found, read, converted or written. The message has file and row or offset."""
+
+    code = "HR053"
 
 
 class ModelModuleError(HeadraceError, ValueError):

@@ -158,6 +158,19 @@ class Library:
         self._function("headrace_ranges_flush", ctypes.c_int, [ctypes.c_char_p, out])
         self._function("headrace_ranges_finish", ctypes.c_int, [ctypes.c_char_p, out])
         self._function("headrace_ranges_close", None, [ctypes.c_char_p])
+        self._function(
+            "headrace_feed_connect",
+            ctypes.c_int,
+            [ctypes.c_char_p, ctypes.c_char_p, ctypes.c_int, out, out],
+        )
+        self._function(
+            "headrace_feed_commit", ctypes.c_int, [ctypes.POINTER(ctypes.c_int64), size, out]
+        )
+        self._function("headrace_feed_commit_noted", ctypes.c_int, [number, out])
+        self._function(
+            "headrace_feed_iterator_failed", ctypes.c_int, [ctypes.c_int, ctypes.c_char_p, out]
+        )
+        self._function("headrace_feed_leave", ctypes.c_int, [ctypes.c_char_p, out])
 
     def _function(self, name, result, arguments):
         function = getattr(self._handle, name)
@@ -271,6 +284,34 @@ class Library:
 
     def ranges_close(self, name: str):
         self._handle.headrace_ranges_close(name.encode())
+
+    def feed_connect(self, socket: str, program: str, prefetch: int):
+        """(status code, welcome as JSON, error)."""
+        welcome, error = ctypes.c_void_p(), ctypes.c_void_p()
+        status = self._handle.headrace_feed_connect(
+            os.fsencode(socket), program.encode(), prefetch, ctypes.byref(welcome), ctypes.byref(error)
+        )
+        return status, self._take(welcome.value).decode(), self._take(error.value).decode()
+
+    def _feed(self, what, *arguments):
+        """(status code, error)."""
+        error = ctypes.c_void_p()
+        status = getattr(self._handle, f"headrace_feed_{what}")(*arguments, ctypes.byref(error))
+        return status, self._take(error.value).decode()
+
+    def feed_commit(self, identities):
+        """identities: a contiguous NumPy array of int64."""
+        data = identities.ctypes.data_as(ctypes.POINTER(ctypes.c_int64))
+        return self._feed("commit", data, identities.size)
+
+    def feed_commit_noted(self, count: int):
+        return self._feed("commit_noted", count)
+
+    def feed_iterator_failed(self, code: int, message: str):
+        return self._feed("iterator_failed", code, message.encode())
+
+    def feed_leave(self, why: str):
+        return self._feed("leave", why.encode())
 
     def account_take(self, name: str):
         """(status code, what was settled as JSON, error)."""

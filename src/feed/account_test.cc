@@ -26,12 +26,12 @@ class AccountTest : public ::testing::Test {
   Account account_;
 };
 
-TEST(IdentityTest, HoldsFileAndIndex) {
-  for (const std::int64_t file : {std::int64_t{0}, std::int64_t{7}, Identity::kMaxFile}) {
+TEST(IdentityTest, HoldsSlotAndIndex) {
+  for (const std::int64_t slot : {std::int64_t{0}, std::int64_t{7}, Identity::kMaxSlot}) {
     for (const std::int64_t index : {std::int64_t{0}, std::int64_t{9}, Identity::kMaxIndex}) {
-      const std::int64_t identity = Identity::Make(file, index);
+      const std::int64_t identity = Identity::Make(slot, index);
       EXPECT_GE(identity, 0);
-      EXPECT_EQ(Identity::File(identity), file);
+      EXPECT_EQ(Identity::Slot(identity), slot);
       EXPECT_EQ(Identity::Index(identity), index);
     }
   }
@@ -178,6 +178,34 @@ TEST(AccountsTest, OneOfAName) {
   EXPECT_EQ(Accounts::Get().Find("job"), nullptr);
   ASSERT_TRUE(Accounts::Get().Open("job", &other).ok());
   Accounts::Get().Close("job");
+}
+
+TEST(AccountDeliveryTest, WhatWasDeliveredOutlivesItsIterator) {
+  Account account;
+  ASSERT_TRUE(account.Open(3, 0, 10).ok());
+  std::vector<std::int64_t> identities;
+  for (int i = 0; i < 4; ++i) {
+    identities.push_back(Identity::Make(3, i));
+    ASSERT_TRUE(account.Read(identities.back()).ok());
+  }
+  // Record 0 makes two elements, of which one is delivered.
+  ASSERT_TRUE(account.Split(identities[0]).ok());
+  ASSERT_TRUE(account.Part(identities[0]).ok());
+  ASSERT_TRUE(account.Part(identities[0]).ok());
+  ASSERT_TRUE(account.PartsEnd(identities[0], "flat_map").ok());
+  ASSERT_TRUE(account.Deliver(identities.data(), 2).ok());
+  account.End("batch");
+  EXPECT_EQ(account.Take().dropped["batch"],
+            (std::vector<std::int64_t>{identities[2], identities[3]}));
+  EXPECT_EQ(account.outstanding(), 2u);
+  EXPECT_EQ(account.Unread(3), 6);
+  EXPECT_EQ(account.Unread(4), 0);
+  ASSERT_TRUE(account.Applied(identities.data(), 2).ok());
+  const Settled settled = account.Take();
+  EXPECT_EQ(settled.trained, (std::vector<std::int64_t>{identities[0], identities[1]}));
+  EXPECT_TRUE(settled.dropped.empty());
+  EXPECT_EQ(account.outstanding(), 0u);
+  EXPECT_EQ(account.Deliver(&identities[2], 1).code(), Code::kInternal);
 }
 
 }  // namespace

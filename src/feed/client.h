@@ -13,10 +13,9 @@
 #include <vector>
 
 #include "base/status.h"
+#include "feed/message.h"
 
 namespace headrace::feed {
-
-enum class ModelKind { kNone, kLocal, kShared };
 
 // What the agent says first.
 struct Welcome {
@@ -68,26 +67,26 @@ struct Telemetry {
 
 // One connection to the agent, with a thread that reads from it and one that reports.
 //
-// Training records stream: while it runs, leases become ranges of RangeQueues' `stream`, whose reader
-// opens their records in Accounts' `stream`, and Applied() settles them. Tasks come one at a time:
-// the ranges of a task go to RangeQueues' `tasks`, followed by a flush, when Next() gives it, and are
-// accounted for in Accounts' `tasks`. An identity (feed::Identity) is a slot of this client and the
-// record's position in its file; a slot is one lease's, once, so that what an earlier lease of a
-// record left behind is never taken for a later one's.
+// Training records stream: while it runs, leases become ranges of RangeQueues' `stream`, whose
+// reader opens their records in Accounts' `stream`, and Applied() settles them. Tasks come one at a
+// time: the ranges of a task go to RangeQueues' `tasks`, followed by a flush, when Next() gives it,
+// and are accounted for in Accounts' `tasks`. An identity (feed::Identity) is a slot of this client
+// and the record's position in its file; a slot is one lease's, once, so that what an earlier lease
+// of a record left behind is never taken for a later one's.
 //
 // Thread safety: every method may run concurrently, Start() and Connect() come first. Applied()
 // and attention() take no I/O and wait for none.
 // Errors: whatever ends the connection is given by every later call: UNAVAILABLE the agent is gone,
-// ABORTED leases were revoked under a local model, INTERNAL the agent does not keep to the protocol.
-// The queues fail with the same.
+// ABORTED leases were revoked under a local model, INTERNAL the agent does not keep to the
+// protocol. The queues fail with the same.
 class Client {
  public:
   struct Options {
     std::string socket;
-    std::string program;            // for people
-    std::string stream = "train";   // name of the queue of ranges and of the account
-    std::string tasks = "tasks";    // the same, for tasks
-    int prefetch = 2;               // leases in hand whose reading has not begun
+    std::string program;           // for people
+    std::string stream = "train";  // name of the queue of ranges and of the account
+    std::string tasks = "tasks";   // the same, for tasks
+    int prefetch = 2;              // leases in hand whose reading has not begun
     std::chrono::milliseconds connect_timeout{10000};
     std::chrono::milliseconds report_every{200};  // and at once when a lease is finished
   };

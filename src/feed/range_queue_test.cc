@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <future>
 #include <set>
 #include <thread>
@@ -13,7 +14,7 @@ namespace {
 using Answer = RangeQueue::Answer;
 
 Range Of(std::int64_t begin) {
-  return {"file", 0, begin, begin + 10};
+  return {"file", begin, begin, begin + 10, nullptr};
 }
 
 // "begin", "FLUSH", "DONE" or the error.
@@ -96,6 +97,119 @@ TEST(RangeQueueTest, ReadersShareTheRanges) {
   }
   EXPECT_EQ(all.size(), std::size_t{kRanges});
   EXPECT_EQ(sum, std::size_t{kRanges});
+}
+
+// Reads all that a range may be read, from `next` on.
+std::vector<std::int64_t> ReadOut(const Range& range, std::int64_t most = 1 << 20) {
+  std::vector<std::int64_t> read;
+  std::int64_t claimed = range.begin;
+  for (std::int64_t next = range.begin; next < range.begin + most; ++next) {
+    if (next == claimed) {
+      claimed = range.limit->Claim();
+      if (next == claimed) break;
+    }
+    read.push_back(next);
+  }
+  return read;
+}
+
+Range Get(RangeQueue* queue) {
+  const bool never = false;
+  Answer answer = Answer::kDone;
+  Range range;
+  EXPECT_TRUE(queue->Next(&never, &answer, &range).ok());
+  EXPECT_EQ(answer, Answer::kRange);
+  return range;
+}
+
+using Records = RangeQueue::Records;
+
+TEST(RangeQueueTest, TakesBackWhatNobodyClaimed) {
+  RangeQueue queue;
+  queue.Push({"file", 1, 0, 100, nullptr});
+  queue.Push({"file", 2, 0, 100, nullptr});
+  queue.Push({"file", 1, 200, 300, nullptr});
+  EXPECT_EQ(queue.unbegun(), (std::vector<std::int64_t>{1, 2, 1}));
+  Range range = Get(&queue);
+  EXPECT_EQ(ReadOut(range, 20).size(), 20u);
+  EXPECT_EQ(queue.Drop(1), (Records{{32, 100}, {200, 300}}));
+  EXPECT_EQ(range.limit->Claim(), 32);
+  EXPECT_EQ(queue.Drop(1), Records{});
+  EXPECT_EQ(queue.unbegun(), std::vector<std::int64_t>{2});
+  range = Get(&queue);
+  EXPECT_EQ(ReadOut(range).size(), 100u);
+  EXPECT_EQ(queue.Drop(2), Records{}) << "all is claimed";
+}
+
+TEST(RangeQueueTest, TakesBackWhatIsBegunAndNotRead) {
+  RangeQueue queue;
+  queue.Push({"file", 1, 5, 10, nullptr});
+  const Range range = Get(&queue);
+  EXPECT_EQ(queue.Drop(1), (Records{{5, 10}}));
+  EXPECT_TRUE(ReadOut(range).empty());
+}
+
+TEST(RangeQueueTest, EachRecordIsReadOrTakenBack) {
+  for (int round = 0; round < 200; ++round) {
+    RangeQueue queue;
+    queue.Push({"file", 1, 0, 1000, nullptr});
+    const Range range = Get(&queue);
+    auto reader = std::async(std::launch::async, [&] { return ReadOut(range); });
+    const Records back = queue.Drop(1);
+    const auto read = static_cast<std::int64_t>(reader.get().size());
+    if (read == 1000) {
+      EXPECT_TRUE(back.empty());
+    } else {
+      EXPECT_EQ(back, (Records{{read, 1000}}));
+    }
+  }
+}
+
+TEST(RangeQueueTest, HeldReadersNeverWait) {
+  RangeQueue queue;
+  auto asked = std::async(std::launch::async, [&] { return Ask(&queue); });
+  while (queue.waiting() == 0) std::this_thread::yield();
+  queue.Hold(true);
+  EXPECT_EQ(asked.get(), "FLUSH");
+  queue.Push(Of(5));
+  EXPECT_EQ(Ask(&queue), "5");
+  EXPECT_EQ(Ask(&queue), "FLUSH");
+  queue.Hold(false);
+  queue.Push(Of(15));
+  EXPECT_EQ(Ask(&queue), "15");
+  queue.Hold(true);
+  queue.Finish();
+  EXPECT_EQ(Ask(&queue), "DONE");
+}
+
+TEST(RangeQueueTest, ClearsAndFlushesOnce) {
+  RangeQueue queue;
+  queue.Flush();
+  queue.Flush();
+  queue.Push(Of(5));
+  queue.Flush();
+  EXPECT_EQ(queue.size(), 3u);
+  const std::vector<Range> ranges = queue.Clear();
+  ASSERT_EQ(ranges.size(), 1u);
+  EXPECT_EQ(ranges[0].begin, 5);
+  EXPECT_EQ(queue.size(), 0u);
+}
+
+TEST(RangeQueueTest, SaysWhenRangesAreBegunOrMissing) {
+  RangeQueue queue;
+  std::atomic<int> told{0};
+  queue.OnRead([&] {
+    ++told;
+    queue.size();  // no lock is held
+  });
+  queue.Push(Of(5));
+  EXPECT_EQ(Ask(&queue), "5");
+  EXPECT_EQ(told, 1);
+  auto asked = std::async(std::launch::async, [&] { return Ask(&queue); });
+  while (queue.waiting() == 0) std::this_thread::yield();
+  EXPECT_EQ(told, 2);
+  queue.Finish();
+  EXPECT_EQ(asked.get(), "DONE");
 }
 
 TEST(RangeQueuesTest, ClosingFailsItsReaders) {

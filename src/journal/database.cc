@@ -142,6 +142,9 @@ Status Database::CheckOrMakeSchema(const std::string& job) {
   bool found = false;
   Status status = ReadText("SELECT count(*) FROM sqlite_master", &text, &found);
   if (!status.ok()) return status;
+  if (text == "0" && job.empty()) {
+    return Status(Code::kInvalidArgument, path_ + " is empty, and no Headrace journal");
+  }
   if (text == "0") return MakeSchema(job);
 
   status = ReadText("PRAGMA application_id", &text, &found);
@@ -160,7 +163,7 @@ Status Database::CheckOrMakeSchema(const std::string& job) {
   status = ReadText("SELECT value FROM meta WHERE key = 'job'", &text, &found);
   if (!status.ok()) return status;
   if (!found) return Damage("it does not name its job");
-  if (text == job) return Status();
+  if (text == job || job.empty()) return Status();
   return Status(Code::kFailedPrecondition, path_ + " is the journal of job '" + text +
                                                "', not of '" + job +
                                                "': give each job a journal of its own");

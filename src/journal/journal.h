@@ -39,7 +39,8 @@ class Journal {
   // will be. Must not block.
   using Durable = std::function<void(const Status&)>;
 
-  // Opens the journal of `job` at `path`, or makes it. Locks it against other processes.
+  // Opens the journal of `job` at `path`, or makes it. Locks it against other processes. An empty
+  // `job`: whatever job it is of; none is made.
   //
   // What a crash leaves behind, an unfinished write at the end, is dropped: nobody was told that it
   // was durable. Anything else that is not as it was written is refused. Errors: DATA_LOSS (damage:

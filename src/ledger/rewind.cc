@@ -94,6 +94,16 @@ Status Ledger::On(const RewindTo& event, Effects* effects) {
   }
   account.rewound.Add(before.rewound.All());
 
+  // A version that is gone can be evaluated no further: its round waits for another one.
+  for (const std::int64_t number : open_rounds_) {
+    Round& round = rounds_.at(number);
+    if (round.state != RoundState::kOpen || round.model_version == event.position.step) continue;
+    round.state = RoundState::kDue;
+    round.model_version = 0;
+    round.pool = Pool();
+    effects->evaluations_due.push_back(number);
+  }
+
   main_.Restart();
   if (!Mutant(Mutation::kRewindKeepsIncarnation)) ++incarnation_;
   step_ = event.position.step;

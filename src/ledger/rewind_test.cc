@@ -69,6 +69,44 @@ TEST(Rewind, QuarantineOutlivesIt) {
   EXPECT_EQ(master.ledger.quarantine().size(), 1u);
 }
 
+TEST(Rewind, ARoundWhoseModelIsGoneWaitsForAnother) {
+  JobSpec spec = SmallJob();
+  spec.evaluation_files = {{"v.rec", 20}};
+  spec.evaluation_task_records = 10;
+  spec.evaluation_every_steps = 5;
+  Master master(spec);
+  RewindTo rewind;
+  rewind.position = master.ledger.TakePosition();
+  master.Must(Progress{6, 1});
+  master.Must(PinEvaluation{1, 6});
+  ASSERT_TRUE(master.Finish(1, master.Lease(1, true), {10}).ok());
+  const Effects effects = master.Must(rewind);
+  EXPECT_EQ(effects.evaluations_due, std::vector<std::int64_t>{1});
+  master.Must(PinEvaluation{1, 7});
+  for (int i = 0; i < 2; ++i) {
+    const Grant grant = master.Lease(1, true);
+    EXPECT_EQ(grant.model_version, 7);
+    ASSERT_TRUE(master.Finish(1, grant, {10}).ok());
+  }
+  EXPECT_EQ(master.ledger.rounds().at(1).pool.metrics, std::vector<double>{20});
+}
+
+TEST(Rewind, ARoundOfTheRestoredModelGoesOn) {
+  JobSpec spec = SmallJob();
+  spec.evaluation_files = {{"v.rec", 20}};
+  spec.evaluation_task_records = 10;
+  spec.evaluation_every_steps = 5;
+  Master master(spec);
+  master.Must(Progress{6, 1});
+  RewindTo rewind;
+  rewind.position = master.ledger.TakePosition();
+  master.Must(PinEvaluation{1, 6});
+  ASSERT_TRUE(master.Finish(1, master.Lease(1, true), {10}).ok());
+  master.Must(rewind);
+  ASSERT_TRUE(master.Finish(1, master.Lease(1, true), {10}).ok());
+  EXPECT_EQ(master.ledger.rounds().at(1).state, RoundState::kDone);
+}
+
 TEST(Rewind, PositionsThatDoNotFitAreRefused) {
   Master master;
   const std::uint64_t digest = master.ledger.Digest();

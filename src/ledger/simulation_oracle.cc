@@ -95,6 +95,10 @@ std::string Oracle::Check(const Event& event, const Status& status, const Effect
     if (ledger.incarnation() <= incarnation_) return "a rewind without a new incarnation";
     incarnation_ = ledger.incarnation();
     if (!ledger.leases().all().empty()) return "a lease outlived a rewind";
+    // A round whose model version is gone begins anew.
+    for (const auto& [number, round] : ledger.rounds()) {
+      if (round.state == RoundState::kDue) states_.erase(number);
+    }
   }
   if (wrong.empty()) wrong = CheckEnded(effects, ledger);
   if (const auto* gone = std::get_if<Disconnect>(&event)) {

@@ -73,7 +73,7 @@ void ExpectCheapFailure(const std::string& bytes, Format format, const char* wha
     VerifyReport report;
     Layout layout;
     layout.format = format;
-    EXPECT_TRUE(VerifyFile(MakeMemoryFile("f", file), layout, 1 << 30, &report).ok());
+    EXPECT_TRUE(VerifyFile(MakeMemoryFile("f", file), layout, 1 << 30, 1000, &report).ok());
     EXPECT_GE(report.num_damaged, 1u);
     EXPECT_LE(largest_allocation.load(), kWindow + 2 * bytes.size());
   }

@@ -13,11 +13,17 @@ namespace headrace::record {
 
 template <typename T>
 T LoadLittleEndian(const char* from) {
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+  T value;  // one instruction; the compiler does not always make one of the loop
+  std::memcpy(&value, from, sizeof(value));
+  return value;
+#else
   T value = 0;
   for (std::size_t i = 0; i < sizeof(T); ++i) {
     value |= static_cast<T>(static_cast<T>(static_cast<unsigned char>(from[i])) << (8 * i));
   }
   return value;
+#endif
 }
 inline std::uint32_t LoadU32(const char* from) {
   return LoadLittleEndian<std::uint32_t>(from);

@@ -23,8 +23,11 @@ inline std::uint32_t MaskedCrc32c(std::string_view data) {
   return MaskCrc(Crc32c(0, data.data(), data.size()));
 }
 
-// CRC32 of IEEE 802.3, as RecordIO and gzip use it; 0 to begin with.
+// CRC32 of IEEE 802.3, as RecordIO and gzip use it; 0 to begin with. Uses PCLMULQDQ where the
+// processor has it.
 std::uint32_t Crc32Ieee(std::uint32_t crc, const char* data, std::size_t bytes);
+// The same by zlib, on any processor.
+std::uint32_t Crc32IeeePortable(std::uint32_t crc, const char* data, std::size_t bytes);
 
 }  // namespace headrace::record
 

@@ -43,10 +43,13 @@ TEST(CrcTest, AllWaysAgree) {
     const std::uint32_t crc = Crc32c(0, part.data(), part.size());
     ASSERT_EQ(crc, Crc32cPortable(0, part.data(), part.size()));
     ASSERT_EQ(crc, CrcByBits(0x82f63b78, part));
-    ASSERT_EQ(Crc32Ieee(0, part.data(), part.size()), CrcByBits(0xedb88320, part));
+    const std::uint32_t ieee = Crc32Ieee(0, part.data(), part.size());
+    ASSERT_EQ(ieee, CrcByBits(0xedb88320, part));
+    ASSERT_EQ(ieee, Crc32IeeePortable(0, part.data(), part.size()));
     const std::size_t cut = random.Below(part.size() + 1);
     const std::string_view rest = part.substr(cut);
     ASSERT_EQ(crc, Crc32c(Crc32c(0, part.data(), cut), rest.data(), rest.size()));
+    ASSERT_EQ(ieee, Crc32Ieee(Crc32Ieee(0, part.data(), cut), rest.data(), rest.size()));
   }
 }
 

@@ -14,6 +14,8 @@ bool EndsWith(std::string_view text, std::string_view end) {
   return text.size() >= end.size() && text.substr(text.size() - end.size()) == end;
 }
 
+}  // namespace
+
 Format FormatOfName(std::string_view name) {
   if (EndsWith(name, ".gz")) name.remove_suffix(3);
   if (EndsWith(name, ".recordio") || EndsWith(name, ".rio")) return Format::kRecordIo;
@@ -21,8 +23,6 @@ Format FormatOfName(std::string_view name) {
   if (EndsWith(name, ".csv")) return Format::kCsv;
   return Format::kText;
 }
-
-}  // namespace
 
 const char* FormatName(Format format) {
   switch (format) {
@@ -36,12 +36,15 @@ const char* FormatName(Format format) {
 }
 
 Status DetectLayout(const std::shared_ptr<const InputFile>& file, Layout* layout) {
-  std::array<char, 2> magic{};
+  std::array<char, kTfRecordHeaderBytes> first{};
   std::size_t got = 0;
-  if (Status status = file->ReadAt(0, magic.size(), magic.data(), &got); !status.ok()) {
+  if (Status status = file->ReadAt(0, first.size(), first.data(), &got); !status.ok()) {
     return status;
   }
-  layout->gzip = got == 2 && magic[0] == '\x1f' && magic[1] == '\x8b';
+  // A TFRecord of 560,927 bytes begins as gzip does; but gzip hardly has that checksum.
+  const std::string_view header(first.data(), got);
+  layout->gzip = header.substr(0, 2) == "\x1f\x8b" &&
+                 (got < kTfRecordHeaderBytes || !IsTfRecordHeader(header));
   if (layout->format != Format::kDetect) return {};
 
   std::array<char, 4096> begin{};

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "base/status.h"
 #include "record/input_file.h"
@@ -36,6 +37,9 @@ inline bool operator==(const Layout& a, const Layout& b) {
 inline bool operator!=(const Layout& a, const Layout& b) {
   return !(a == b);
 }
+
+// What a file's extension promises, .gz after it or not; kText if it promises nothing.
+Format FormatOfName(std::string_view name);
 
 // Completes *layout: gzip always by content; the format, if kDetect, by content, and text and CSV
 // by the extension (.csv and .csv.gz are CSV). DATA_LOSS if the extension promises RecordIO

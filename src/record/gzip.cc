@@ -135,7 +135,9 @@ bool Gunzip(std::string_view packed, std::uint64_t max_bytes, ByteBuffer* data, 
   *bytes = *position = 0;
   while (true) {
     if (*bytes == data->capacity()) {
-      data->Grow(*bytes + std::max<std::size_t>(4 * (packed.size() - *position), 4096), *bytes);
+      const std::size_t guess = std::max<std::size_t>(4 * (packed.size() - *position), 4096);
+      const std::uint64_t most = max_bytes + 1 - *bytes;  // one more shows that it is too long
+      data->Grow(*bytes + std::min<std::uint64_t>(guess, most), *bytes);
     }
     std::size_t taken = 0;
     std::size_t given = 0;

@@ -124,7 +124,8 @@ Status DecodeIndex(const std::string& name, std::string_view bytes, Index* index
 }
 
 std::string IndexPath(const std::string& data_path, const std::string& folder) {
-  if (folder.empty()) return data_path + ".hridx";
+  const std::string extension(kIndexExtension);
+  if (folder.empty()) return data_path + extension;
   std::error_code error;
   const std::filesystem::path full = std::filesystem::weakly_canonical(data_path, error);
   std::uint64_t hash = 14695981039346656037u;  // FNV-1a
@@ -134,7 +135,7 @@ std::string IndexPath(const std::string& data_path, const std::string& folder) {
   char digits[17];
   std::snprintf(digits, sizeof(digits), "%016" PRIx64, hash);
   const std::string base = std::filesystem::path(data_path).filename().string();
-  return (std::filesystem::path(folder) / (base + "." + digits + ".hridx")).string();
+  return (std::filesystem::path(folder) / (base + "." + digits + extension)).string();
 }
 
 Status LoadIndex(const std::string& path, const InputFile& file, const Layout& layout,

@@ -21,6 +21,7 @@
 namespace headrace::record {
 
 inline constexpr std::uint32_t kIndexVersion = 1;
+inline constexpr std::string_view kIndexExtension = ".hridx";
 
 struct IndexEntry {
   std::uint64_t offset = 0;

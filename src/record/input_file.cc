@@ -119,9 +119,12 @@ Status ReadWholeFile(const std::string& path, std::uint64_t max_bytes, std::stri
 }
 
 Status DamageAt(const std::string& file, std::uint64_t offset, const std::string& what) {
-  return {Code::kDataLoss, file + ": byte " + std::to_string(offset) + ": " + what +
-                               "; restore the file, or see all damage with: headrace data verify " +
-                               file};
+  return {Code::kDataLoss,
+          file + ": byte " + std::to_string(offset) + ": " + what + DamageAdvice(file)};
+}
+
+std::string DamageAdvice(const std::string& file) {
+  return "; restore the file, or see all damage with: headrace data verify " + file;
 }
 
 Status SystemError(const std::string& file, const std::string& doing, int error) {

@@ -55,8 +55,10 @@ std::shared_ptr<const InputFile> MakeMemoryFile(std::string name, std::string co
 // The whole of a local file of at most `max_bytes`.
 Status ReadWholeFile(const std::string& path, std::uint64_t max_bytes, std::string* contents);
 
-// DATA_LOSS: "FILE: byte OFFSET: WHAT; ...", with the command that lists all damage.
+// DATA_LOSS: "FILE: byte OFFSET: WHAT", and DamageAdvice().
 Status DamageAt(const std::string& file, std::uint64_t offset, const std::string& what);
+// "; restore the file, or ...": the command that lists all damage.
+std::string DamageAdvice(const std::string& file);
 // A failed system call: the code that fits `error`, "FILE: DOING: text of the error".
 Status SystemError(const std::string& file, const std::string& doing, int error);
 

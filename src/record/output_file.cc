@@ -16,9 +16,9 @@ namespace {
 
 constexpr std::size_t kBufferBytes = std::size_t{256} * 1024;
 
-Status SyncFolderOf(const std::string& path) {
-  std::string folder = std::filesystem::path(path).parent_path().string();
-  if (folder.empty()) folder = ".";
+}  // namespace
+
+Status SyncFolder(const std::string& folder) {
   const int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd < 0) return SystemError(folder, "opening the folder", errno);
   const int failed = ::fsync(fd);
@@ -27,14 +27,13 @@ Status SyncFolderOf(const std::string& path) {
   return failed != 0 ? SystemError(folder, "syncing the folder", error) : Status();
 }
 
-}  // namespace
-
 Status OutputFile::Create(const std::string& path, std::unique_ptr<OutputFile>* file) {
   static std::atomic<std::uint64_t> next{0};
   // Left over from a process that was killed, a name may be taken already.
   for (int attempt = 0; attempt < 100; ++attempt) {
     std::string temporary =
-        path + "." + std::to_string(::getpid()) + "-" + std::to_string(next.fetch_add(1)) + ".part";
+        path + "." + std::to_string(::getpid()) + "-" + std::to_string(next.fetch_add(1));
+    temporary += kUnfinishedExtension;
     const int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (fd >= 0) {
       file->reset(new OutputFile(path, std::move(temporary), fd));
@@ -96,7 +95,9 @@ Status OutputFile::Commit(bool sync) {
     return status_ = SystemError(path_, "renaming " + temporary_ + " to it", errno);
   }
   committed_ = true;
-  return sync ? SyncFolderOf(path_) : Status();
+  if (!sync) return {};
+  const std::string folder = std::filesystem::path(path_).parent_path().string();
+  return SyncFolder(folder.empty() ? "." : folder);
 }
 
 }  // namespace headrace::record

@@ -11,6 +11,9 @@
 
 namespace headrace::record {
 
+// Of files and folders that are being written, and of those that a killed process left.
+inline constexpr std::string_view kUnfinishedExtension = ".hrpart";
+
 // Written under another name in the same folder, and renamed by Commit().
 //
 // Ownership: owns the file under its other name until then: destroyed before, it is removed.
@@ -44,6 +47,9 @@ class OutputFile {
   std::uint64_t bytes_ = 0;
   Status status_;
 };
+
+// What was created, renamed or removed in the folder survives a power failure.
+Status SyncFolder(const std::string& folder);
 
 }  // namespace headrace::record
 

@@ -261,20 +261,50 @@ TEST_F(RecordTest, ContentDecidesTheFormatBeforeTheName) {
   }
 }
 
+// Its length's first bytes are gzip's, up to the flags.
+TEST_F(RecordTest, ATfRecordThatBeginsAsGzipIsNone) {
+  const Records records = {std::string(0x00088b1f, 'x'), "b"};
+  ASSERT_TRUE(WriteRecords(Path("a"), records, Writing(Format::kTfRecord)).ok());
+  ASSERT_EQ(Contents(Path("a")).substr(0, 4), std::string("\x1f\x8b\x08\0", 4));
+  for (const Format format : {Format::kDetect, Format::kTfRecord}) {
+    OpenOptions options;
+    options.format = format;
+    Records found;
+    EXPECT_EQ(ReadAll(Path("a"), options, &found).ToString(), "OK");
+    EXPECT_EQ(found, records);
+  }
+}
+
+TEST_F(RecordTest, ARecordLongerThanAChunkHasOneOfItsOwn) {
+  const Records records = {"a", "b", std::string(100, 'c'), "d", std::string(10, 'e'), "f"};
+  for (const Compressor compressor : {Compressor::kNone, Compressor::kSnappy, Compressor::kGzip}) {
+    const WriteOptions options = Writing(Format::kRecordIo, compressor, 10);
+    ASSERT_TRUE(WriteRecords(Path("a.recordio"), records, options).ok());
+    std::unique_ptr<RecordFile> file;
+    ASSERT_TRUE(RecordFile::Open(Path("a.recordio"), {}, &file).ok());
+    EXPECT_EQ(file->index().entries.size(), 5u);
+    Records found;
+    ASSERT_TRUE(ReadRange(*file, 0, records.size(), &found).ok());
+    EXPECT_EQ(found, records);
+  }
+}
+
 TEST_F(RecordTest, RecordsThatTheFormatCannotHoldAreRefused) {
   std::unique_ptr<RecordWriter> writer;
-  WriteOptions options = Writing(Format::kRecordIo, Compressor::kNone, 10);
-  ASSERT_TRUE(CreateRecordWriter(Path("a"), options, &writer).ok());
-  EXPECT_EQ(writer->Write("0123456789").code(), Code::kInvalidArgument);
-  EXPECT_TRUE(writer->Write("012345678").ok());
-  ASSERT_TRUE(writer->Close().ok());
-  Records found;
-  ASSERT_TRUE(ReadAll(Path("a"), {}, &found).ok());
-  EXPECT_EQ(found, Records{"012345678"});
-
+  WriteOptions options = Writing(Format::kRecordIo);
   ASSERT_TRUE(CreateRecordWriter(Path("b"), Writing(Format::kText), &writer).ok());
   EXPECT_EQ(writer->Write("a\nb").code(), Code::kInvalidArgument);
   EXPECT_EQ(writer->Write("a\r").code(), Code::kInvalidArgument);
+  ASSERT_TRUE(CreateRecordWriter(Path("b.csv"), Writing(Format::kCsv), &writer).ok());
+  for (const char* bad : {"a\nb", "a,\"b", "\"a\"\nb", "\"a\"b\n", "a\r"}) {
+    EXPECT_EQ(writer->Write(bad).code(), Code::kInvalidArgument) << bad;
+  }
+  const Records good = {"", "a,b", "\"a\nb\",c", "5\" pipe", "\"a\"\"\nb\""};
+  for (const std::string& record : good) EXPECT_TRUE(writer->Write(record).ok()) << record;
+  ASSERT_TRUE(writer->Close().ok());
+  Records found;
+  ASSERT_TRUE(ReadAll(Path("b.csv"), {}, &found).ok());
+  EXPECT_EQ(found, good);
   options.chunk_bytes = 0;
   EXPECT_EQ(CreateRecordWriter(Path("c"), options, &writer).code(), Code::kInvalidArgument);
   options.chunk_bytes = kMaxChunkBytes;

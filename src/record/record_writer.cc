@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "record/output_file.h"
+#include "record/text.h"
 #include "record/tfrecord.h"
 
 namespace headrace::record {
@@ -16,11 +17,10 @@ class RecordIoWriter final : public RecordWriter {
         builder_(options.compressor, options.chunk_bytes) {}
 
   Status Write(std::string_view record) override {
-    if (record.size() >= options_.chunk_bytes) {
+    if (record.size() > kMaxRecordBytes) {
       return {Code::kInvalidArgument,
               file_->path() + ": a record of " + std::to_string(record.size()) +
-                  " bytes; RecordIO wants them shorter than a chunk (" +
-                  std::to_string(options_.chunk_bytes) + " bytes): raise chunk_bytes"};
+                  " bytes; RecordIO holds " + std::to_string(kMaxRecordBytes) + " at most"};
     }
     if (builder_.MustFinishBefore(record)) {
       if (Status status = FinishChunk(); !status.ok()) return status;
@@ -72,13 +72,14 @@ class LineWriter final : public RecordWriter {
       : file_(std::move(file)), options_(options) {}
 
   Status Write(std::string_view record) override {
-    // In CSV, line ends within quotes are the caller's to get right, as the quotes are.
+    const bool csv = options_.format == Format::kCsv;
     const bool splits =
-        options_.format == Format::kText && record.find('\n') != std::string_view::npos;
+        csv ? !IsCsvRecord(record, ',') : record.find('\n') != std::string_view::npos;
     if (splits || (!record.empty() && record.back() == '\r')) {
       return {Code::kInvalidArgument,
-              file_->path() + ": a record of text with a line's end in it would be read as " +
-                  "another record; write RecordIO or TFRecord"};
+              file_->path() + ": a record with a line's end " +
+                  (csv ? "outside of quotes, or an open quote, " : "in it ") +
+                  "would not be read back as it is; write RecordIO or TFRecord"};
     }
     if (Status status = file_->Append(record); !status.ok()) return status;
     return file_->Append("\n");
@@ -94,10 +95,10 @@ class LineWriter final : public RecordWriter {
 
 Status CreateRecordWriter(const std::string& path, const WriteOptions& options,
                           std::unique_ptr<RecordWriter>* writer) {
-  if (options.chunk_bytes < 1 || options.chunk_bytes > kMaxChunkBytes / 2) {
+  if (options.chunk_bytes < 1 || options.chunk_bytes > kMaxRecordBytes) {
     return {Code::kInvalidArgument, path + ": chunk_bytes is " +
                                         std::to_string(options.chunk_bytes) + "; 1 to " +
-                                        std::to_string(kMaxChunkBytes / 2) + " are possible"};
+                                        std::to_string(kMaxRecordBytes) + " are possible"};
   }
   if (options.format == Format::kDetect) {
     return {Code::kInvalidArgument, path + ": no format was named to write it in"};

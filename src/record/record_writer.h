@@ -14,12 +14,13 @@
 namespace headrace::record {
 
 struct WriteOptions {
-  Format format = Format::kRecordIo;  // kText and kCsv write records as lines
+  Format format = Format::kRecordIo;  // kText and kCsv write records as lines; CSV has commas
   // Of RecordIO's chunks. pyrecordio's default is snappy; uncompressed reads fastest. pyrecordio
   // cannot read gzip (not even what it wrote: it hangs).
   Compressor compressor = Compressor::kSnappy;
-  // Bytes of records in a chunk; a record must be shorter. Raised, a reader takes that much memory;
-  // lowered, there is more overhead. 1 to kMaxChunkBytes / 2.
+  // Bytes of records in a chunk; a longer record has a chunk of its own (which pyrecordio reads,
+  // but would not write). Raised, a reader takes that much memory, and a range that begins within a
+  // chunk takes longer to begin; lowered, there is more overhead. 1 to kMaxRecordBytes.
   std::uint64_t chunk_bytes = kDefaultChunkBytes;
   bool sync = true;  // Close() waits until the file would survive a power failure
 };

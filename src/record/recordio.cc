@@ -10,7 +10,6 @@
 namespace headrace::record {
 namespace {
 
-constexpr std::size_t kLengthBytes = 4;
 // Read and checked piece by piece, while the piece is in the processor's cache.
 constexpr std::size_t kPieceBytes = std::size_t{128} * 1024;
 

@@ -28,9 +28,12 @@ struct Index;
 
 inline constexpr std::uint32_t kRecordIoMagic = 0x01020304;
 inline constexpr std::size_t kChunkHeaderBytes = 20;
+inline constexpr std::size_t kLengthBytes = 4;  // before each record
 inline constexpr std::uint64_t kDefaultChunkBytes = std::uint64_t{32} * 1024 * 1024;
 // Of a chunk, packed and unpacked: lengths have 32 bits.
 inline constexpr std::uint64_t kMaxChunkBytes = std::uint64_t{1024} * 1024 * 1024;
+// So that packed, too, it fits into a chunk.
+inline constexpr std::uint64_t kMaxRecordBytes = kMaxChunkBytes / 2;
 
 enum class Compressor : std::uint32_t { kNone = 0, kSnappy = 1, kGzip = 2 };
 
@@ -92,13 +95,14 @@ std::unique_ptr<Cursor> MakeRecordIoCursor(std::string name, std::unique_ptr<Byt
 // Thread safety: one thread at a time.
 class ChunkBuilder {
  public:
-  // A chunk ends before its records exceed `chunk_bytes`, their lengths not counted.
+  // A chunk ends before its records exceed `chunk_bytes`, their lengths not counted; a longer
+  // record has a chunk of its own.
   ChunkBuilder(Compressor compressor, std::uint64_t chunk_bytes)
       : compressor_(compressor), chunk_bytes_(chunk_bytes) {}
 
   // Whether the chunk must be finished before this record is added.
   bool MustFinishBefore(std::string_view record) const;
-  // Requires: record.size() < chunk_bytes.
+  // Requires: record.size() <= kMaxRecordBytes.
   void Add(std::string_view record);
   // Appends the chunk to *file and starts another one; nothing if it has no record.
   Status Finish(std::string* file);

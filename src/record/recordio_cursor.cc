@@ -25,8 +25,8 @@ class RecordIoCursor final : public Cursor {
   bool Next(std::string_view* record) override {
     if (record_ == num_records_ && !NextChunk()) return false;
     const std::uint32_t length = lengths_[record_++];
-    *record = {at_, length};
-    at_ += length + 4;
+    *record = {at_ + kLengthBytes, length};
+    at_ += kLengthBytes + length;
     return true;
   }
   bool Skip() override {
@@ -45,7 +45,7 @@ class RecordIoCursor final : public Cursor {
     }
     lengths_ = chunk_->lengths.data();
     num_records_ = chunk_->lengths.size();
-    at_ = chunk_->payload.data() + 4;
+    at_ = chunk_->payload.data();
     return true;
   }
 
@@ -94,7 +94,7 @@ class RecordIoCursor final : public Cursor {
   const std::uint32_t* lengths_ = nullptr;  // of chunk_
   std::size_t num_records_ = 0;             // in chunk_
   std::size_t record_ = 0;                  // the next one in chunk_
-  const char* at_ = nullptr;                // where it begins
+  const char* at_ = nullptr;                // where its length stands
   std::uint64_t offset_ = 0;
   std::uint64_t next_chunk_ = 0;
   bool done_ = false;

@@ -122,4 +122,9 @@ std::unique_ptr<Cursor> MakeTextCursor(std::string name, std::unique_ptr<ByteStr
   return std::make_unique<TextCursor>(std::move(name), std::move(stream), offset, options);
 }
 
+bool IsCsvRecord(std::string_view bytes, char delimiter) {
+  QuoteScan scan;
+  return scan.Find(bytes, delimiter) == kNone && !scan.in_quotes();
+}
+
 }  // namespace headrace::record

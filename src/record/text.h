@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "record/byte_stream.h"
 #include "record/cursor.h"
@@ -24,6 +25,10 @@ struct TextOptions {
 // From `offset` on, where `stream` stands and a record begins.
 std::unique_ptr<Cursor> MakeTextCursor(std::string name, std::unique_ptr<ByteStream> stream,
                                        std::uint64_t offset, const TextOptions& options);
+
+// Whether a line of these bytes is read as one record: no line's end outside of quotes, and none
+// open at the end.
+bool IsCsvRecord(std::string_view bytes, char delimiter);
 
 }  // namespace headrace::record
 

@@ -15,19 +15,38 @@
 namespace headrace::record {
 namespace {
 
-constexpr std::size_t kDamagesKept = 1000;
 constexpr std::size_t kWindowBytes = std::size_t{256} * 1024;
 
 bool IsDamage(const Status& status) {
   return status.code() == Code::kDataLoss;
 }
 
-void Report(std::uint64_t offset, std::uint64_t end, Status status, VerifyReport* report) {
-  ++report->num_damaged;
-  if (report->damages.size() < kDamagesKept) {
-    report->damages.push_back({offset, end - offset, std::move(status)});
-  }
+// The advice to verify the file is out of place here.
+Status WithoutAdvice(const std::string& file, const Status& status) {
+  const std::string advice = DamageAdvice(file);
+  const std::string& message = status.message();
+  const std::size_t at = message.rfind(advice);
+  if (at == std::string::npos || at + advice.size() != message.size()) return status;
+  return {status.code(), message.substr(0, at)};
 }
+
+// Counts what is damaged, and keeps the first ones.
+class Damages {
+ public:
+  Damages(const InputFile& file, std::size_t most, VerifyReport* report)
+      : file_(file), most_(most), report_(report) {}
+  void Add(std::uint64_t offset, std::uint64_t end, const Status& status) {
+    ++report_->num_damaged;
+    if (report_->damages.size() < most_) {
+      report_->damages.push_back({offset, end - offset, WithoutAdvice(file_.name(), status)});
+    }
+  }
+
+ private:
+  const InputFile& file_;
+  const std::size_t most_;
+  VerifyReport* const report_;
+};
 
 // One format's units: chunks or records.
 class Units {
@@ -154,7 +173,7 @@ Status FindGoodUnit(const InputFile& file, std::uint64_t begin, Units* units, st
   return {};
 }
 
-Status VerifyUnits(const InputFile& file, Units* units, VerifyReport* report) {
+Status VerifyUnits(const InputFile& file, Units* units, Damages* damages, VerifyReport* report) {
   std::uint64_t budget = 4 * file.size();
   for (std::uint64_t offset = 0; offset < file.size();) {
     std::uint64_t end = offset;
@@ -166,7 +185,7 @@ Status VerifyUnits(const InputFile& file, Units* units, VerifyReport* report) {
           return search;
         }
       }
-      Report(offset, end, std::move(status), report);
+      damages->Add(offset, end, status);
     }
     offset = end;
   }
@@ -175,7 +194,7 @@ Status VerifyUnits(const InputFile& file, Units* units, VerifyReport* report) {
 
 // Text, and all that is packed: to the end or to the first damage.
 Status VerifyStream(const std::shared_ptr<const InputFile>& file, std::uint64_t max_record_bytes,
-                    VerifyReport* report) {
+                    Damages* damages, VerifyReport* report) {
   const auto cursor = OpenCursor(file, report->layout, max_record_bytes, 0);
   std::string_view record;
   while (cursor->Next(&record)) ++report->num_records;
@@ -185,7 +204,7 @@ Status VerifyStream(const std::shared_ptr<const InputFile>& file, std::uint64_t 
   }
   if (!status.ok()) {
     const std::uint64_t offset = report->layout.gzip ? 0 : cursor->offset();
-    Report(offset, file->size(), status, report);
+    damages->Add(offset, file->size(), status);
   }
   return {};
 }
@@ -193,24 +212,25 @@ Status VerifyStream(const std::shared_ptr<const InputFile>& file, std::uint64_t 
 }  // namespace
 
 Status VerifyFile(const std::shared_ptr<const InputFile>& file, Layout layout,
-                  std::uint64_t max_record_bytes, VerifyReport* report) {
+                  std::uint64_t max_record_bytes, std::size_t max_damages, VerifyReport* report) {
   *report = VerifyReport();
+  Damages damages(*file, max_damages, report);
   if (Status status = DetectLayout(file, &layout); !status.ok()) {
     report->layout = layout;
     if (!IsDamage(status)) return status;
-    Report(0, file->size(), std::move(status), report);
+    damages.Add(0, file->size(), status);
     return {};
   }
   report->layout = layout;
   if (!layout.gzip && layout.format == Format::kRecordIo) {
     ChunkUnits units(file);
-    return VerifyUnits(*file, &units, report);
+    return VerifyUnits(*file, &units, &damages, report);
   }
   if (!layout.gzip && layout.format == Format::kTfRecord) {
     TfRecordUnits units(file, max_record_bytes);
-    return VerifyUnits(*file, &units, report);
+    return VerifyUnits(*file, &units, &damages, report);
   }
-  return VerifyStream(file, max_record_bytes, report);
+  return VerifyStream(file, max_record_bytes, &damages, report);
 }
 
 }  // namespace headrace::record

@@ -2,6 +2,7 @@
 #ifndef HEADRACE_RECORD_VERIFY_H_
 #define HEADRACE_RECORD_VERIFY_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -15,7 +16,7 @@ namespace headrace::record {
 struct Damage {
   std::uint64_t offset = 0;  // where the damaged chunk or record begins
   std::uint64_t bytes = 0;   // to where reading could go on
-  Status status;             // with file, offset and reason
+  Status status;             // "FILE: byte OFFSET: REASON"
 };
 
 struct VerifyReport {
@@ -23,7 +24,7 @@ struct VerifyReport {
   std::uint64_t num_records = 0;  // good ones
   std::uint64_t num_chunks = 0;   // good ones, of RecordIO
   std::uint64_t num_damaged = 0;
-  std::vector<Damage> damages;  // the first 1,000
+  std::vector<Damage> damages;  // the first ones, as many as were to be kept
 };
 
 // Reads all of the file and checks all that its format lets one check: checksums of RecordIO,
@@ -33,7 +34,7 @@ struct VerifyReport {
 //
 // OK if the file could be read, damaged or not: see the report.
 Status VerifyFile(const std::shared_ptr<const InputFile>& file, Layout layout,
-                  std::uint64_t max_record_bytes, VerifyReport* report);
+                  std::uint64_t max_record_bytes, std::size_t max_damages, VerifyReport* report);
 
 }  // namespace headrace::record
 

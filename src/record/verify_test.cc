@@ -13,7 +13,8 @@ VerifyReport Verify(std::string bytes, Format format = Format::kDetect,
   VerifyReport report;
   Layout layout;
   layout.format = format;
-  const Status status = VerifyFile(MakeMemoryFile(name, std::move(bytes)), layout, kMax, &report);
+  const Status status =
+      VerifyFile(MakeMemoryFile(name, std::move(bytes)), layout, kMax, 1000, &report);
   EXPECT_EQ(status.ToString(), "OK");
   return report;
 }
@@ -57,6 +58,16 @@ TEST_F(VerifyDamageTest, EveryDamagedChunkIsReportedAndNoOther) {
     const std::string where = "f: byte " + std::to_string((2 * i + 2) * kChunk) + ": ";
     EXPECT_EQ(report.damages[i].status.message().substr(0, where.size()), where);
   }
+}
+
+// The length that it announces ends within the next chunk, which is not lost.
+TEST_F(VerifyDamageTest, AWrongLengthWithinTheFileIsNotBelieved) {
+  bytes_[3 * kChunk + 12] ^= 16;  // 104 bytes: now 120
+  const VerifyReport report = Verify(bytes_);
+  EXPECT_EQ(report.num_records, 9u);
+  ASSERT_EQ(report.damages.size(), 1u);
+  EXPECT_EQ(report.damages[0].offset, 3 * kChunk);
+  EXPECT_EQ(report.damages[0].bytes, kChunk);
 }
 
 TEST_F(VerifyDamageTest, ACutTail) {

@@ -27,6 +27,7 @@ by: the op that drops, for `drop` and for a `parts_end` without any part.
 REGISTER_OP("Headrace>RecordRangesDataset")
     .Output("handle: variant")
     .Attr("queue: string")
+    .Attr("account: string = ''")
     .Attr("output_types: list(type) >= 1 = [DT_INT64, DT_STRING]")
     .Attr("output_shapes: list(shape) >= 1 = [{}, {}]")
     .SetIsStateful()
@@ -38,6 +39,46 @@ It asks its queue for the next range before it runs out of records, and ends whe
 (a new iterator then goes on) or DONE.
 
 queue: name of the queue (feed::RangeQueues).
+account: name of the account (feed::Accounts) that is told of every record read; '': none is.
+)doc");
+
+REGISTER_OP("Headrace>RecordBatchDataset")
+    .Input("input_dataset: variant")
+    .Input("batch_size: int64")
+    .Input("drop_remainder: bool")
+    .Output("handle: variant")
+    .Attr("output_types: list(type) >= 1 = [DT_INT64, DT_STRING]")
+    .Attr("output_shapes: list(shape) >= 1 = [{dim {size: -1}}, {dim {size: -1}}]")
+    .SetShapeFn(tensorflow::shape_inference::ScalarShape)
+    .Doc(R"doc(
+Batches of (identity, record), as BatchDataset makes them, without a tensor for each record where
+the input is a RecordRangesDataset.
+)doc");
+
+REGISTER_OP("Headrace>FeedMore")
+    .Input("iterators: int64")
+    .Output("more: bool")
+    .SetIsStateful()
+    .SetShapeFn(tensorflow::shape_inference::ScalarShape)
+    .Doc(R"doc(
+Whether the process's feed has records for another iterator; says that the one before has ended.
+
+iterators: how many there were before.
+)doc");
+
+REGISTER_OP("Headrace>FeedDeliver")
+    .Input("identities: int64")
+    .Output("same: int64")
+    .Attr("account: string")
+    .Attr("note: bool")
+    .SetIsStateful()
+    .SetShapeFn(tensorflow::shape_inference::UnchangedShape)
+    .Doc(R"doc(
+Tells an account that a batch leaves its iterator.
+
+identities: of its records; negative ones are padding.
+note: the program that gets it cannot name it (Keras's fit): the process's feed keeps its identities,
+  and it is committed in its turn.
 )doc");
 
 }  // namespace

@@ -83,6 +83,12 @@ Status WriteDirectory(const std::string& name,
   return status;
 }
 
+Status MakeDirectory(const std::string& path) {
+  std::error_code error;
+  fs::create_directories(path, error);
+  return error ? SystemError(error.value(), path + " cannot be made") : Status();
+}
+
 void RemoveDirectory(const std::string& path) {
   std::error_code ignored;
   fs::remove_all(path, ignored);

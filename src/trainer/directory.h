@@ -21,6 +21,9 @@ Status WriteDirectory(const std::string& path,
                       const std::function<Status(const std::string& temporary)>& fill,
                       std::int64_t* bytes);
 
+// And those above it; one that is there already is fine.
+Status MakeDirectory(const std::string& path);
+
 // With all that is in it; if it is not there, nothing happens.
 void RemoveDirectory(const std::string& path);
 

@@ -7,7 +7,6 @@
 #include <CLI/CLI.hpp>
 #include <cstdlib>
 #include <iostream>
-#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -53,19 +52,6 @@ Status Serve(const std::string& socket) {
   return status.ok() ? said : status;
 }
 
-Status PrintMetrics(const std::string& exported, const std::vector<double>& sums) {
-  Settings settings;
-  settings.exported = exported;
-  ExportedJob job;
-  if (Status status = LoadExportedJob(exported, &job); !status.ok()) return status;
-  std::unique_ptr<Program> program;
-  if (Status status = Program::Load(job, settings, &program); !status.ok()) return status;
-  std::map<std::string, double> values;
-  if (Status status = program->Metrics(sums, &values); !status.ok()) return status;
-  std::cout << nlohmann::json(values).dump() << std::endl;
-  return Status();
-}
-
 Status Merge(const std::string& parts, const std::string& output) {
   std::vector<std::string> files;
   Status status = MergeParts(parts, output, &files);
@@ -75,14 +61,7 @@ Status Merge(const std::string& parts, const std::string& output) {
 
 int Main(int argc, char** argv) {
   CLI::App app("Runs an exported job for the agent that started it (HEADRACE_FEED).");
-  std::string exported, parts, output;
-  std::vector<double> sums;
-  auto* const metrics =
-      app.add_subcommand("metrics", "Print the results of evaluation, from its sums, as JSON.");
-  metrics->add_option("--exported", exported, "Directory of the exported job.")->required();
-  metrics->add_option("--sums", sums, "What the job's ledger added up.")
-      ->required()
-      ->delimiter(',');
+  std::string parts, output;
   auto* const merge = app.add_subcommand("merge", "Put the parts of predictions together.");
   merge->add_option("--parts", parts, "Directory of the parts.")->required();
   merge->add_option("--output", output, "Directory for the files.")->required();
@@ -92,7 +71,6 @@ int Main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   }
-  if (metrics->parsed()) return Exit(PrintMetrics(exported, sums));
   if (merge->parsed()) return Exit(Merge(parts, output));
   const char* const socket = std::getenv("HEADRACE_FEED");
   if (socket == nullptr || *socket == '\0') {

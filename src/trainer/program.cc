@@ -1,6 +1,7 @@
 #include "trainer/program.h"
 
 #include <chrono>
+#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -271,11 +272,19 @@ Status Program::Explain(const Status& error) const {
   return error;
 }
 
-std::string Program::StageFigures() {
-  char* text = headrace_stats("");
-  std::string figures = text;
+Program::StageTimes Program::TimesOf(Mode mode) const {
+  char* const text = headrace_stats("");
+  const auto figures = nlohmann::json::parse(text, nullptr, false);
   headrace_free(text);
-  return figures;
+  StageTimes times;
+  if (!figures.is_object()) return times;
+  for (const auto& stage : figures.value("stages", nlohmann::json::array())) {
+    // Stages are named after their source.
+    if (!absl::StrContains(stage.value("name", ""), PipelineOf(mode).next)) continue;
+    times.waited_s += stage.value("consumer_wait_us", 0.0) / 1e6;
+    times.body_s += stage.value("body_us", 0.0) / 1e6;
+  }
+  return times;
 }
 
 }  // namespace headrace::trainer

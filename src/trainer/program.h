@@ -62,8 +62,12 @@ class Program {
   // The error with the line of the model file, where its op is known.
   Status Explain(const Status& error) const;
 
-  // Live figures of the stages, as JSON (docs/formats.md, "stats").
-  static std::string StageFigures();
+  // What a pipeline's stage did so far; zero while it is not staged.
+  struct StageTimes {
+    double waited_s = 0;  // steps, for the stage
+    double body_s = 0;    // in the stage's body, all threads
+  };
+  StageTimes TimesOf(Mode mode) const;
 
  private:
   using Callable = tensorflow::Session::CallableHandle;

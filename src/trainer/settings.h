@@ -33,6 +33,7 @@ struct Settings {
   Executor executor = Executor::kAuto;
   std::int64_t intra_op_threads = 0;  // 0: as many as cores
   std::int64_t inter_op_threads = 0;
+  std::string die_at;  // of tests: see failpoint.h; only in the job's first training process
 };
 
 // Errors: INVALID_ARGUMENT naming the key, what was found and what is accepted.

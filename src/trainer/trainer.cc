@@ -1,7 +1,6 @@
 #include "trainer/trainer.h"
 
 #include <map>
-#include <nlohmann/json.hpp>
 #include <utility>
 #include <vector>
 
@@ -34,7 +33,8 @@ Trainer::Trainer(const ExportedJob& job, const Settings& settings, Program* prog
       settings_(settings),
       program_(program),
       client_(client),
-      events_(settings.verb == Settings::Verb::kTrain ? settings.events : "") {}
+      events_(settings.verb == Settings::Verb::kTrain ? settings.events : ""),
+      failpoint_(client->welcome().number == 1 ? settings.die_at : "") {}
 
 Status Trainer::Run(std::string* output) {
   if (Status status = Restore(); !status.ok()) return status;
@@ -73,6 +73,7 @@ Status Trainer::TrainAll() {
     if (client_->attention()) {
       if (Status status = Obey(); !status.ok()) return status;
     }
+    failpoint_.Pass("begin");
     if (Status status = program_->Begin(Mode::kTrain); !status.ok()) return status;
     if (Status status = Iterate(&more); !status.ok()) return status;
   }
@@ -86,6 +87,7 @@ Status Trainer::Iterate(bool* more) {
     if (client_->attention()) {
       if (Status status = Obey(); !status.ok()) return status;
     }
+    failpoint_.Pass("read");
     const auto begin = Clock::now();
     const Status status = program_->Train(&trained);
     stepping_ += Clock::now() - begin;
@@ -100,6 +102,7 @@ Status Trainer::Iterate(bool* more) {
       *more = true;
       return client_->IteratorFailed(program_->Explain(status), -1);
     }
+    failpoint_.Pass("applied");
     if (Status applied =
             client_->Applied(trained.identities.data(), trained.identities.size(), trained.step);
         !applied.ok()) {
@@ -128,6 +131,7 @@ bool Trainer::IsBoundary(std::int64_t step) const {
 }
 
 Status Trainer::StandAtBoundary(std::int64_t step) {
+  failpoint_.Pass("boundary");
   feed::Orders orders;
   std::uint64_t version = 0;
   if (Status status = client_->Boundary(step, &orders, &version); !status.ok()) return status;
@@ -141,6 +145,7 @@ Status Trainer::Obey() {
     if (orders.hold != held_) {
       if (Status status = client_->Held(orders.hold); !status.ok()) return status;
       held_ = orders.hold;
+      failpoint_.Pass("held");
       Tell(orders.hold == 0 ? "" : orders.reason);
     }
     if (orders.save.has_value() && orders.save->hold != saved_) {
@@ -169,7 +174,14 @@ Status Trainer::Save(const feed::SaveOrder& order) {
   std::int64_t bytes = 0;
   const Checkpoint checkpoint{order.directory, order.step, order.position};
   Status status = WriteCheckpoint(
-      checkpoint, [&](const std::string& prefix) { return program_->Save(prefix); }, &bytes);
+      checkpoint,
+      [&](const std::string& prefix) {
+        Status saved = program_->Save(prefix);
+        failpoint_.Pass("saving");
+        return saved;
+      },
+      &bytes);
+  failpoint_.Pass("saved");
   const auto pause = std::chrono::duration_cast<milliseconds>(Clock::now() - begin);
   saved_ = order.hold;
   if (status.ok()) {
@@ -196,10 +208,16 @@ Status Trainer::ReportMetrics(const feed::EvaluatedOrder& order) {
 // --- tasks ------------------------------------------------------------------------------------
 
 Status Trainer::DoTasks() {
+  if (settings_.verb == Settings::Verb::kPredict) {
+    if (Status status = MakeDirectory(settings_.output + "/parts"); !status.ok()) return status;
+  }
   while (true) {
+    if (client_->attention()) {
+      if (Status status = Obey(); !status.ok()) return status;
+    }
+    if (client_->draining()) return Status();
     std::uint64_t version = 0;
     client_->current_orders(&version);
-    if (client_->draining()) return Status();
     Client::Found found = Client::Found::kDone;
     feed::Task task;
     if (Status status = client_->Next(Client::Queue::kMain, version, &found, &task); !status.ok()) {
@@ -223,7 +241,10 @@ Status Trainer::Evaluate(const feed::Task& task) {
   if (Status status = program_->Begin(Mode::kEvaluate); !status.ok()) return status;
   while (true) {
     const Status status = program_->Evaluate(&sums, &identities);
-    if (!status.ok()) return EndTask(task, Mode::kEvaluate, status, sums);
+    if (!status.ok()) {
+      failpoint_.Pass("evaluated");
+      return EndTask(task, Mode::kEvaluate, status, sums);
+    }
     if (Status applied = client_->TaskApplied(identities.data(), identities.size());
         !applied.ok()) {
       return applied;
@@ -288,17 +309,11 @@ Status Trainer::WriteModel(std::string* output) {
 void Trainer::Tell(const std::string& waits_for) {
   told_ = Clock::now();
   telemetry_.waits_for = waits_for;
-  double waited = 0, worked = 0;
-  const auto figures = nlohmann::json::parse(Program::StageFigures(), nullptr, false);
-  if (figures.is_object()) {
-    for (const auto& stage : figures.value("stages", nlohmann::json::array())) {
-      waited += stage.value("consumer_wait_us", 0.0) / 1e6;
-      worked += stage.value("body_us", 0.0) / 1e6;
-    }
-  }
-  telemetry_.times["get_batch"] = {0.0, waited};
-  telemetry_.times["input_fn"] = {worked, 0.0};
-  telemetry_.times["compute_loss"] = {Seconds(stepping_) - waited, 0.0};
+  const Program::StageTimes stage = program_->TimesOf(Mode::kTrain);
+  telemetry_.times["total"] = {Seconds(told_ - began_), 0.0};
+  telemetry_.times["get_batch"] = {0.0, stage.waited_s};
+  telemetry_.times["input_fn"] = {stage.body_s, 0.0};
+  telemetry_.times["compute_loss"] = {Seconds(stepping_) - stage.waited_s, 0.0};
   client_->Tell(telemetry_);
 }
 

@@ -11,6 +11,7 @@
 #include "feed/client.h"
 #include "trainer/event_log.h"
 #include "trainer/exported_job.h"
+#include "trainer/failpoint.h"
 #include "trainer/program.h"
 #include "trainer/settings.h"
 
@@ -58,13 +59,15 @@ class Trainer {
   Program* const program_;
   feed::Client* const client_;
   EventLog events_;
+  Failpoint failpoint_;
 
-  std::uint64_t held_ = 0;      // the hold that this stands still for, as told to the agent
-  std::uint64_t saved_ = 0;     // the last hold in which it saved
-  std::int64_t evaluated_ = 0;  // the last round whose metrics it told
+  std::uint64_t held_ = 0;       // the hold that this stands still for, as told to the agent
+  std::uint64_t saved_ = 0;      // the last hold in which it saved
+  std::int64_t evaluated_ = -1;  // the last round whose metrics it told
 
   feed::Telemetry telemetry_;
-  Clock::time_point told_{}, logged_{};
+  const Clock::time_point began_ = Clock::now();
+  Clock::time_point told_{};
   std::chrono::nanoseconds stepping_{0};  // in steps, waiting for data included
 };
 

@@ -160,3 +160,57 @@ def test_every_record_is_settled(files, queue):
             trained.append([_name(i) for i in account.take().trained])
     assert trained[0] == [f"0/{i}" for i in range(10) if i != 4]
     assert trained[1] == [f"1/{i}" for i in range(7)] + [f"2/{i}" for i in range(5)]
+
+
+def _tracked(account=""):
+    return tracking.TrackedDataset(ranges.dataset("train", account), account, records=True)
+
+
+def test_batches_of_records_are_those_of_batch(files, queue):
+    for _ in range(2):
+        queue.push(files[0], 5, 2, 9)
+        queue.push(files[1], 6, 0, 4)
+        queue.flush()
+    found = [
+        [(i.numpy().tolist(), r.numpy().tolist()) for i, r in dataset]
+        for dataset in (_tracked().batch(4).dataset, ranges.dataset("train").batch(4))
+    ]
+    assert found[0] == found[1] and [len(ids) for ids, _ in found[0]] == [4, 4, 3]
+
+
+def test_the_rest_of_the_records_under_drop_remainder(files, queue):
+    queue.push(files[0], 5, 0, 7)
+    queue.finish()
+    with Account("a") as account:
+        batches = list(_tracked("a").batch(3, drop_remainder=True).dataset)
+        for identities, _ in batches:
+            account.applied(identities)
+        account.end("batch")
+        settled = account.take()
+    assert [i.shape.as_list() for i, _ in batches] == [[3], [3]]
+    assert len(settled.trained) == 6 and len(settled.dropped["batch"]) == 1
+
+
+def test_batches_of_records_from_another_dataset():
+    dataset = tf.data.Dataset.from_tensor_slices(([7, 8, 9], ["a", "b", "c"]))
+    dataset = dataset.map(lambda i, r: (tf.cast(i, tf.int64), r))
+    batches = list(tracking.TrackedDataset(dataset, "", records=True).batch(2).dataset)
+    assert [i.numpy().tolist() for i, _ in batches] == [[7, 8], [9]]
+    assert batches[1][1].numpy().tolist() == [b"c"]
+
+
+def test_an_error_within_a_batch(files, queue, tmp_path):
+    queue.push(str(tmp_path / "none"), 5, 0, 3)
+    queue.push(files[0], 6, 0, 2)
+    queue.finish()
+    iterator = iter(_tracked().batch(2).dataset)
+    with pytest.raises(tf.errors.NotFoundError, match="none"):
+        next(iterator)
+    assert len(next(iterator)[0]) == 2
+    with pytest.raises(StopIteration):
+        next(iterator)
+
+
+def test_a_batch_of_nothing_is_refused(files, queue):
+    with pytest.raises(tf.errors.InvalidArgumentError, match="batch_size is 0"):
+        next(iter(_tracked().batch(0).dataset))

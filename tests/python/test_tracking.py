@@ -260,5 +260,5 @@ def test_two_accounts_of_a_name():
 def test_acknowledging_twice(account):
     _run(_source(2))
     account.applied([0])
-    with pytest.raises(AccountError, match="record 0 of file 0 was used by a step"):
+    with pytest.raises(AccountError, match="record 0 of slot 0 was used by a step"):
         account.applied([0])

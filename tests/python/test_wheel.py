@@ -30,7 +30,7 @@ def wheel(tmp_path_factory):
     if BUILT.is_dir():
         settings = {
             "build-dir": BUILT,
-            "build.targets": "headrace",
+            "build.targets": "headrace_python",
             "cmake.define.HEADRACE_BUILD_TESTS": "ON",
             "cmake.define.HEADRACE_BUILD_BENCHMARKS": "ON",
         }
@@ -46,8 +46,10 @@ def test_contents(wheel):
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
         library = archive.read("headrace/lib/libheadrace.so")
+        program = archive.getinfo("headrace/bin/headrace-records")
         metadata = archive.read(f"headrace-{headrace.__version__}.dist-info/METADATA").decode()
     assert library[:4] == b"\x7fELF"
+    assert program.external_attr >> 16 & 0o111  # executable
     assert len([n for n in names if n.endswith(".so")]) == 1
     assert "headrace/lib/build.json" in names and "headrace/compat/v1/__init__.py" in names
     assert all(n.startswith(("headrace/", "headrace-")) for n in names)
@@ -85,6 +87,8 @@ def test_runs_in_a_bare_environment(wheel, tmp_path):
 
     where = run([python, "-c", "import headrace; print(headrace.__file__)"], cwd=work).stdout
     assert where.startswith(str(environment))
+    counted = run([environment / "bin" / "headrace", "data", "count", "test_data.csv"], cwd=work)
+    assert "10 records" in counted.stdout
     report = run([environment / "bin" / "headrace", "doctor"], cwd=work).stdout
     assert "Headrace and TensorFlow fit." in report
 

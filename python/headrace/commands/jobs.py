@@ -210,7 +210,7 @@ def _run(context, verb, format, dry_run, command=(), **values):
         fail(error, 2)
     except HeadraceError as error:
         fail(error, 1)
-    except job.Stopped:
+    except KeyboardInterrupt:
         fail("stopped before the job began", 75)
     if dry_run:
         typer.echo(json.dumps(result, indent=2))

@@ -31,10 +31,13 @@ class RangeQueue(Named):
         self._do("finish")
 
 
-def dataset(queue: str):
-    """A tf.data.Dataset of (identity int64, record string) over the ranges of a queue."""
+def dataset(queue: str, account: str = ""):
+    """A tf.data.Dataset of (identity int64, record string) over the ranges of a queue.
+
+    account: name of the account that is told of each record read; "": none is.
+    """
     variant = library.load().ops.headrace_record_ranges_dataset(
-        queue, output_types=[tf.int64, tf.string], output_shapes=[[], []]
+        queue, account=account, output_types=[tf.int64, tf.string], output_shapes=[[], []]
     )
     return tf.data.experimental.from_variant(
         variant, (tf.TensorSpec([], tf.int64), tf.TensorSpec([], tf.string))

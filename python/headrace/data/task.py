@@ -25,6 +25,7 @@ import numpy as np
 import tensorflow as tf
 
 from headrace import library
+from headrace.data import ranges
 from headrace.data.tracking import TrackedDataset
 from headrace.errors import FeedError
 
@@ -55,13 +56,7 @@ def task_dataset(prefetch: int = 2) -> TrackedDataset:
     feed = library.load()
     welcome = json.loads(_checked(*feed.feed_connect(socket, os.path.basename(sys.argv[0]), prefetch)))
     _say_why_at_exit(feed)
-    variant = feed.ops.headrace_record_ranges_dataset(
-        ACCOUNT, account=ACCOUNT, output_types=[tf.int64, tf.string], output_shapes=[[], []]
-    )
-    records = tf.data.experimental.from_variant(
-        variant, (tf.TensorSpec([], tf.int64), tf.TensorSpec([], tf.string))
-    )
-    dataset = TrackedDataset(records, ACCOUNT)
+    dataset = TrackedDataset(ranges.dataset(ACCOUNT, ACCOUNT), ACCOUNT, records=True)
     dataset.welcome = welcome
     return dataset
 
@@ -70,9 +65,10 @@ def batches(dataset: TrackedDataset):
     """Yields Batch until the job has no more records for anybody.
 
     A record that cannot be read or parsed does not end it: the master finds it and leaves it out, as
-    far as the job's --max_quarantined allows.
+    far as the job's --max_quarantined allows. What was not committed when such a record is met is
+    delivered again: commit each batch before asking for the next.
     """
-    whole = _whole(_checked_dataset(dataset))
+    whole = _whole(dataset, lambda identities, element: (identities, element), note=False)
     iterator = iter(whole)
     while True:
         try:
@@ -82,6 +78,7 @@ def batches(dataset: TrackedDataset):
         except tf.errors.OpError as error:
             code, message = error.error_code, error.message
             del iterator  # nothing may be read while the agent looks at what was read
+            print(f"headrace: a record failed: {message}", file=sys.stderr, flush=True)
             _checked(*library.load().feed_iterator_failed(code, message))
             iterator = iter(whole)
             continue
@@ -99,13 +96,7 @@ def fit_dataset(dataset: TrackedDataset):
 
     Use epochs=1: the job's own epochs are in it.
     """
-    deliver = library.load().ops.headrace_feed_deliver
-
-    def elements(identities, element):
-        with tf.control_dependencies([deliver(identities)]):
-            return tf.nest.map_structure(tf.identity, element, expand_composites=True)
-
-    return _whole(_checked_dataset(dataset)).map(elements)
+    return _whole(dataset, lambda identities, element: element, note=True)
 
 
 def __getattr__(name):
@@ -129,24 +120,31 @@ def __getattr__(name):
             self._first = batch
 
         def on_train_batch_end(self, batch, logs=None):
-            _checked(*library.load().feed_commit_delivered(batch - self._first + 1))
+            print(f"headrace: a record failed: {message}", file=sys.stderr, flush=True)
+            _checked(*library.load().feed_commit_noted(batch - self._first + 1))
 
     globals()[name] = CommitCallback
     return CommitCallback
 
 
-def _checked_dataset(dataset):
+def _whole(dataset, choose, note):
+    """One iterator after the other: each ends when its buffers have to be given up."""
     if not isinstance(dataset, TrackedDataset):
         raise FeedError(f"a dataset made from task_dataset() is needed, not {type(dataset).__name__}")
     if not dataset.batched:
         raise FeedError("the dataset has no batches: end it with .batch(n)")
-    return dataset.dataset
+    ops = library.load().ops
 
+    def deliver(identities, element):
+        same = ops.headrace_feed_deliver(identities, account=ACCOUNT, note=note)
+        with tf.control_dependencies([same]):
+            return tf.nest.map_structure(
+                tf.identity, choose(identities, element), expand_composites=True
+            )
 
-def _whole(dataset):
-    """One iterator after the other: each ends when its buffers have to be given up."""
-    more = library.load().ops.headrace_feed_more
-    return tf.data.Dataset.counter().take_while(more).flat_map(lambda _: dataset)
+    delivered = dataset.dataset.map(deliver)
+    counter = tf.data.Dataset.counter().take_while(ops.headrace_feed_more)
+    return counter.flat_map(lambda _: delivered)
 
 
 def _checked(status, *rest):

@@ -50,12 +50,22 @@ class TrackedDataset:
 
     dataset: a tf.data.Dataset of (identity, element).
     account: name of the account (headrace.data.account) of the process that will run it.
+    records: the elements are records as they were read (scalar strings): they are batched where they
+        are read.
     """
 
-    def __init__(self, dataset, account: str, batched: bool = False, _position: int = 0):
+    def __init__(
+        self,
+        dataset,
+        account: str,
+        batched: bool = False,
+        records: bool = False,
+        _position: int = 0,
+    ):
         self.dataset = dataset
         self.account = account
         self.batched = batched  # elements are batches
+        self._records = records
         self._position = _position  # in the chain of calls, to tell two filters apart
 
     @property
@@ -84,6 +94,8 @@ class TrackedDataset:
     def batch(
         self, batch_size, drop_remainder=False, num_parallel_calls=None, deterministic=None, name=None
     ):
+        if self._records and num_parallel_calls is None:
+            return self._next(_batched_records(self.dataset, batch_size, drop_remainder), True)
         return self._next(
             self.dataset.batch(
                 batch_size, drop_remainder, num_parallel_calls, deterministic, name=name
@@ -212,7 +224,9 @@ class TrackedDataset:
     # --- the rest -----------------------------------------------------------------------------
 
     def _next(self, dataset, batched=False):
-        return TrackedDataset(dataset, self.account, batched or self.batched, self._position + 1)
+        return TrackedDataset(
+            dataset, self.account, batched or self.batched, _position=self._position + 1
+        )
 
     def _name(self, method, name):
         return name or f"{method}:{self._position + 1}"
@@ -238,6 +252,20 @@ class TrackedDataset:
 def report(account, event, identity, by=""):
     """`identity`, once the account was told; see Headrace>AccountRecord in src/tensorflow."""
     return library.load().ops.headrace_account_record(identity, account, event, by)
+
+
+def _batched_records(dataset, batch_size, drop_remainder):
+    size = [batch_size if drop_remainder and isinstance(batch_size, int) else None]
+    variant = library.load().ops.headrace_record_batch_dataset(
+        tf.data.experimental.to_variant(dataset),
+        tf.cast(batch_size, tf.int64),
+        drop_remainder,
+        output_types=[tf.int64, tf.string],
+        output_shapes=[size, size],
+    )
+    return tf.data.experimental.from_variant(
+        variant, (tf.TensorSpec(size, tf.int64), tf.TensorSpec(size, tf.string))
+    )
 
 
 def source(dataset, account: str) -> TrackedDataset:

@@ -51,7 +51,7 @@ class Job(tf.Module):
 
     def transformed(self, dataset, mode, account):
         """The module's dataset_fn on a dataset of (identity, record), batched."""
-        records = tracking.TrackedDataset(dataset, account)
+        records = tracking.TrackedDataset(dataset, account, records=True)
         tracked = self._module.dataset_fn(records, mode, self.metadata)
         if not isinstance(tracked, tracking.TrackedDataset):
             raise ExportError(

@@ -13,10 +13,6 @@ from headrace.elastic.flags import EVALUATE, PREDICT, RUN, TRAIN, JobFlags
 from headrace.errors import JobError, UsageError
 
 
-class Stopped(Exception):
-    """Somebody pressed Ctrl-C, or sent SIGTERM."""
-
-
 def run(flags: JobFlags, show: progress.Progress, dry_run=False, command=()):
     """(summary, exit code); for a dry run (job file as a dict, 0).
 
@@ -45,8 +41,6 @@ def run(flags: JobFlags, show: progress.Progress, dry_run=False, command=()):
     status, exit_code = _run(flags, directory, command, show)
     predictions = _merge_predictions(flags) if flags.verb == PREDICT and exit_code in (0, 3) else ()
     ledger = _ledger(directory)
-    if flags.verb == EVALUATE and status is not None and exit_code in (0, 3):
-        _compute_metrics(status, exported["directory"])
     return summary.make(flags, directory, status, ledger, exit_code, predictions), exit_code
 
 
@@ -102,28 +96,23 @@ def _export(flags, directory, show):
 
 def _run(flags, directory, command, show):
     """(last status or None, exit code)."""
-    status, stopping = None, False
-
-    def stop(number, frame):
-        raise Stopped
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    status, signals, told = None, [], False
+    before = {
+        number: signal.signal(number, lambda number, _: signals.append(number))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
     try:
         with local_run.LocalRun(directory, flags.workers[1], list(command)) as job:
-            statuses = job.statuses()
-            while True:
-                try:
-                    status = next(statuses)
+            for news in job.statuses():
+                if news is not None:
+                    status = news
                     show.show(status)
-                except StopIteration:
-                    break
-                except Stopped:
-                    if stopping:
-                        raise JobError("stopped at once: the job can be resumed (--resume)") from None
-                    stopping = True
+                if len(signals) > 1:
+                    raise JobError("stopped at once; the job can be resumed (--resume)")
+                if signals and not told:
+                    told = True
                     show.say("stopping: waiting for a checkpoint; once more to stop at once")
                     job.stop("stopped by the user")
-                    statuses = job.statuses()
             code = job.exit_code()
             if code not in (0, 1, 3, 75):
                 raise JobError("the master ended: " + "\n".join(job.failure()))
@@ -144,23 +133,6 @@ def _ledger(directory):
     if done.returncode != 0:
         raise JobError(f"the ledger cannot be read: {done.stderr.strip()}")
     return json.loads(done.stdout)
-
-
-def _compute_metrics(status, exported):
-    """Adds the results of an evaluation job to its status."""
-    sums = ",".join(map(str, status["evaluation_sums"]))
-    done = subprocess.run(
-        [programs.path("headrace-trainer"), "metrics", "--exported", exported, "--sums", sums],
-        capture_output=True,
-        text=True,
-        env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2"},
-    )
-    if done.returncode != 0:
-        raise JobError(f"the metrics cannot be computed: {done.stderr.strip().splitlines()[-1]}")
-    status["metrics"] = [
-        {"round": 0, "step": 0, "name": name, "value": value}
-        for name, value in json.loads(done.stdout.splitlines()[-1]).items()
-    ]
 
 
 def _merge_predictions(flags):

@@ -41,6 +41,8 @@ def describe(flags: JobFlags, directory: str, files, evaluation_files, exported,
         }
     if checkpoints:
         job["checkpoint"] = {"directory": checkpoints, "every_steps": flags.checkpoint_steps}
+    if flags.verb in (EVALUATE, PREDICT) and flags.checkpoint_dir:
+        job["model_version"] = _step_of(latest_checkpoint(flags.checkpoint_dir))
     if flags.verb != RUN:
         job["trainer"] = _trainer(flags, directory, exported, staging, checkpoints)
     return job
@@ -80,9 +82,15 @@ def latest_checkpoint(directory: str) -> str:
     for entry in os.scandir(directory) if os.path.isdir(directory) else ():
         manifest = os.path.join(entry.path, "manifest.json")
         if ".unfinished-" not in entry.name and os.path.isfile(manifest):
-            with open(manifest, encoding="utf-8") as file:
-                found.append((json.load(file)["step"], os.path.abspath(entry.path)))
+            found.append((_step_of(entry.path), os.path.abspath(entry.path)))
     return max(found)[1] if found else ""
+
+
+def _step_of(checkpoint):
+    if not checkpoint:
+        return 0
+    with open(os.path.join(checkpoint, "manifest.json"), encoding="utf-8") as file:
+        return json.load(file)["step"]
 
 
 def write(job: dict, path: str):

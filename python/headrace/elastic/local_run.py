@@ -14,7 +14,7 @@ from headrace.errors import JobError
 START_S = 30  # for the master to listen
 GRACE_S = 20  # for a process to end when asked to
 RESTARTS = 20  # of one process that is killed, before the job is given up
-RETRY = 75
+GIVEN_UP_S = 5  # for the master to end, once every worker has
 
 
 class LocalRun:
@@ -32,6 +32,7 @@ class LocalRun:
         self._master = None
         self._address = ""
         self._restarts = {}
+        self._gave_up_at = None
         self._watch = None
         self._lines = queue.Queue()
 
@@ -63,14 +64,17 @@ class LocalRun:
 
     # --- while it runs ------------------------------------------------------------------------
 
-    def statuses(self, every_s: float = 1.0):
-        """Yields the master's status (docs/formats.md, "Status") until the job is over."""
+    def statuses(self, every_s: float = 0.5):
+        """Yields the master's status, or None if there is no news, until the job is over.
+
+        A status is proto/headrace/control.proto's JobStatus, as a dict.
+        """
         while self._master.poll() is None or not self._over():
             self._supervise()
             try:
                 yield self._lines.get(timeout=every_s)
             except queue.Empty:
-                continue
+                yield None
         while not self._lines.empty():
             yield self._lines.get()
 
@@ -156,8 +160,13 @@ class LocalRun:
             if code is not None and code < 0 and self._master.poll() is None:
                 self._count(name, code)
                 self._start_worker(name)
-        ended = [p.poll() for p in self._workers.values()]
-        if all(code == 1 for code in ended):
+        gave_up = all(p.poll() == 1 for p in self._workers.values())
+        if not gave_up or self._master.poll() is not None:
+            self._gave_up_at = None
+            return
+        # They also leave a job that has failed, and then the master has more to say.
+        self._gave_up_at = self._gave_up_at or time.monotonic()
+        if time.monotonic() - self._gave_up_at > GIVEN_UP_S:
             said = processes.last_lines(self._log("worker-0.agent"), 1)
             raise JobError("every worker gave up: " + "\n".join(said))
 

@@ -3,7 +3,7 @@
 import json
 
 VERSION = 1
-COLUMNS = ("get_batch", "input_fn", "compute_loss", "get_model", "report_gradient")
+COLUMNS = ("total", "get_batch", "input_fn", "compute_loss", "get_model", "report_gradient")
 EXIT = {"done": 0, "done-with-quarantined": 3, "failed": 1, "stopped": 75, "running": 75}
 
 
@@ -93,7 +93,7 @@ def _metrics(status):
 
 
 def _time_table(status):
-    """{column: {"busy_s", "waited_s"}} over all workers."""
+    """{column: {"busy_s", "waited_s"}} over all workers; `total` is all of a worker's time."""
     table = {name: {"busy_s": 0.0, "waited_s": 0.0} for name in COLUMNS}
     for worker in _workers(status):
         for time in worker["telemetry"].get("times", []):
@@ -108,10 +108,9 @@ def print_text(summary, echo):
     table = summary["time_table"]
     names = list(table)
     echo("")
-    echo(f"{'seconds':<10}{'total':>9}" + "".join(f"{name:>17}" for name in names))
-    total = summary["running_s"]
-    echo(f"{'busy':<10}{total:>9.1f}" + "".join(f"{table[n]['busy_s']:>17.1f}" for n in names))
-    echo(f"{'waited':<10}{'':>9}" + "".join(f"{table[n]['waited_s']:>17.1f}" for n in names))
+    echo(f"{'seconds':<10}" + "".join(f"{name:>17}" for name in names))
+    for key in ("busy", "waited"):
+        echo(f"{key:<10}" + "".join(f"{table[n][key + '_s']:>17.1f}" for n in names))
     echo("")
     for entry in summary["metrics"]:
         values = ", ".join(f"{name} {value:.4f}" for name, value in sorted(entry["values"].items()))

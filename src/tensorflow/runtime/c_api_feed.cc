@@ -85,7 +85,7 @@ int headrace_ranges_open(const char* name, char** error) {
 int headrace_ranges_push(const char* name, const char* path, int64_t file, int64_t begin,
                          int64_t end, char** error) {
   return On(RangeQueues::Get(), name, NoQueue, error, [&](RangeQueue& queue) {
-    queue.Push({path, file, begin, end});
+    queue.Push({path, file, begin, end, nullptr});
     return Status();
   });
 }

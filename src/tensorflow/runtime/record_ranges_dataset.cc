@@ -1,5 +1,6 @@
 // Headrace>RecordRangesDataset: one dataset over all record ranges that this process is given.
-#include <list>
+#include "tensorflow/runtime/record_ranges_dataset.h"
+
 #include <memory>
 #include <mutex>
 #include <string>
@@ -7,22 +8,16 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "feed/account.h"
-#include "feed/range_queue.h"
-#include "record/record_file.h"
 #include "tensorflow/core/framework/cancellation.h"
 #include "tensorflow/core/framework/dataset.h"
 #include "tensorflow/core/framework/partial_tensor_shape.h"
 #include "tensorflow/core/framework/tensor.h"
 #include "tensorflow/runtime/convert.h"
+#include "tensorflow/runtime/record_stream.h"
 
 namespace headrace {
 namespace {
 
-using feed::Range;
-using feed::RangeQueue;
-using record::RangeReader;
-using record::RecordFile;
 using ::tensorflow::CancellationManager;
 using ::tensorflow::DataTypeVector;
 using ::tensorflow::PartialTensorShape;
@@ -34,36 +29,10 @@ using ::tensorflow::data::DatasetOpKernel;
 using ::tensorflow::data::IteratorBase;
 using ::tensorflow::data::IteratorContext;
 
-// Files stay open while their ranges come: tasks of one file are often leased one after the other.
-//
-// Thread safety: one thread at a time.
-class OpenFiles {
- public:
-  Status Find(const std::string& path, std::shared_ptr<RecordFile>* file) {
-    for (auto it = files_.begin(); it != files_.end(); ++it) {
-      if (it->first != path) continue;
-      files_.splice(files_.begin(), files_, it);
-      *file = files_.front().second;
-      return Status();
-    }
-    std::unique_ptr<RecordFile> opened;
-    Status status = RecordFile::Open(path, {}, &opened);
-    if (!status.ok()) return status;
-    files_.emplace_front(path, std::move(opened));
-    if (files_.size() > kMostFiles) files_.pop_back();
-    *file = files_.front().second;
-    return Status();
-  }
-
- private:
-  static constexpr std::size_t kMostFiles = 16;
-  std::list<std::pair<std::string, std::shared_ptr<RecordFile>>> files_;  // last used first
-};
-
 class Dataset : public DatasetBase {
  public:
-  Dataset(DatasetContext&& ctx, std::string queue)
-      : DatasetBase(std::move(ctx)), queue_(std::move(queue)) {}
+  Dataset(DatasetContext&& ctx, std::string queue, std::string account)
+      : DatasetBase(std::move(ctx)), queue_(std::move(queue)), account_(std::move(account)) {}
 
   std::unique_ptr<IteratorBase> MakeIteratorInternal(const std::string& prefix) const override {
     return std::make_unique<Iterator>(
@@ -93,13 +62,14 @@ class Dataset : public DatasetBase {
   absl::Status AsGraphDefInternal(tensorflow::data::SerializationContext*,
                                   DatasetGraphDefBuilder* builder,
                                   tensorflow::Node** output) const override {
-    tensorflow::AttrValue queue;
+    tensorflow::AttrValue queue, account;
     builder->BuildAttrValue(queue_, &queue);
-    return builder->AddDataset(this, {}, {{"queue", queue}}, output);
+    builder->BuildAttrValue(account_, &account);
+    return builder->AddDataset(this, {}, {{"queue", queue}, {"account", account}}, output);
   }
 
  private:
-  class Iterator : public DatasetIterator<Dataset> {
+  class Iterator : public DatasetIterator<Dataset>, public BatchReader {
    public:
     explicit Iterator(const Params& params) : DatasetIterator<Dataset>(params) {}
 
@@ -108,16 +78,12 @@ class Dataset : public DatasetBase {
     }
 
     absl::Status Initialize(IteratorContext* ctx) override {
-      queue_ = feed::RangeQueues::Get().Find(dataset()->queue_);
-      if (queue_ == nullptr) {
-        return absl::FailedPreconditionError(absl::StrCat(
-            "no queue of record ranges '", dataset()->queue_, "' is open in this process"));
-      }
+      TF_RETURN_IF_ERROR(
+          ToAbsl(RecordStream::Open(dataset()->queue_, dataset()->account_, &stream_)));
       manager_ = ctx->cancellation_manager();
       if (manager_ == nullptr) return absl::OkStatus();
       token_ = manager_->get_cancellation_token();
-      if (manager_->RegisterCallback(token_,
-                                     [this] { queue_->Wake([this] { cancelled_ = true; }); })) {
+      if (manager_->RegisterCallback(token_, [this] { stream_->Cancel(); })) {
         return absl::OkStatus();
       }
       manager_ = nullptr;
@@ -127,25 +93,26 @@ class Dataset : public DatasetBase {
     absl::Status GetNextInternal(IteratorContext* ctx, std::vector<Tensor>* out,
                                  bool* end_of_sequence) override {
       std::lock_guard<std::mutex> lock(mu_);
-      *end_of_sequence = false;
       std::string_view record;
-      while (reader_ == nullptr || !reader_->Next(&record)) {
-        if (reader_ != nullptr) {
-          const Status status = reader_->status();
-          reader_.reset();  // whoever asks again gets the next range
-          if (!status.ok()) return ToAbsl(status);
-        }
-        if (!ended_) TF_RETURN_IF_ERROR(NextRange());
-        if (ended_) {
-          *end_of_sequence = true;
-          return absl::OkStatus();
-        }
-      }
-      const auto index = static_cast<std::int64_t>(reader_->next_record()) - 1;
-      out->emplace_back(tensorflow::DT_INT64, tensorflow::TensorShape({}));
-      out->back().scalar<std::int64_t>()() = feed::Identity::Make(range_.file, index);
+      std::int64_t identity = 0;
+      TF_RETURN_IF_ERROR(ToAbsl(stream_->Next(&record, &identity, end_of_sequence)));
+      if (*end_of_sequence) return absl::OkStatus();
+      out->emplace_back(identity);
       out->emplace_back(ctx->allocator({}), tensorflow::DT_STRING, tensorflow::TensorShape({}));
       out->back().scalar<tensorflow::tstring>()().assign(record.data(), record.size());
+      return absl::OkStatus();
+    }
+
+    absl::Status ReadBatch(std::int64_t limit, std::int64_t* identities,
+                           tensorflow::tstring* records, std::int64_t* count) override {
+      std::lock_guard<std::mutex> lock(mu_);
+      for (*count = 0; *count < limit; ++*count) {
+        std::string_view record;
+        bool end = false;
+        TF_RETURN_IF_ERROR(ToAbsl(stream_->Next(&record, identities + *count, &end)));
+        if (end) break;
+        records[*count].assign(record.data(), record.size());
+      }
       return absl::OkStatus();
     }
 
@@ -165,52 +132,29 @@ class Dataset : public DatasetBase {
     }
 
    private:
-    absl::Status NextRange() {
-      RangeQueue::Answer answer = RangeQueue::Answer::kDone;
-      Status status = queue_->Next(&cancelled_, &answer, &range_);
-      if (!status.ok()) return ToAbsl(status);
-      // After FLUSH a new iterator asks again; this one stays at its end.
-      if (answer != RangeQueue::Answer::kRange) {
-        ended_ = true;
-        return absl::OkStatus();
-      }
-      std::shared_ptr<RecordFile> file;
-      status = files_.Find(range_.path, &file);
-      if (status.ok()) {
-        status = file->Read(static_cast<std::uint64_t>(range_.begin),
-                            static_cast<std::uint64_t>(range_.end), &reader_);
-      }
-      return ToAbsl(status);
-    }
-
-    std::shared_ptr<RangeQueue> queue_;
     CancellationManager* manager_ = nullptr;
     tensorflow::CancellationToken token_ = 0;
-    bool cancelled_ = false;  // guarded by the queue's lock
-
-    std::mutex mu_;  // one read at a time; guards what follows
-    OpenFiles files_;
-    Range range_;
-    std::unique_ptr<RangeReader> reader_;
-    bool ended_ = false;
+    std::mutex mu_;  // one read at a time
+    std::unique_ptr<RecordStream> stream_;
   };
 
-  const std::string queue_;
+  const std::string queue_, account_;
 };
 
 class RecordRangesDatasetOp : public DatasetOpKernel {
  public:
   explicit RecordRangesDatasetOp(tensorflow::OpKernelConstruction* ctx) : DatasetOpKernel(ctx) {
     OP_REQUIRES_OK(ctx, ctx->GetAttr("queue", &queue_));
+    OP_REQUIRES_OK(ctx, ctx->GetAttr("account", &account_));
   }
 
  protected:
   void MakeDataset(tensorflow::OpKernelContext* ctx, DatasetBase** output) override {
-    *output = new Dataset(DatasetContext(ctx), queue_);
+    *output = new Dataset(DatasetContext(ctx), queue_, account_);
   }
 
  private:
-  std::string queue_;  // constant after construction
+  std::string queue_, account_;  // constant after construction
 };
 
 REGISTER_KERNEL_BUILDER(Name("Headrace>RecordRangesDataset").Device(tensorflow::DEVICE_CPU),

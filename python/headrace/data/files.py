@@ -1,0 +1,69 @@
+"""Which record files there are, and how many records each has; without TensorFlow."""
+
+import json
+import subprocess
+from typing import NamedTuple
+
+from headrace import programs
+from headrace.errors import DataError
+
+PROGRAM = "headrace-records"
+
+
+class FileSpec(NamedTuple):
+    """A record file. `path` is absolute; `format` is recordio, tfrecord, text or csv; `gzip`: the
+    whole file is packed, so that a range that does not begin at 0 unpacks all before it."""
+
+    path: str
+    records: int
+    format: str
+    bytes: int
+    gzip: bool
+
+
+def resolve(
+    paths,
+    *,
+    index: str = "write",
+    index_dir: str | None = None,
+    read_as: str | None = None,
+    delimiter: str | None = None,
+    allow_empty: bool = False,
+) -> list[FileSpec]:
+    """The record files that `paths` name: files, folders (all files in them and below, sorted by
+    path) and patterns, in the order given.
+
+    index: write: make missing index files; read: only use those that fit; memory: neither.
+    index_dir: folder of the index files; default: beside the data.
+    read_as, delimiter: format of the files, default: by content; between fields of CSV.
+    allow_empty: files without records are no error.
+    Errors: DataError, with all that is wrong: nothing there, damaged, no record file, a remote path
+        (scheme://: record files are read from local or mounted folders only), a file named twice.
+    """
+    arguments = ["count", "--format", "json", "--index", index]
+    for option, value in (
+        ("--index_dir", index_dir),
+        ("--read_as", read_as),
+        ("--delimiter", delimiter),
+    ):
+        if value is not None:
+            arguments += [option, value]
+    if allow_empty:
+        arguments.append("--allow_empty")
+    if isinstance(paths, (str, bytes)) or not paths:
+        raise DataError(f"paths must be a list of paths, not {paths!r}")
+    done = subprocess.run(
+        [programs.path(PROGRAM), *arguments, "--", *map(str, paths)],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode != 0:
+        raise DataError(complaints(done.stderr, done.returncode))
+    return [FileSpec(**spec) for spec in json.loads(done.stdout)]
+
+
+def complaints(stderr: str, returncode: int) -> str:
+    """What headrace-records said, without its name."""
+    lines = [line.removeprefix(f"{PROGRAM}: ") for line in stderr.splitlines()]
+    return "\n".join(lines) or f"{PROGRAM} ended with exit code {returncode}"

@@ -1,0 +1,285 @@
+// What each call of a worker does; the lock is held.
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+
+#include "master/convert.h"
+#include "master/dispatcher.h"
+
+namespace headrace::master {
+namespace {
+
+constexpr std::int64_t kHeartbeatsPerLease = 3;
+constexpr std::int64_t kMaxHeartbeatMs = 10000;
+constexpr std::int64_t kWaitMs = 100;
+
+}  // namespace
+
+Status Dispatcher::Unknown(std::uint64_t worker) const {
+  return {Code::kNotFound, "worker " + std::to_string(worker) + " is unknown; join again"};
+}
+
+Status Dispatcher::DoJoin(const v1::JoinRequest& request, v1::JoinReply* reply) {
+  if (request.name().empty()) {
+    return {Code::kInvalidArgument, "name: give the worker's slot a name"};
+  }
+  if (request.key() == 0) {
+    return {Code::kInvalidArgument, "key: give each process a random number other than 0"};
+  }
+  const Worker* same = nullptr;
+  std::vector<const Worker*> others;
+  for (const auto& [number, worker] : state_.workers()) {
+    if (worker.name != request.name()) {
+      others.push_back(&worker);
+    } else {
+      same = &worker;
+    }
+  }
+  std::uint64_t number = 0;
+  if (same != nullptr && same->key == request.key()) {
+    number = same->number;
+  } else {
+    if (job_.model == ModelKind::kLocal) {
+      for (const Worker* other : others) {
+        if (coordinator_->SilentFor(other->number, now_ms_) <= job_.spec.lease_ms) {
+          return {Code::kFailedPrecondition,
+                  "the model is local to " + other->name +
+                      ", which is here; a job with a local model has one worker"};
+        }
+      }
+      for (const Worker* other : std::vector<const Worker*>(others)) {
+        Status status = Remove(other->number, "silent, and replaced by " + request.name(), "");
+        if (!status.ok()) return status;
+      }
+    }
+    if (same != nullptr) {
+      Status status = Remove(same->number, "replaced by a new process", "");
+      if (!status.ok()) return status;
+    }
+    Joined joined;
+    joined.worker = number = state_.next_worker();
+    joined.name = request.name();
+    joined.key = request.key();
+    joined.host = request.host();
+    joined.pid = request.pid();
+    joined.now_ms = now_ms_;
+    Status status = Apply(joined);
+    if (!status.ok()) return status;
+    spdlog::info("{} joined as worker {} ({}, process {})", request.name(), number, request.host(),
+                 request.pid());
+  }
+  coordinator_->Join(number, now_ms_);
+  Settle();
+  reply->set_worker(number);
+  reply->set_incarnation(state_.ledger().incarnation());
+  reply->set_lease_ms(job_.spec.lease_ms);
+  reply->set_heartbeat_ms(
+      std::clamp<std::int64_t>(job_.spec.lease_ms / kHeartbeatsPerLease, 1, kMaxHeartbeatMs));
+  reply->set_model(ToProto(job_.model));
+  reply->set_job(job_.trainer);
+  *reply->mutable_orders() = OrdersFor(number);
+  return {};
+}
+
+Status Dispatcher::Remove(std::uint64_t worker, const std::string& reason,
+                          const std::string& model) {
+  Left left;
+  left.worker = worker;
+  left.reason = reason;
+  left.model = model;
+  left.now_ms = now_ms_;
+  const std::string name = state_.Find(worker)->name;
+  Status status = Apply(left);
+  if (!status.ok()) return status;
+  spdlog::info("{} (worker {}) left: {}", name, worker, reason.empty() ? "done" : reason);
+  coordinator_->Leave(worker);
+  last_words_[name] = words_[worker].telemetry;
+  words_.erase(worker);
+  auto [it, end] = watchers_.equal_range(worker);
+  for (; it != end; it = watchers_.erase(it)) {
+    finished_calls_.emplace_back(
+        [watcher = it->second](const Status& durable) { watcher->End(durable); });
+  }
+  return {};
+}
+
+Status Dispatcher::DoLeave(const v1::LeaveRequest& request) {
+  if (state_.Find(request.worker()) == nullptr) return {};  // it has left
+  ApplyMetrics(request.metrics());
+  if (request.has_telemetry()) words_[request.worker()].telemetry = request.telemetry();
+  return Remove(request.worker(), request.reason(), request.model());
+}
+
+Status Dispatcher::DoExchange(const v1::ExchangeRequest& request, v1::ExchangeReply* reply) {
+  const std::uint64_t number = request.worker();
+  const Worker* worker = state_.Find(number);
+  if (worker == nullptr) return Unknown(number);
+  const bool wants = request.max_tasks() > 0;
+  if (wants && job_.model == ModelKind::kLocal && worker->restored == 0) {
+    return {Code::kFailedPrecondition,
+            "the job has a local model: say Restored before asking for tasks"};
+  }
+  if (request.has_telemetry()) words_[number].telemetry = request.telemetry();
+  coordinator_->Hear(number, {request.held(), request.at_boundary(), request.incarnation()},
+                     now_ms_);
+  ApplyReports(request, reply);
+  ApplyRenewals(request, reply);
+  ApplyMetrics(request.metrics());
+  ledger::Progress progress;
+  progress.step = request.step();
+  progress.incarnation = request.incarnation();
+  progress.now_ms = now_ms_;
+  // Of a rewound model it says nothing.
+  if (request.step() > 0) Apply(ledger::Event(progress)).IgnoreError();
+  Settle();
+  if (wants) {
+    Status status = ApplyRequest(request, reply);
+    if (!status.ok()) return status;
+    words_[number].answer = reply->answer();
+    Settle();
+  }
+  *reply->mutable_orders() = OrdersFor(number);
+  return {};
+}
+
+void Dispatcher::ApplyReports(const v1::ExchangeRequest& request, v1::ExchangeReply* reply) {
+  for (const v1::Report& message : request.reports()) {
+    ledger::Report report;
+    Status status = ToLedger(message, request.worker(), now_ms_, &report);
+    if (status.ok()) status = Apply(ledger::Event(std::move(report)));
+    if (status.ok()) continue;
+    v1::ReportRefused* refused = reply->add_refused();
+    refused->set_token(message.token());
+    refused->set_code(static_cast<int>(status.code()));
+    refused->set_message(status.message());
+  }
+}
+
+void Dispatcher::ApplyRenewals(const v1::ExchangeRequest& request, v1::ExchangeReply* reply) {
+  std::set<std::uint64_t> ended;
+  if (request.renew_size() > 0) {
+    ledger::Renew renew;
+    renew.worker = request.worker();
+    renew.tokens.assign(request.renew().begin(), request.renew().end());
+    renew.now_ms = now_ms_;
+    ledger::Effects effects;
+    const Status status = Apply(ledger::Event(std::move(renew)), &effects);
+    if (!status.ok()) spdlog::error("renew: {}", status.ToString());
+    ended.insert(effects.unknown.begin(), effects.unknown.end());
+  }
+  // A process whose model is spoiled is told until it leaves.
+  const Worker& worker = *state_.Find(request.worker());
+  if (job_.model == ModelKind::kLocal) ended.insert(worker.expired.begin(), worker.expired.end());
+  for (const std::uint64_t token : ended) reply->add_ended(token);
+}
+
+Status Dispatcher::ApplyRequest(const v1::ExchangeRequest& request, v1::ExchangeReply* reply) {
+  // The orders say what to do instead.
+  if (request.incarnation() != state_.ledger().incarnation()) return {};
+  const Coordinator::Permission may = coordinator_->MayLease(request.worker());
+  ledger::Request event;
+  event.worker = request.worker();
+  event.request = request.request();
+  event.incarnation = request.incarnation();
+  event.max_tasks = request.max_tasks();
+  event.main = request.main() && may.main;
+  event.evaluation = request.evaluation() && may.evaluation;
+  event.now_ms = now_ms_;
+  ledger::Effects effects;
+  Status status = Apply(ledger::Event(event), &effects);
+  if (!status.ok()) return status;
+  bool main = false;
+  for (const ledger::Grant& grant : effects.grants) {
+    Fill(grant, job_.spec, reply->add_grants());
+    main |= grant.round == 0;
+  }
+  if (main) coordinator_->Leased(request.worker());
+  reply->set_answer(ToProto(coordinator_->AnswerFor(effects.answer)));
+  if (reply->answer() == v1::ANSWER_WAIT || reply->answer() == v1::ANSWER_FLUSH) {
+    reply->set_retry_ms(effects.retry_ms > 0 ? effects.retry_ms : kWaitMs);
+  }
+  return {};
+}
+
+void Dispatcher::ApplyMetrics(const google::protobuf::RepeatedPtrField<v1::Metric>& metrics) {
+  std::map<std::int64_t, Measured> rounds;
+  for (const v1::Metric& metric : metrics) {
+    Measured& measured = rounds[metric.round()];
+    measured.round = metric.round();
+    measured.step = metric.step();
+    if (!metric.name().empty()) measured.values.push_back({metric.name(), metric.value()});
+  }
+  for (auto& [round, measured] : rounds) {
+    Apply(std::move(measured)).IgnoreError();  // the first answer counts
+  }
+}
+
+Status Dispatcher::DoRestored(const v1::RestoredRequest& request, v1::RestoredReply* reply) {
+  const Worker* worker = state_.Find(request.worker());
+  if (worker == nullptr) return Unknown(request.worker());
+  if (job_.model == ModelKind::kNone) {
+    return {Code::kFailedPrecondition, "the job has no model (its 'model' is 'none')"};
+  }
+  master::Restored restored;
+  restored.worker = request.worker();
+  restored.position = request.position();
+  restored.step = request.step();
+  restored.checkpoint = request.checkpoint();
+  restored.now_ms = now_ms_;
+  const bool again = worker->restored == State::FingerprintOf(restored) &&
+                     worker->restored_incarnation == state_.ledger().incarnation() &&
+                     !coordinator_->HeardOf(request.worker(), worker->restored_incarnation);
+  if (!again) {
+    Status status = Apply(restored);
+    if (!status.ok()) return status;
+    coordinator_->Restored();
+    spdlog::info("{} restored {} at step {}: incarnation {}", worker->name,
+                 request.checkpoint().empty() ? "a fresh model" : request.checkpoint(),
+                 request.step(), state_.ledger().incarnation());
+  }
+  coordinator_->Join(request.worker(), now_ms_);
+  Settle();
+  reply->set_incarnation(state_.ledger().incarnation());
+  *reply->mutable_orders() = OrdersFor(request.worker());
+  return {};
+}
+
+Status Dispatcher::DoSaved(const v1::SavedRequest& request) {
+  if (state_.Find(request.worker()) == nullptr) return Unknown(request.worker());
+  const master::Checkpoint& last = state_.checkpoint();
+  if (request.error().empty() && last.hold == request.hold() &&
+      last.directory == request.directory() && !last.directory.empty()) {
+    return {};  // said before
+  }
+  const SaveOrder* order = coordinator_->SaveOf(request.worker(), request.hold());
+  if (order == nullptr) {
+    return {Code::kAborted, "hold " + std::to_string(request.hold()) +
+                                " is over, or another worker saves; its checkpoint does not count"};
+  }
+  if (!request.error().empty()) {
+    spdlog::error("no checkpoint of step {}: {}", order->step, request.error());
+    coordinator_->SaveFailed(
+        {Code::kUnavailable, "the checkpoint could not be saved: " + request.error()});
+    return {};
+  }
+  if (request.directory() != order->directory) {
+    return {Code::kInvalidArgument, "directory: the order was to save " + order->directory +
+                                        ", not " + request.directory()};
+  }
+  master::Saved saved;
+  saved.worker = request.worker();
+  saved.hold = request.hold();
+  saved.directory = request.directory();
+  saved.step = order->step;
+  saved.pause_ms = request.pause_ms();
+  saved.bytes = request.bytes();
+  saved.now_ms = now_ms_;
+  Status status = Apply(saved);
+  if (!status.ok()) return status;
+  spdlog::info("checkpoint of step {}: {} ({} bytes, {} ms)", saved.step, saved.directory,
+               saved.bytes, saved.pause_ms);
+  coordinator_->SaveDone();
+  return {};
+}
+
+}  // namespace headrace::master

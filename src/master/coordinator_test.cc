@@ -1,0 +1,624 @@
+// Holds, orders, and when a job is over.
+#include "master/coordinator.h"
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "ledger/testing.h"
+
+namespace headrace::master {
+namespace {
+
+constexpr std::int64_t kLeaseMs = 1000;
+
+Job TestJob(ModelKind model) {
+  Job job;
+  job.name = "test";
+  job.model = model;
+  job.checkpoint_directory = model == ModelKind::kNone ? "" : "/saved";
+  job.checkpoint_every_steps = model == ModelKind::kNone ? 0 : 10;
+  job.spec.files = {{"a.rec", 40}};
+  job.spec.task_records = 10;
+  job.spec.lease_ms = kLeaseMs;
+  return job;
+}
+
+Job EvaluatingJob(ModelKind model) {
+  Job job = TestJob(model);
+  job.type = JobType::kTrainingWithEvaluation;
+  job.checkpoint_every_steps = 0;
+  job.spec.evaluation_files = {{"v.rec", 20}};
+  job.spec.evaluation_task_records = 20;
+  job.spec.evaluation_every_steps = 10;
+  return job;
+}
+
+// A job, its state, and a coordinator that is asked after everything, as the dispatcher does.
+class World {
+ public:
+  explicit World(Job job) : job_(std::move(job)) {
+    ledger::CreateJob create;
+    create.spec = job_.spec;
+    Must(ledger::Event(create));
+    StartMaster();
+  }
+  void StartMaster() {
+    Started started;
+    started.now_ms = now;
+    Must(started);
+    coordinator = std::make_unique<Coordinator>(&job_, &state, now);
+    Settle();
+  }
+  void Must(const Entry& entry) {
+    ledger::Effects effects;
+    bool changed = false;
+    const Status status = state.Apply(entry, &effects, &changed);
+    ASSERT_TRUE(status.ok()) << status.ToString();
+  }
+  void Settle() {
+    while (auto entry = coordinator->Decide(now)) Must(*entry);
+  }
+
+  std::uint64_t Join(const std::string& name) {
+    Joined joined;
+    joined.worker = state.next_worker();
+    joined.name = name;
+    joined.key = joined.worker + 1000;
+    joined.now_ms = now;
+    Must(joined);
+    coordinator->Join(joined.worker, now);
+    Settle();
+    return joined.worker;
+  }
+  // Joins, and has had leases.
+  std::uint64_t Train(const std::string& name) {
+    const std::uint64_t worker = Join(name);
+    coordinator->Leased(worker);
+    Settle();
+    return worker;
+  }
+  void Restore(std::uint64_t worker, std::int64_t step = 0, const std::string& position = "",
+               const std::string& checkpoint = "") {
+    Restored restored;
+    restored.worker = worker;
+    restored.position = position;
+    restored.step = step;
+    restored.checkpoint = checkpoint;
+    restored.now_ms = now;
+    Must(restored);
+    coordinator->Restored();
+    Settle();
+  }
+  void Leave(std::uint64_t worker, const std::string& reason = "") {
+    Left left;
+    left.worker = worker;
+    left.reason = reason;
+    left.now_ms = now;
+    Must(left);
+    coordinator->Leave(worker);
+    Settle();
+  }
+  // The worker is at `step` and stands still for `held`.
+  void Say(std::uint64_t worker, std::int64_t step, std::uint64_t held = 0) {
+    coordinator->Hear(worker, {held, false, state.ledger().incarnation()}, now);
+    ledger::Progress progress;
+    progress.step = step;
+    progress.incarnation = state.ledger().incarnation();
+    progress.now_ms = now;
+    Must(ledger::Event(progress));
+    Settle();
+  }
+  void Save(std::uint64_t worker) {
+    const Orders orders = OrdersFor(worker);
+    ASSERT_TRUE(orders.save.has_value());
+    Saved saved;
+    saved.worker = worker;
+    saved.hold = orders.save->hold;
+    saved.directory = orders.save->directory;
+    saved.step = orders.save->step;
+    saved.now_ms = now;
+    Must(saved);
+    coordinator->SaveDone();
+    Settle();
+  }
+  ledger::Effects Lease(std::uint64_t worker, bool main, bool evaluation) {
+    ledger::Request request;
+    request.worker = worker;
+    request.request = ++requests_;
+    request.incarnation = state.ledger().incarnation();
+    request.max_tasks = 100;
+    request.main = main;
+    request.evaluation = evaluation;
+    request.now_ms = now;
+    ledger::Effects effects;
+    bool changed = false;
+    EXPECT_TRUE(state.Apply(ledger::Event(request), &effects, &changed).ok());
+    return effects;
+  }
+  void Finish(std::uint64_t worker, const ledger::Grant& grant, std::vector<double> sums = {}) {
+    ledger::Report report;
+    report.worker = worker;
+    report.token = grant.token;
+    report.end = ledger::End::kFinished;
+    for (const ledger::Range& range : grant.ranges) report.acknowledged.push_back({range, {}, ""});
+    report.metrics = std::move(sums);
+    report.now_ms = now;
+    Must(ledger::Event(report));
+    Settle();
+  }
+  // All of the main work that is left.
+  void FinishMain(std::uint64_t worker) {
+    for (const ledger::Grant& grant : Lease(worker, true, false).grants) Finish(worker, grant);
+    coordinator->Leased(worker);
+  }
+  Orders OrdersFor(std::uint64_t worker) { return coordinator->OrdersFor(worker); }
+  std::uint64_t Hold(std::uint64_t worker) { return OrdersFor(worker).hold; }
+  std::string WaitsFor() {
+    std::int64_t since = 0;
+    return coordinator->WaitsFor(now, &since);
+  }
+
+  State state;
+  std::unique_ptr<Coordinator> coordinator;
+  std::int64_t now = 5000;
+
+ private:
+  const Job job_;
+  std::uint64_t requests_ = 0;
+};
+
+TEST(Holds, BeginAtTheStepThatCrossesTheInterval) {
+  World world(TestJob(ModelKind::kShared));
+  const auto one = world.Train("w-0"), two = world.Train("w-1");
+  world.Say(one, 9);
+  EXPECT_EQ(world.Hold(one), 0u);
+  EXPECT_TRUE(world.coordinator->MayLease(two).main);
+  world.Say(one, 11);
+  EXPECT_NE(world.Hold(one), 0u);
+  EXPECT_EQ(world.Hold(one), world.Hold(two));
+  EXPECT_EQ(world.OrdersFor(two).hold_reason, "checkpoint");
+  EXPECT_FALSE(world.coordinator->MayLease(two).main);
+}
+
+TEST(Holds, TheLowestSavesOnceAllStand) {
+  World world(TestJob(ModelKind::kShared));
+  const auto one = world.Train("w-0"), two = world.Train("w-1");
+  world.Say(two, 10);
+  const std::uint64_t hold = world.Hold(one);
+  world.Say(two, 10, hold);
+  EXPECT_FALSE(world.OrdersFor(one).save || world.OrdersFor(two).save);
+  EXPECT_EQ(world.WaitsFor(), "w-0 to stand still, 1 of 2 workers do (checkpoint)");
+  world.Say(one, 12, hold);
+  const Orders orders = world.OrdersFor(one);
+  ASSERT_TRUE(orders.save.has_value());
+  EXPECT_FALSE(world.OrdersFor(two).save.has_value());
+  EXPECT_EQ(orders.save->step, 12);
+  EXPECT_EQ(orders.save->hold, hold);
+  EXPECT_EQ(orders.save->directory, "/saved/step-12-5000");
+  ledger::Position position;
+  ASSERT_TRUE(ledger::Decode(orders.save->position, &position).ok());
+  EXPECT_EQ(position.step, 12);
+  world.Save(one);
+  EXPECT_EQ(world.Hold(one), 0u);
+  EXPECT_TRUE(world.coordinator->MayLease(one).main);
+  world.Say(one, 19);
+  EXPECT_EQ(world.Hold(one), 0u);
+  world.Say(one, 20);
+  EXPECT_GT(world.Hold(one), hold);
+}
+
+TEST(Holds, AWordForAnEarlierHoldDoesNotCount) {
+  World world(TestJob(ModelKind::kShared));
+  const auto one = world.Train("w-0");
+  world.Say(one, 10);
+  world.Say(one, 10, world.Hold(one));
+  const std::uint64_t first = world.Hold(one);
+  world.Save(one);
+  world.Say(one, 20, first);
+  EXPECT_FALSE(world.OrdersFor(one).save.has_value());
+}
+
+TEST(Holds, WhoJoinsMeanwhileDoesNotBlock) {
+  World world(TestJob(ModelKind::kShared));
+  const auto one = world.Train("w-0");
+  world.Say(one, 10);
+  const auto two = world.Join("w-1");
+  EXPECT_NE(world.Hold(two), 0u);
+  EXPECT_FALSE(world.coordinator->MayLease(two).main);
+  world.Say(one, 10, world.Hold(one));
+  EXPECT_TRUE(world.OrdersFor(one).save.has_value());
+}
+
+TEST(Holds, WhoLeavesDoesNotBlock) {
+  World world(TestJob(ModelKind::kShared));
+  const auto one = world.Train("w-0"), two = world.Train("w-1");
+  world.Say(one, 10);
+  world.Say(one, 10, world.Hold(one));
+  EXPECT_FALSE(world.OrdersFor(one).save.has_value());
+  world.Leave(two, "killed by signal 9 (KILL)");
+  EXPECT_TRUE(world.OrdersFor(one).save.has_value());
+}
+
+TEST(Holds, WhoIsSilentForALeaseDoesNotBlock) {
+  World world(TestJob(ModelKind::kShared));
+  const auto one = world.Train("w-0");
+  world.Train("w-1");
+  world.Say(one, 10);
+  world.now += kLeaseMs;
+  world.Say(one, 10, world.Hold(one));
+  EXPECT_FALSE(world.OrdersFor(one).save.has_value());
+  world.now += 1;
+  world.Settle();
+  EXPECT_TRUE(world.OrdersFor(one).save.has_value());
+}
+
+TEST(Holds, ASaverThatDiesIsReplaced) {
+  World world(TestJob(ModelKind::kShared));
+  const auto one = world.Train("w-0"), two = world.Train("w-1");
+  world.Say(one, 10);
+  const std::uint64_t hold = world.Hold(one);
+  world.Say(one, 10, hold);
+  world.Say(two, 10, hold);
+  world.now += 5;
+  world.Leave(one, "died");
+  ASSERT_TRUE(world.OrdersFor(two).save.has_value());
+  EXPECT_EQ(world.OrdersFor(two).save->directory, "/saved/step-10-5005");
+  EXPECT_EQ(world.coordinator->SaveOf(one, hold), nullptr);
+  EXPECT_NE(world.coordinator->SaveOf(two, hold), nullptr);
+  world.Leave(two, "died too");
+  EXPECT_EQ(world.WaitsFor(), "a worker to join (checkpoint)");
+  const auto three = world.Join("w-2");
+  EXPECT_TRUE(world.OrdersFor(three).save.has_value());
+}
+
+TEST(Holds, AFailedSaveIsNotTriedAgainBeforeTheNextInterval) {
+  World world(TestJob(ModelKind::kShared));
+  const auto one = world.Train("w-0");
+  world.coordinator->AskCheckpoint();
+  world.Say(one, 10);
+  world.Say(one, 10, world.Hold(one));
+  world.coordinator->SaveFailed({Code::kUnavailable, "disk full"});
+  world.Settle();
+  EXPECT_EQ(world.Hold(one), 0u);
+  const auto result = world.coordinator->TakeResult();
+  ASSERT_TRUE(result.has_value());
+  EXPECT_EQ(result->status.message(), "disk full");
+  world.Say(one, 19);
+  EXPECT_EQ(world.Hold(one), 0u);
+  world.Say(one, 20);
+  EXPECT_NE(world.Hold(one), 0u);
+}
+
+TEST(Holds, ACheckpointThatIsThereAnswersTheNextWish) {
+  World world(TestJob(ModelKind::kShared));
+  const auto one = world.Train("w-0");
+  world.Say(one, 3);
+  world.coordinator->AskCheckpoint();
+  world.Settle();
+  world.Say(one, 4, world.Hold(one));
+  world.Save(one);
+  const auto first = world.coordinator->TakeResult();
+  ASSERT_TRUE(first.has_value() && first->status.ok());
+  EXPECT_EQ(first->step, 4);
+  EXPECT_FALSE(world.coordinator->TakeResult().has_value());
+
+  world.coordinator->AskCheckpoint();
+  world.Settle();
+  world.Say(one, 4, world.Hold(one));
+  EXPECT_FALSE(world.OrdersFor(one).save.has_value());
+  const auto second = world.coordinator->TakeResult();
+  ASSERT_TRUE(second.has_value());
+  EXPECT_EQ(second->directory, first->directory);
+  EXPECT_EQ(world.Hold(one), 0u);
+}
+
+TEST(Holds, ASecondMasterFindsWhatIsDue) {
+  World world(TestJob(ModelKind::kShared));
+  const auto one = world.Train("w-0"), two = world.Train("w-1");
+  world.Say(one, 10);
+  const std::uint64_t hold = world.Hold(one);
+  const std::uint64_t version = world.OrdersFor(one).version;
+  world.Say(one, 10, hold);
+  world.StartMaster();
+  EXPECT_EQ(world.Hold(one), hold);
+  EXPECT_GT(world.OrdersFor(one).version, version);
+  // Both had leases, for all that this master knows.
+  EXPECT_FALSE(world.OrdersFor(one).save.has_value());
+  world.Say(one, 10, world.Hold(one));
+  world.Say(two, 10, world.Hold(two));
+  ASSERT_TRUE(world.OrdersFor(one).save.has_value());
+  // The order outlives the next one too, with all that belongs to it.
+  const SaveOrder order = *world.OrdersFor(one).save;
+  world.now += 10;
+  world.StartMaster();
+  ASSERT_TRUE(world.OrdersFor(one).save.has_value());
+  EXPECT_EQ(world.OrdersFor(one).save->directory, order.directory);
+  EXPECT_EQ(world.OrdersFor(one).save->position, order.position);
+  world.Save(one);
+  EXPECT_EQ(world.Hold(one), 0u);
+}
+
+TEST(Holds, AHoldThatIsNotDueAnyMoreIsNotAskedForAgain) {
+  World world(TestJob(ModelKind::kShared));
+  const auto one = world.Train("w-0");
+  world.coordinator->AskCheckpoint();
+  world.Settle();
+  const std::uint64_t hold = world.Hold(one);
+  ASSERT_NE(hold, 0u);
+  world.StartMaster();  // who asked will ask again
+  EXPECT_EQ(world.Hold(one), 0u);
+  world.coordinator->AskCheckpoint();
+  world.Settle();
+  EXPECT_GT(world.Hold(one), hold);
+}
+
+TEST(Holds, ARestoredModelVoidsOrders) {
+  World world(TestJob(ModelKind::kLocal));
+  const auto one = world.Train("w-0");
+  world.Restore(one);
+  world.Say(one, 10);
+  world.Say(one, 10, world.Hold(one));
+  ASSERT_TRUE(world.OrdersFor(one).save.has_value());
+  world.Leave(one, "died");
+  const auto two = world.Join("w-0");
+  // It has no model yet.
+  EXPECT_FALSE(world.OrdersFor(two).save.has_value());
+  world.Restore(two);
+  EXPECT_EQ(world.Hold(two), 0u);
+  EXPECT_EQ(world.OrdersFor(two).incarnation, 3);
+}
+
+TEST(Holds, AnExpiredLeaseSpoilsALocalModel) {
+  World world(TestJob(ModelKind::kLocal));
+  const auto one = world.Train("w-0");
+  world.Restore(one);
+  ASSERT_EQ(world.Lease(one, true, false).grants.size(), 4u);
+  world.now += kLeaseMs;
+  ledger::Tick tick;
+  tick.now_ms = world.now;
+  world.Must(ledger::Event(tick));
+  EXPECT_EQ(world.state.Find(one)->expired.size(), 4u);
+  EXPECT_FALSE(world.coordinator->MayLease(one).main);
+  world.Say(one, 10);
+  world.Say(one, 10, world.Hold(one));
+  EXPECT_FALSE(world.OrdersFor(one).save.has_value());
+}
+
+// --- evaluation --------------------------------------------------------------------------------
+
+TEST(Evaluation, PinsTheStepAtWhichAllStandAndAsksForMetrics) {
+  World world(EvaluatingJob(ModelKind::kShared));
+  const auto one = world.Train("w-0"), two = world.Train("w-1");
+  world.Say(one, 10);
+  const std::uint64_t hold = world.Hold(one);
+  EXPECT_EQ(world.OrdersFor(one).hold_reason, "evaluation of step 10");
+  world.Say(one, 10, hold);
+  EXPECT_FALSE(world.coordinator->MayLease(two).evaluation);
+  world.Say(two, 12, hold);
+  const ledger::Round& round = world.state.ledger().rounds().at(1);
+  EXPECT_EQ(round.state, ledger::RoundState::kOpen);
+  EXPECT_EQ(round.model_version, 12);
+  EXPECT_FALSE(world.coordinator->MayLease(two).main);
+  ASSERT_TRUE(world.coordinator->MayLease(two).evaluation);
+  const ledger::Effects effects = world.Lease(two, false, true);
+  ASSERT_EQ(effects.grants.size(), 1u);
+  EXPECT_EQ(world.coordinator->AnswerFor(ledger::Answer::kFlush), ledger::Answer::kWait);
+  world.Finish(two, effects.grants[0], {20, 5});
+
+  const Orders orders = world.OrdersFor(one);
+  ASSERT_TRUE(orders.evaluated.has_value());
+  EXPECT_EQ(orders.evaluated->round, 1);
+  EXPECT_EQ(orders.evaluated->step, 12);
+  EXPECT_EQ(orders.evaluated->sums, (std::vector<double>{20, 5}));
+  EXPECT_FALSE(world.OrdersFor(two).evaluated.has_value());
+  EXPECT_EQ(orders.hold, hold);
+  world.Leave(one, "died");
+  EXPECT_TRUE(world.OrdersFor(two).evaluated.has_value());
+  world.Must(Measured{1, 12, {{"accuracy", 0.25}}});
+  world.Settle();
+  EXPECT_EQ(world.Hold(two), 0u);
+}
+
+TEST(Evaluation, SharesOneHoldWithTheCheckpoint) {
+  Job job = EvaluatingJob(ModelKind::kShared);
+  job.checkpoint_every_steps = 10;
+  World world(job);
+  const auto one = world.Train("w-0");
+  world.Say(one, 10);
+  const std::uint64_t hold = world.Hold(one);
+  EXPECT_EQ(world.OrdersFor(one).hold_reason, "checkpoint, evaluation of step 10");
+  world.Say(one, 10, hold);
+  ASSERT_TRUE(world.OrdersFor(one).save.has_value());
+  EXPECT_EQ(world.state.ledger().rounds().at(1).state, ledger::RoundState::kDue);
+  world.Save(one);
+  EXPECT_EQ(world.state.ledger().rounds().at(1).state, ledger::RoundState::kOpen);
+  EXPECT_EQ(world.Hold(one), hold);
+}
+
+TEST(Evaluation, WithoutSumsNobodyIsAsked) {
+  World world(EvaluatingJob(ModelKind::kNone));
+  const auto one = world.Train("w-0");
+  world.Say(one, 10);
+  world.Say(one, 10, world.Hold(one));
+  world.Finish(one, world.Lease(one, false, true).grants.at(0));
+  EXPECT_EQ(world.Hold(one), 0u);
+}
+
+TEST(Evaluation, ARoundOfARewoundModelWaitsForItsStep) {
+  World world(EvaluatingJob(ModelKind::kLocal));
+  const auto one = world.Train("w-0");
+  world.Restore(one);
+  world.Say(one, 10);
+  world.Say(one, 10, world.Hold(one));
+  ASSERT_EQ(world.state.ledger().rounds().at(1).state, ledger::RoundState::kOpen);
+  world.Leave(one, "died");
+  const auto two = world.Join("w-0");
+  world.Restore(two);
+  world.coordinator->Leased(two);
+  EXPECT_EQ(world.Hold(two), 0u);
+  world.Say(two, 9);
+  EXPECT_EQ(world.Hold(two), 0u);
+  world.Say(two, 10);
+  EXPECT_NE(world.Hold(two), 0u);
+  EXPECT_EQ(world.state.ledger().rounds().size(), 1u);
+}
+
+TEST(Evaluation, AnEvaluationJobEndsWithItsMetrics) {
+  Job job = TestJob(ModelKind::kNone);
+  job.type = JobType::kEvaluation;
+  job.spec.type = ledger::TaskType::kEvaluate;
+  job.spec.model_version = 7;
+  World world(job);
+  const auto one = world.Train("w-0");
+  for (const ledger::Grant& grant : world.Lease(one, true, true).grants) {
+    world.Finish(one, grant, {10});
+  }
+  EXPECT_EQ(world.coordinator->job_state(), JobState::kRunning);
+  EXPECT_EQ(world.coordinator->AnswerFor(ledger::Answer::kDone), ledger::Answer::kWait);
+  world.Say(one, 0, world.Hold(one));
+  const Orders orders = world.OrdersFor(one);
+  ASSERT_TRUE(orders.evaluated.has_value());
+  EXPECT_EQ(orders.evaluated->round, 0);
+  EXPECT_EQ(orders.evaluated->step, 7);
+  EXPECT_EQ(orders.evaluated->sums, std::vector<double>{40});
+  world.Must(Measured{0, 7, {}});
+  world.Settle();
+  EXPECT_EQ(world.coordinator->job_state(), JobState::kDone);
+}
+
+// --- the end -------------------------------------------------------------------------------------
+
+TEST(JobEnd, StopSavesThenSendsAllAway) {
+  World world(TestJob(ModelKind::kLocal));
+  const auto one = world.Train("w-0");
+  world.Restore(one);
+  world.Say(one, 3);
+  world.Must(StopAsked{"enough", false});
+  world.Settle();
+  EXPECT_EQ(world.coordinator->job_state(), JobState::kRunning);
+  world.Say(one, 4, world.Hold(one));
+  world.Save(one);
+  const Orders orders = world.OrdersFor(one);
+  EXPECT_EQ(orders.state, JobState::kStopping);
+  EXPECT_EQ(orders.reason, "enough");
+  EXPECT_EQ(orders.hold, 0u);
+  EXPECT_FALSE(world.coordinator->MayLease(one).main);
+  EXPECT_FALSE(world.coordinator->over());
+  world.Leave(one);
+  EXPECT_TRUE(world.coordinator->over());
+  // The next master goes on.
+  world.Must(Closed{world.now});
+  world.StartMaster();
+  EXPECT_EQ(world.coordinator->job_state(), JobState::kRunning);
+}
+
+TEST(JobEnd, StopGoesOnWithoutTheCheckpointIfNobodyCanSave) {
+  World world(TestJob(ModelKind::kLocal));
+  world.Must(StopAsked{"enough", false});
+  world.Settle();
+  EXPECT_EQ(world.coordinator->job_state(), JobState::kStopping);
+  EXPECT_TRUE(world.coordinator->over());
+}
+
+TEST(JobEnd, ASecondStopMayDiscard) {
+  World world(TestJob(ModelKind::kLocal));
+  const auto one = world.Train("w-0");
+  world.Restore(one);
+  world.Must(StopAsked{"enough", false});
+  world.Settle();
+  EXPECT_NE(world.Hold(one), 0u);
+  world.Must(StopAsked{"now", true});
+  world.Settle();
+  EXPECT_EQ(world.OrdersFor(one).state, JobState::kStopping);
+}
+
+TEST(JobEnd, WithoutAModelWhenTheLedgerIsDone) {
+  World world(TestJob(ModelKind::kNone));
+  const auto one = world.Train("w-0");
+  world.FinishMain(one);
+  EXPECT_EQ(world.OrdersFor(one).state, JobState::kDone);
+  EXPECT_FALSE(world.coordinator->over());
+  world.Leave(one, "killed");
+  EXPECT_TRUE(world.coordinator->over());
+}
+
+TEST(JobEnd, ALocalModelThatDiesBeforeItIsDeliveredIsTrainedAgain) {
+  World world(TestJob(ModelKind::kLocal));
+  const auto one = world.Train("w-0");
+  world.Restore(one);
+  world.FinishMain(one);
+  EXPECT_EQ(world.OrdersFor(one).state, JobState::kDone);
+  world.Leave(one, "killed by signal 9 (KILL)");
+  EXPECT_EQ(world.coordinator->job_state(), JobState::kRunning);
+  EXPECT_FALSE(world.coordinator->over());
+  const auto two = world.Join("w-0");
+  world.Restore(two);
+  EXPECT_EQ(world.state.ledger().verdict(), ledger::Verdict::kRunning);
+  world.FinishMain(two);
+  world.Leave(two);
+  EXPECT_EQ(world.coordinator->job_state(), JobState::kDone);
+  EXPECT_TRUE(world.coordinator->over());
+  world.StartMaster();
+  EXPECT_TRUE(world.coordinator->over());
+}
+
+TEST(JobEnd, TheCheckpointOfTheLastStepComesBeforeDone) {
+  World world(TestJob(ModelKind::kLocal));
+  const auto one = world.Train("w-0");
+  world.Restore(one);
+  const ledger::Effects leased = world.Lease(one, true, false);
+  for (const ledger::Grant& grant : leased.grants) {
+    if (&grant == &leased.grants.back()) world.Say(one, 10);
+    world.Finish(one, grant);
+  }
+  EXPECT_EQ(world.coordinator->AnswerFor(ledger::Answer::kDone), ledger::Answer::kWait);
+  world.Say(one, 10, world.Hold(one));
+  world.Save(one);
+  EXPECT_EQ(world.coordinator->job_state(), JobState::kDone);
+  // A late word about steps makes nothing due any more.
+  world.Say(one, 20);
+  EXPECT_EQ(world.coordinator->job_state(), JobState::kDone);
+  EXPECT_EQ(world.Hold(one), 0u);
+}
+
+TEST(JobEnd, AFailedJobHoldsNobody) {
+  Job job = TestJob(ModelKind::kShared);
+  job.spec.max_attempts = 1;
+  World world(job);
+  const auto one = world.Train("w-0");
+  const ledger::Grant grant = world.Lease(one, true, false).grants.at(0);
+  world.Say(one, 10);
+  EXPECT_NE(world.Hold(one), 0u);
+  ledger::Report report;
+  report.worker = one;
+  report.token = grant.token;
+  report.end = ledger::End::kFailed;
+  report.error = "bad bytes";
+  report.culprit = grant.ranges.at(0).begin;
+  world.Must(ledger::Event(report));
+  world.Settle();
+  const Orders orders = world.OrdersFor(one);
+  EXPECT_EQ(orders.state, JobState::kFailed);
+  EXPECT_NE(orders.reason.find("bad bytes"), std::string::npos);
+  EXPECT_EQ(orders.hold, 0u);
+}
+
+TEST(Orders, HaveANewVersionExactlyWhenTheyChange) {
+  World world(TestJob(ModelKind::kShared));
+  const auto one = world.Train("w-0");
+  const Orders first = world.OrdersFor(one);
+  EXPECT_EQ(world.OrdersFor(one).version, first.version);
+  world.coordinator->TakeChanged();
+  world.Say(one, 5);
+  EXPECT_FALSE(world.coordinator->TakeChanged());
+  world.Say(one, 10);
+  EXPECT_TRUE(world.coordinator->TakeChanged());
+  EXPECT_GT(world.OrdersFor(one).version, first.version);
+}
+
+}  // namespace
+}  // namespace headrace::master

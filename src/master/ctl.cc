@@ -1,0 +1,251 @@
+// headrace-ctl: asks a running master, or reads a journal at rest.
+#include <google/protobuf/util/json_util.h>
+#include <grpc/support/log.h>
+#include <grpcpp/grpcpp.h>
+
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <cstdio>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "headrace/control.grpc.pb.h"
+#include "journal/journal.h"
+#include "master/convert.h"
+#include "master/server.h"
+#include "master/state.h"
+#include "master/text.h"
+
+namespace headrace::master {
+namespace {
+
+constexpr int kFailed = 1, kUsage = 2;
+
+struct Flags {
+  std::string master, format = "json", journal, reason;
+  TlsFiles tls;
+  double timeout_s = 10, watch_s = 0;
+  bool totals = false, discard = false;
+};
+
+int Fail(const std::string& why) {
+  std::fprintf(stderr, "headrace-ctl: %s\n", why.c_str());
+  return kFailed;
+}
+
+std::string Json(const google::protobuf::Message& message) {
+  google::protobuf::util::JsonPrintOptions options;
+  options.preserve_proto_field_names = true;
+  options.always_print_primitive_fields = true;
+  std::string text;
+  const auto status = google::protobuf::util::MessageToJsonString(message, &text, options);
+  return (status.ok() ? text : std::string("{}")) + "\n";
+}
+
+void Print(const std::string& text) {
+  std::fputs(text.c_str(), stdout);
+  std::fflush(stdout);
+}
+
+// One connection, and calls that wait for it.
+class Client {
+ public:
+  explicit Client(const Flags& flags) : flags_(flags) {}
+
+  Status Connect() {
+    if (flags_.master.empty()) {
+      return {Code::kInvalidArgument, "--master ADDR is needed"};
+    }
+    std::shared_ptr<grpc::ChannelCredentials> credentials;
+    Status status = ClientCredentials(flags_.tls, &credentials);
+    if (!status.ok()) return status;
+    grpc::ChannelArguments arguments;
+    arguments.SetMaxReceiveMessageSize(-1);
+    arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+    channel_ = grpc::CreateCustomChannel(flags_.master, credentials, arguments);
+    stub_ = v1::Control::NewStub(channel_);
+    return {};
+  }
+
+  // `call` is a method of the stub. 0: no limit for the answer, once connected.
+  template <class Request, class Reply>
+  Status Call(grpc::Status (v1::Control::Stub::*call)(grpc::ClientContext*, const Request&, Reply*),
+              const Request& request, Reply* reply, bool limited = true) {
+    const auto deadline = std::chrono::system_clock::now() +
+                          std::chrono::milliseconds(static_cast<long>(flags_.timeout_s * 1000));
+    if (!channel_->WaitForConnected(deadline)) {
+      return {Code::kUnavailable, "the master at " + flags_.master + " cannot be reached within " +
+                                      std::to_string(static_cast<int>(flags_.timeout_s)) + " s"};
+    }
+    grpc::ClientContext context;
+    if (limited) context.set_deadline(deadline);
+    const grpc::Status status = ((*stub_).*call)(&context, request, reply);
+    if (status.ok()) return {};
+    const auto code = static_cast<Code>(status.error_code());
+    return {code, "the master at " + flags_.master + " says " + CodeName(code) + ": " +
+                      status.error_message()};
+  }
+
+ private:
+  const Flags& flags_;
+  std::shared_ptr<grpc::Channel> channel_;
+  std::unique_ptr<v1::Control::Stub> stub_;
+};
+
+// Prints once, or again and again until `last` says that no more will come.
+int Repeat(const Flags& flags, const std::function<Status(std::string* text, bool* last)>& show) {
+  while (true) {
+    std::string text;
+    bool last = false;
+    const Status status = show(&text, &last);
+    if (!status.ok()) return Fail(status.message());
+    Print(text);
+    if (flags.watch_s == 0 || last) return 0;
+    std::this_thread::sleep_for(std::chrono::duration<double>(flags.watch_s));
+  }
+}
+
+int ShowStatus(const Flags& flags) {
+  Client client(flags);
+  const Status status = client.Connect();
+  if (!status.ok()) return Fail(status.message());
+  return Repeat(flags, [&](std::string* text, bool* last) {
+    v1::JobStatus reply;
+    Status called = client.Call(&v1::Control::Stub::GetStatus, v1::GetStatusRequest(), &reply);
+    *text = flags.format == "json" ? Json(reply) : Text(reply);
+    *last = reply.state() == v1::JOB_STATE_DONE || reply.state() == v1::JOB_STATE_FAILED;
+    return called;
+  });
+}
+
+// Of a journal that no master has open.
+Status ReadJournal(const std::string& path, bool totals_only, v1::Ledger* ledger) {
+  if (!std::filesystem::exists(path)) return {Code::kNotFound, path + ": no such file"};
+  std::unique_ptr<journal::Journal> journal;
+  Status status = journal::Journal::Open(path, "", &journal);
+  if (!status.ok()) return status;
+  State state;
+  status = journal->Replay(
+      [&](std::string_view snapshot) { return State::Restore(snapshot, &state); },
+      [&](std::uint64_t sequence, std::string_view bytes) {
+        Entry entry;
+        ledger::Effects effects;
+        bool changed = false;
+        Status applied = Decode(bytes, &entry);
+        if (applied.ok()) applied = state.Apply(entry, &effects, &changed);
+        if (applied.ok()) return applied;
+        return Status(Code::kDataLoss,
+                      path + ": event " + std::to_string(sequence) + ": " + applied.message());
+      });
+  if (!status.ok()) return status;
+  if (state.created_ms() == 0) return {Code::kFailedPrecondition, path + " has no job yet"};
+  Fill(state.ledger(), totals_only, ledger);
+  return {};
+}
+
+int ShowLedger(const Flags& flags) {
+  const auto print = [&](const v1::Ledger& ledger) {
+    return flags.format == "json" ? Json(ledger) : Text(ledger);
+  };
+  if (!flags.journal.empty()) {
+    v1::Ledger ledger;
+    const Status status = ReadJournal(flags.journal, flags.totals, &ledger);
+    if (!status.ok()) return Fail("journal: " + status.message());
+    Print(print(ledger));
+    return 0;
+  }
+  Client client(flags);
+  const Status status = client.Connect();
+  if (!status.ok()) return Fail(status.message());
+  return Repeat(flags, [&](std::string* text, bool* last) {
+    v1::GetLedgerRequest request;
+    request.set_totals_only(flags.totals);
+    v1::Ledger reply;
+    Status called = client.Call(&v1::Control::Stub::GetLedger, request, &reply);
+    *text = print(reply);
+    *last = reply.verdict() != "running";
+    return called;
+  });
+}
+
+int TakeCheckpoint(const Flags& flags) {
+  Client client(flags);
+  Status status = client.Connect();
+  v1::CheckpointReply reply;
+  if (status.ok()) {
+    status = client.Call(&v1::Control::Stub::Checkpoint, v1::CheckpointRequest(), &reply,
+                         /*limited=*/false);
+  }
+  if (!status.ok()) return Fail(status.message());
+  Print(flags.format == "json" ? Json(reply)
+                               : "checkpoint of step " + std::to_string(reply.step()) + ": " +
+                                     reply.directory() + "\n");
+  return 0;
+}
+
+int StopJob(const Flags& flags) {
+  Client client(flags);
+  Status status = client.Connect();
+  v1::StopRequest request;
+  request.set_reason(flags.reason);
+  request.set_discard(flags.discard);
+  v1::StopReply reply;
+  if (status.ok()) status = client.Call(&v1::Control::Stub::Stop, request, &reply);
+  if (!status.ok()) return Fail(status.message());
+  Print(flags.format == "json" ? Json(reply) : "the job is stopping\n");
+  return 0;
+}
+
+int Main(int argc, char** argv) {
+  CLI::App app("Asks the master of a job, and tells it to save or to stop.", "headrace-ctl");
+  Flags flags;
+  app.add_option("--master", flags.master, "host:port of the master");
+  app.add_option("--tls_cert", flags.tls.cert, "certificate (PEM)");
+  app.add_option("--tls_key", flags.tls.key, "its key (PEM)");
+  app.add_option("--tls_ca", flags.tls.ca, "the master must have a certificate of this (PEM)");
+  app.add_option("--timeout_s", flags.timeout_s, "longest wait for the master")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  app.add_option("--format", flags.format, "json (one object a line) or text")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"json", "text"}));
+  app.require_subcommand(1);
+  app.fallthrough();
+
+  int code = 0;
+  const auto add = [&](const char* name, const char* help, int (*run)(const Flags&)) {
+    CLI::App* command = app.add_subcommand(name, help);
+    command->callback([&flags, &code, run] { code = run(flags); });
+    return command;
+  };
+  const auto watchable = [&](CLI::App* command) {
+    command->add_option("--watch", flags.watch_s, "again every so many seconds, until it has ended")
+        ->check(CLI::PositiveNumber);
+  };
+  watchable(add("status", "the job, its workers, what they wait for", ShowStatus));
+  CLI::App* ledger = add("ledger", "what became of the records, file by file", ShowLedger);
+  watchable(ledger);
+  ledger->add_option("--journal", flags.journal, "read this journal, which no master has open");
+  ledger->add_flag("--totals_only", flags.totals, "without the files");
+  add("checkpoint", "take a checkpoint, and wait until it is saved", TakeCheckpoint);
+  CLI::App* stop = add("stop", "checkpoint, then end the job; it can go on later", StopJob);
+  stop->add_option("--reason", flags.reason, "for people");
+  stop->add_flag("--discard", flags.discard, "without a checkpoint");
+  gpr_set_log_function([](gpr_log_func_args*) {});
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : kUsage;
+  }
+  return code;
+}
+
+}  // namespace
+}  // namespace headrace::master
+
+int main(int argc, char** argv) {
+  return headrace::master::Main(argc, argv);
+}

@@ -1,0 +1,597 @@
+// The control plane over loopback gRPC, with workers that keep to it and train nothing.
+#include <grpcpp/grpcpp.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <filesystem>
+#include <future>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "journal/testing.h"
+#include "master/testing.h"
+
+namespace headrace::master {
+namespace {
+
+using testing::Caller;
+using testing::FakeWorker;
+using testing::TestMaster;
+using testing::World;
+
+Job SmallJob(ModelKind model = ModelKind::kNone) {
+  Job job;
+  job.name = "small";
+  job.model = model;
+  job.spec.files = {{"a.rec", 60}, {"b.rec", 40}};
+  job.spec.task_records = 10;
+  job.spec.epochs = 2;
+  job.trainer = R"({"batch":4})";
+  if (model != ModelKind::kNone) {
+    job.checkpoint_directory = "/saved";
+    job.checkpoint_every_steps = 5;
+  }
+  return job;
+}
+
+Job EvaluatingJob(ModelKind model) {
+  Job job = SmallJob(model);
+  job.type = JobType::kTrainingWithEvaluation;
+  job.spec.evaluation_files = {{"v.rec", 30}};
+  job.spec.evaluation_task_records = 10;
+  job.spec.evaluation_every_steps = 8;
+  job.spec.evaluation_at_end = true;
+  return job;
+}
+
+class ServiceTest : public journal::testing::Test {
+ protected:
+  void StartMaster(const Job& job) { master = std::make_unique<TestMaster>(job, Path("journal")); }
+  std::unique_ptr<Caller> NewCaller(Caller::Options options = {}) {
+    return std::make_unique<Caller>([this] { return master->address(); }, std::move(options));
+  }
+  // Turn by turn until all have left.
+  static void RunAll(const std::vector<FakeWorker*>& workers, int turns = 2000) {
+    std::vector<FakeWorker*> left = workers;
+    for (int turn = 0; !left.empty(); ++turn) {
+      ASSERT_LT(turn, turns) << "the job does not end";
+      for (auto it = left.begin(); it != left.end();) it = (*it)->Turn() ? it + 1 : left.erase(it);
+    }
+  }
+  v1::JobStatus GetStatus() {
+    v1::JobStatus status;
+    const grpc::Status called =
+        NewCaller()->Call(&v1::Control::Stub::GetStatus, v1::GetStatusRequest(), &status);
+    EXPECT_TRUE(called.ok()) << called.error_message();
+    return status;
+  }
+  void ExpectDone() {
+    const Dispatcher::Outlook outlook = master->dispatcher->GetOutlook();
+    EXPECT_EQ(outlook.verdict, ledger::Verdict::kDone);
+    EXPECT_EQ(outlook.state, JobState::kDone);
+    EXPECT_TRUE(outlook.over);
+    EXPECT_TRUE(outlook.delivered);
+  }
+
+  std::unique_ptr<TestMaster> master;
+  World world;
+};
+
+TEST_F(ServiceTest, AJobWithoutAModelFromJoinToDone) {
+  StartMaster(SmallJob());
+  auto one = NewCaller(), two = NewCaller();
+  FakeWorker a("w-0", one.get(), &world), b("w-1", two.get(), &world);
+  RunAll({&a, &b});
+  EXPECT_EQ(world.Histogram(), (std::map<int, int>{{1, 200}}));
+  ExpectDone();
+  const v1::JobStatus status = GetStatus();
+  EXPECT_EQ(status.verdict(), "done");
+  EXPECT_EQ(status.totals().trained(), 200);
+  EXPECT_EQ(status.epochs(), 2);
+  ASSERT_EQ(status.workers_size(), 2);
+  EXPECT_EQ(status.workers(0).state(), "gone");
+}
+
+TEST_F(ServiceTest, JoinTellsAWorkerWhatItNeeds) {
+  StartMaster(SmallJob(ModelKind::kShared));
+  auto caller = NewCaller();
+  v1::JoinRequest request;
+  request.set_name("w-0");
+  request.set_key(5);
+  v1::JoinReply first, again, other;
+  ASSERT_TRUE(caller->Call(&v1::Control::Stub::Join, request, &first).ok());
+  EXPECT_EQ(first.lease_ms(), 30000);
+  EXPECT_EQ(first.heartbeat_ms(), 10000);
+  EXPECT_EQ(first.model(), v1::MODEL_KIND_SHARED);
+  EXPECT_EQ(first.job(), R"({"batch":4})");
+  EXPECT_EQ(first.orders().state(), v1::JOB_STATE_RUNNING);
+  // The same process; also for the next master.
+  master->Restart();
+  ASSERT_TRUE(caller->Call(&v1::Control::Stub::Join, request, &again).ok());
+  EXPECT_EQ(again.worker(), first.worker());
+  // A new one of the same name ends the old one.
+  request.set_key(6);
+  ASSERT_TRUE(caller->Call(&v1::Control::Stub::Join, request, &other).ok());
+  EXPECT_NE(other.worker(), first.worker());
+  v1::ExchangeRequest exchange;
+  exchange.set_worker(first.worker());
+  v1::ExchangeReply reply;
+  EXPECT_EQ(caller->Call(&v1::Control::Stub::Exchange, exchange, &reply).error_code(),
+            grpc::StatusCode::NOT_FOUND);
+  EXPECT_EQ(GetStatus().workers(0).restarts(), 1);
+  EXPECT_EQ(GetStatus().restarts(), 1);
+}
+
+TEST_F(ServiceTest, CallsThatMakeNoSenseAreRefused) {
+  StartMaster(SmallJob(ModelKind::kLocal));
+  auto caller = NewCaller();
+  const auto join = [&](const std::string& name, std::uint64_t key, v1::JoinReply* reply) {
+    v1::JoinRequest request;
+    request.set_name(name);
+    request.set_key(key);
+    return caller->Call(&v1::Control::Stub::Join, request, reply).error_code();
+  };
+  v1::JoinReply reply;
+  EXPECT_EQ(join("", 1, &reply), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_EQ(join("w-0", 0, &reply), grpc::StatusCode::INVALID_ARGUMENT);
+  ASSERT_EQ(join("w-0", 1, &reply), grpc::StatusCode::OK);
+  const std::uint64_t worker = reply.worker();
+  // The model is in one process.
+  EXPECT_EQ(join("w-1", 2, &reply), grpc::StatusCode::FAILED_PRECONDITION);
+  v1::ExchangeRequest exchange;
+  exchange.set_worker(worker);
+  exchange.set_incarnation(reply.incarnation());
+  exchange.set_max_tasks(1);
+  v1::ExchangeReply exchanged;
+  EXPECT_EQ(caller->Call(&v1::Control::Stub::Exchange, exchange, &exchanged).error_code(),
+            grpc::StatusCode::FAILED_PRECONDITION);
+  v1::SavedRequest saved;
+  saved.set_worker(worker);
+  saved.set_hold(77);
+  v1::SavedReply saved_reply;
+  EXPECT_EQ(caller->Call(&v1::Control::Stub::Saved, saved, &saved_reply).error_code(),
+            grpc::StatusCode::ABORTED);
+  v1::RestoredRequest restored;
+  restored.set_worker(worker);
+  restored.set_position("nonsense");
+  v1::RestoredReply restored_reply;
+  EXPECT_EQ(caller->Call(&v1::Control::Stub::Restored, restored, &restored_reply).error_code(),
+            grpc::StatusCode::UNIMPLEMENTED);
+  restored.set_worker(99);
+  EXPECT_EQ(caller->Call(&v1::Control::Stub::Restored, restored, &restored_reply).error_code(),
+            grpc::StatusCode::NOT_FOUND);
+  // When the other has been silent for a lease, it may be replaced.
+  master->now_ms += 30001;
+  EXPECT_EQ(join("w-1", 2, &reply), grpc::StatusCode::OK);
+}
+
+TEST_F(ServiceTest, ALocalModelWithCheckpointsAndADeath) {
+  StartMaster(SmallJob(ModelKind::kLocal));
+  auto caller = NewCaller();
+  FakeWorker worker("w-0", caller.get(), &world);
+  while (world.saves() < 2) ASSERT_TRUE(worker.Turn());
+  for (int i = 0; i < 5; ++i) ASSERT_TRUE(worker.Turn());
+  const std::int64_t lost_at = worker.step();
+  EXPECT_GT(lost_at, world.Last().step);
+  worker.Forget();
+  ASSERT_TRUE(worker.Turn());
+  EXPECT_EQ(worker.step(), world.Last().step);
+  RunAll({&worker});
+  ExpectDone();
+  const v1::JobStatus status = GetStatus();
+  EXPECT_EQ(status.step(), 20);
+  EXPECT_EQ(status.checkpoint_step(), 20);
+  EXPECT_EQ(status.totals().trained(), 200);
+  EXPECT_EQ(status.totals().trained_before_rewind(), (lost_at - 10) * 10);
+  EXPECT_EQ(status.workers(0).restarts(), 1);
+  EXPECT_EQ(status.workers(0).last_exit(), "");
+}
+
+TEST_F(ServiceTest, ACheckpointHoldsTwoWorkersAndAnswers) {
+  Job job = SmallJob(ModelKind::kShared);
+  job.checkpoint_every_steps = 0;
+  StartMaster(job);
+  auto one = NewCaller(), two = NewCaller(), person = NewCaller();
+  FakeWorker a("w-0", one.get(), &world), b("w-1", two.get(), &world);
+  for (int i = 0; i < 4; ++i) {
+    ASSERT_TRUE(a.Turn());
+    ASSERT_TRUE(b.Turn());
+  }
+  v1::CheckpointReply reply;
+  std::future<grpc::Status> asked = std::async(std::launch::async, [&] {
+    return person->Call(&v1::Control::Stub::Checkpoint, v1::CheckpointRequest(), &reply);
+  });
+  a.saves = false;  // so that the hold can be looked at
+  while (a.orders().hold() == 0) ASSERT_TRUE(a.Turn());
+  ASSERT_TRUE(a.Turn());  // says that it stands
+  EXPECT_EQ(GetStatus().waits_for(), "w-1 to stand still, 1 of 2 workers do (checkpoint)");
+  EXPECT_EQ(GetStatus().workers(0).state(), "held");
+  while (!a.orders().has_save()) {
+    ASSERT_TRUE(b.Turn());
+    ASSERT_TRUE(a.Turn());
+  }
+  EXPECT_FALSE(b.orders().has_save());
+  EXPECT_EQ(asked.wait_for(std::chrono::seconds(0)), std::future_status::timeout);
+  a.saves = true;
+  ASSERT_TRUE(a.Turn());
+  const grpc::Status status = asked.get();
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  EXPECT_EQ(reply.directory(), world.Last().directory);
+  EXPECT_EQ(reply.step(), world.Last().step);
+  RunAll({&a, &b});
+  ExpectDone();
+  EXPECT_EQ(world.Histogram(), (std::map<int, int>{{1, 200}}));
+}
+
+TEST_F(ServiceTest, ASaveThatFailsFailsTheCall) {
+  StartMaster(SmallJob(ModelKind::kLocal));
+  auto caller = NewCaller(), person = NewCaller();
+  FakeWorker worker("w-0", caller.get(), &world);
+  ASSERT_TRUE(worker.Turn());
+  worker.save_error = "No space left on device";
+  v1::CheckpointReply reply;
+  std::future<grpc::Status> asked = std::async(std::launch::async, [&] {
+    grpc::ClientContext context;
+    return person->Stub()->Checkpoint(&context, v1::CheckpointRequest(), &reply);
+  });
+  for (int i = 0; asked.wait_for(std::chrono::seconds(0)) == std::future_status::timeout; ++i) {
+    ASSERT_LT(i, 10000);
+    if (!worker.Turn()) break;
+  }
+  EXPECT_NE(asked.get().error_message().find("No space left"), std::string::npos);
+}
+
+TEST_F(ServiceTest, EvaluationRoundsBesideTraining) {
+  StartMaster(EvaluatingJob(ModelKind::kShared));
+  auto one = NewCaller(), two = NewCaller();
+  FakeWorker a("w-0", one.get(), &world), b("w-1", two.get(), &world);
+  RunAll({&a, &b});
+  ExpectDone();
+  EXPECT_EQ(world.Histogram(), (std::map<int, int>{{1, 200}}));
+  const v1::JobStatus status = GetStatus();
+  ASSERT_GE(status.metrics_size(), 2);
+  EXPECT_EQ(world.Histogram(true), (std::map<int, int>{{1, 30 * status.metrics_size()}}));
+  for (const v1::Metric& metric : status.metrics()) {
+    EXPECT_EQ(metric.name(), "records");
+    EXPECT_EQ(metric.value(), 30);
+  }
+  EXPECT_EQ(status.evaluation_sums(0), 30);
+}
+
+TEST_F(ServiceTest, AnEvaluationJob) {
+  Job job = SmallJob();
+  job.type = JobType::kEvaluation;
+  job.spec.type = ledger::TaskType::kEvaluate;
+  job.spec.epochs = 1;
+  StartMaster(job);
+  auto one = NewCaller(), two = NewCaller();
+  FakeWorker a("w-0", one.get(), &world), b("w-1", two.get(), &world);
+  RunAll({&a, &b});
+  ExpectDone();
+  const v1::JobStatus status = GetStatus();
+  ASSERT_EQ(status.metrics_size(), 1);
+  EXPECT_EQ(status.metrics(0).value(), 100);
+}
+
+TEST_F(ServiceTest, StopSavesAndTheNextMasterGoesOn) {
+  StartMaster(SmallJob(ModelKind::kLocal));
+  auto caller = NewCaller();
+  FakeWorker worker("w-0", caller.get(), &world);
+  while (worker.step() < 7) ASSERT_TRUE(worker.Turn());
+  v1::StopRequest request;
+  request.set_reason("enough");
+  v1::StopReply reply;
+  ASSERT_TRUE(caller->Call(&v1::Control::Stub::Stop, request, &reply).ok());
+  RunAll({&worker});
+  EXPECT_EQ(world.Last().step, worker.step());
+  EXPECT_EQ(GetStatus().verdict(), "stopped");
+  EXPECT_TRUE(master->dispatcher->GetOutlook().over);
+  EXPECT_EQ(master->dispatcher->GetOutlook().verdict, ledger::Verdict::kRunning);
+  // A crash on the way does not forget it; an end in order does.
+  master->Restart();
+  EXPECT_EQ(GetStatus().verdict(), "stopped");
+  master->dispatcher->Shutdown(/*finished=*/true);
+  master->Restart();
+  EXPECT_EQ(GetStatus().verdict(), "running");
+  RunAll({&worker});
+  ExpectDone();
+  EXPECT_EQ(world.Histogram(), (std::map<int, int>{{1, 200}}));
+}
+
+TEST_F(ServiceTest, CallsThatAreRepeatedHaveOneEffect) {
+  StartMaster(EvaluatingJob(ModelKind::kLocal));
+  Caller::Options options;
+  options.times = 2;
+  auto caller = NewCaller(options);
+  FakeWorker worker("w-0", caller.get(), &world);
+  RunAll({&worker});
+  ExpectDone();
+  EXPECT_EQ(worker.refused(), 0);
+  EXPECT_EQ(world.Histogram(), (std::map<int, int>{{1, 200}}));
+  const v1::JobStatus status = GetStatus();
+  EXPECT_EQ(status.step(), 20);
+  EXPECT_EQ(status.totals().trained_before_rewind(), 0);
+  EXPECT_EQ(status.metrics_size(), 3);  // steps 8, 16, 20
+  EXPECT_EQ(status.workers(0).restarts(), 0);
+  EXPECT_EQ(status.workers(0).worker(), 1u);
+  EXPECT_EQ(world.saves(), 4);
+}
+
+TEST_F(ServiceTest, RestoredIsOneRewindUntilTheWorkerHasSeenIt) {
+  StartMaster(SmallJob(ModelKind::kShared));
+  auto caller = NewCaller();
+  FakeWorker worker("w-0", caller.get(), &world);
+  ASSERT_TRUE(worker.Turn());
+  const auto restore = [&] {
+    v1::RestoredRequest request;
+    request.set_worker(worker.number());
+    v1::RestoredReply reply;
+    EXPECT_TRUE(caller->Call(&v1::Control::Stub::Restored, request, &reply).ok());
+    return reply.incarnation();
+  };
+  EXPECT_EQ(restore(), 2);
+  EXPECT_EQ(restore(), 2);
+  master->Restart();
+  EXPECT_EQ(restore(), 2);
+  v1::ExchangeRequest request;
+  request.set_worker(worker.number());
+  request.set_incarnation(2);
+  v1::ExchangeReply reply;
+  ASSERT_TRUE(caller->Call(&v1::Control::Stub::Exchange, request, &reply).ok());
+  EXPECT_EQ(restore(), 3);
+}
+
+// Every place between two calls is met; one worker bears a restart after each call, two need both
+// their words in one life of the master to stand still together.
+TEST_F(ServiceTest, TheMasterMayRestartBetweenAnyTwoCalls) {
+  const struct {
+    ModelKind model;
+    int every;
+  } cases[] = {{ModelKind::kLocal, 1},  {ModelKind::kNone, 3},   {ModelKind::kNone, 4},
+               {ModelKind::kShared, 3}, {ModelKind::kShared, 4}, {ModelKind::kShared, 5}};
+  for (const auto& one : cases) {
+    SCOPED_TRACE(std::string(Name(one.model)) + " " + std::to_string(one.every));
+    std::filesystem::remove(Path("journal"));
+    StartMaster(EvaluatingJob(one.model));
+    World fresh;
+    int calls = 0, restarts = 0;
+    Caller::Options options;
+    options.after_call = [&] {
+      if (++calls % one.every != 0) return;
+      ++restarts;
+      master->Restart();
+    };
+    auto first = NewCaller(options), second = NewCaller(options);
+    FakeWorker a("w-0", first.get(), &fresh), b("w-1", second.get(), &fresh);
+    if (one.model == ModelKind::kLocal) {
+      RunAll({&a}, 300);
+    } else {
+      RunAll({&a, &b}, 300);
+    }
+    ExpectDone();
+    EXPECT_EQ(fresh.Histogram(), (std::map<int, int>{{1, 200}}));
+    EXPECT_EQ(GetStatus().restarts(), restarts);
+    EXPECT_GE(restarts, 10);
+    EXPECT_GE(GetStatus().metrics_size(), 2);
+    EXPECT_EQ(fresh.saves(), one.model == ModelKind::kNone ? 0 : GetStatus().step() / 5);
+    master.reset();
+  }
+}
+
+TEST_F(ServiceTest, WatchPushesOrdersUntilTheWorkerLeaves) {
+  StartMaster(SmallJob(ModelKind::kShared));
+  auto one = NewCaller(), two = NewCaller();
+  FakeWorker a("w-0", one.get(), &world), b("w-1", two.get(), &world);
+  ASSERT_TRUE(a.Turn());
+  ASSERT_TRUE(b.Turn());
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(30));
+  v1::WatchRequest request;
+  request.set_worker(b.number());
+  auto stream = two->Stub()->Watch(&context, request);
+  v1::Orders orders;
+  ASSERT_TRUE(stream->Read(&orders));
+  EXPECT_EQ(orders.hold(), 0u);
+  const std::uint64_t version = orders.version();
+  while (a.orders().hold() == 0) ASSERT_TRUE(a.Turn());
+  ASSERT_TRUE(stream->Read(&orders));
+  EXPECT_EQ(orders.hold(), a.orders().hold());
+  EXPECT_GT(orders.version(), version);
+  b.Leave("");
+  while (stream->Read(&orders)) {
+  }
+  EXPECT_TRUE(stream->Finish().ok());
+
+  grpc::ClientContext unknown;
+  request.set_worker(99);
+  auto none = two->Stub()->Watch(&unknown, request);
+  EXPECT_FALSE(none->Read(&orders));
+  EXPECT_EQ(none->Finish().error_code(), grpc::StatusCode::NOT_FOUND);
+}
+
+TEST_F(ServiceTest, AWatcherThatGoesAwayIsForgotten) {
+  StartMaster(SmallJob(ModelKind::kShared));
+  auto one = NewCaller();
+  FakeWorker a("w-0", one.get(), &world);
+  ASSERT_TRUE(a.Turn());
+  for (int i = 0; i < 20; ++i) {
+    grpc::ClientContext context;
+    v1::WatchRequest request;
+    request.set_worker(a.number());
+    auto stream = one->Stub()->Watch(&context, request);
+    v1::Orders orders;
+    ASSERT_TRUE(stream->Read(&orders));
+    context.TryCancel();
+    EXPECT_FALSE(stream->Finish().ok());
+  }
+  RunAll({&a});
+  ExpectDone();
+}
+
+TEST_F(ServiceTest, ExpiredLeasesEndALocalModel) {
+  Job job = SmallJob(ModelKind::kLocal);
+  job.spec.lease_ms = 1000;
+  StartMaster(job);
+  auto caller = NewCaller();
+  FakeWorker worker("w-0", caller.get(), &world);
+  while (worker.step() < 3) ASSERT_TRUE(worker.Turn());
+  const std::int64_t held = worker.lease_count();
+  ASSERT_GT(held, 0);
+  master->now_ms += 1001;
+  master->dispatcher->Tick();
+  v1::ExchangeRequest request;
+  request.set_worker(worker.number());
+  request.set_incarnation(worker.orders().incarnation());
+  request.set_request(1000);
+  request.set_max_tasks(1);
+  request.set_main(true);
+  v1::ExchangeReply reply;
+  ASSERT_TRUE(caller->Call(&v1::Control::Stub::Exchange, request, &reply).ok());
+  EXPECT_GE(reply.ended_size(), held);
+  EXPECT_EQ(reply.grants_size(), 0);
+  worker.Forget();
+  RunAll({&worker});
+  ExpectDone();
+  EXPECT_EQ(GetStatus().totals().trained(), 200);
+}
+
+TEST_F(ServiceTest, ReportsOfARewoundModelAreRefused) {
+  StartMaster(SmallJob(ModelKind::kShared));
+  auto one = NewCaller(), two = NewCaller();
+  FakeWorker a("w-0", one.get(), &world), b("w-1", two.get(), &world);
+  ASSERT_TRUE(a.Turn());
+  ASSERT_TRUE(b.Turn());
+  ASSERT_TRUE(b.Turn());
+  ASSERT_EQ(b.lease_count(), 1);
+  v1::RestoredRequest request;
+  request.set_worker(a.number());
+  v1::RestoredReply reply;
+  ASSERT_TRUE(one->Call(&v1::Control::Stub::Restored, request, &reply).ok());
+  EXPECT_EQ(reply.incarnation(), 2);
+  ASSERT_TRUE(b.Turn());  // reports what it had, is refused, and starts again
+  EXPECT_EQ(b.refused(), 1);
+  EXPECT_EQ(b.number(), 0u);
+}
+
+TEST_F(ServiceTest, TheJournalStartsOverWhenItHasGrown) {
+  Dispatcher::Options options;
+  std::atomic<std::int64_t> now{1000};
+  options.now_ms = [&] { return now.load(); };
+  options.compact_events = 50;
+  Job job = SmallJob();
+  job.spec.epochs = 20;
+  std::unique_ptr<Dispatcher> dispatcher;
+  const auto call = [&](auto request, auto reply, auto method) {
+    std::promise<decltype(reply)> promise;
+    ((*dispatcher).*method)(request, [&](const Status& status, const decltype(reply)& answer) {
+      EXPECT_TRUE(status.ok()) << status.ToString();
+      promise.set_value(answer);
+    });
+    return promise.get_future().get();
+  };
+  std::int64_t done = 0;
+  for (int round = 0; round < 3; ++round) {
+    const Status status = Dispatcher::Open(job, Path("journal"), options, &dispatcher);
+    ASSERT_TRUE(status.ok()) << status.ToString();
+    v1::JoinRequest join;
+    join.set_name("w-0");
+    join.set_key(7);
+    const v1::JoinReply joined = call(join, v1::JoinReply(), &Dispatcher::Join);
+    EXPECT_EQ(joined.worker(), 1u);
+    v1::ExchangeRequest exchange;
+    exchange.set_worker(joined.worker());
+    exchange.set_incarnation(joined.incarnation());
+    exchange.set_max_tasks(1);
+    exchange.set_main(true);
+    for (int i = 0; i < 60; ++i) {
+      exchange.set_request(static_cast<std::uint64_t>(round * 1000 + i + 1));
+      const v1::ExchangeReply reply = call(exchange, v1::ExchangeReply(), &Dispatcher::Exchange);
+      EXPECT_EQ(reply.refused_size(), 0);
+      exchange.clear_reports();
+      if (reply.grants_size() == 0) break;
+      v1::Report* report = exchange.add_reports();
+      report->set_token(reply.grants(0).token());
+      report->set_end(v1::LEASE_END_FINISHED);
+      *report->add_acknowledged()->mutable_range() = reply.grants(0).ranges(0);
+      report->mutable_acknowledged(0)->set_outcome(v1::OUTCOME_TRAINED);
+      now += 10;
+      dispatcher->Tick();
+    }
+    exchange.set_max_tasks(0);
+    call(exchange, v1::ExchangeReply(), &Dispatcher::Exchange);
+    done += 60;
+    std::promise<v1::JobStatus> promise;
+    dispatcher->GetStatus([&](const Status&, const v1::JobStatus& s) { promise.set_value(s); });
+    EXPECT_EQ(promise.get_future().get().totals().trained(), done * 10);
+    dispatcher.reset();
+  }
+  int events = 0;
+  std::unique_ptr<journal::Journal> journal;
+  ASSERT_TRUE(journal::Journal::Open(Path("journal"), "", &journal).ok());
+  ASSERT_TRUE(journal
+                  ->Replay(nullptr,
+                           [&](std::uint64_t, std::string_view) {
+                             ++events;
+                             return Status();
+                           })
+                  .ok());
+  EXPECT_LT(events, 360);
+}
+
+TEST_F(ServiceTest, TlsKeepsOutWhoHasNoCertificate) {
+  const std::string folder = folder_.string();
+  const auto make = [&](const std::string& name) {
+    return std::system(("openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost "
+                        "-addext subjectAltName=DNS:localhost,IP:127.0.0.1 -keyout " +
+                        folder + "/" + name + ".key -out " + folder + "/" + name +
+                        ".crt 2>/dev/null")
+                           .c_str());
+  };
+  ASSERT_EQ(make("job"), 0) << "the openssl command is needed";
+  ASSERT_EQ(make("other"), 0);
+  StartMaster(SmallJob());
+  Metrics metrics;
+  Service service(master->dispatcher.get(), &metrics);
+  Server::Options options;
+  options.tls = {folder + "/job.crt", folder + "/job.key", folder + "/job.crt"};
+  std::unique_ptr<Server> server;
+  const Status started = Server::Start(options, &service, &server);
+  ASSERT_TRUE(started.ok()) << started.ToString();
+  const auto ask = [&](const TlsFiles& files) {
+    std::shared_ptr<grpc::ChannelCredentials> credentials;
+    EXPECT_TRUE(ClientCredentials(files, &credentials).ok());
+    auto stub = v1::Control::NewStub(grpc::CreateChannel(server->address(), credentials));
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(10));
+    v1::JobStatus reply;
+    return stub->GetStatus(&context, v1::GetStatusRequest(), &reply);
+  };
+  EXPECT_TRUE(ask(options.tls).ok()) << ask(options.tls).error_message();
+  EXPECT_FALSE(ask({}).ok());
+  EXPECT_FALSE(ask({"", "", folder + "/job.crt"}).ok());
+  EXPECT_FALSE(ask({folder + "/other.crt", folder + "/other.key", folder + "/job.crt"}).ok());
+  EXPECT_FALSE(ask({folder + "/job.crt", folder + "/job.key", folder + "/other.crt"}).ok());
+  server->Shutdown(std::chrono::seconds(1));
+
+  std::shared_ptr<grpc::ServerCredentials> credentials;
+  EXPECT_EQ(ServerCredentials({"only.crt", "", ""}, &credentials).code(), Code::kInvalidArgument);
+  EXPECT_EQ(ServerCredentials({"no.crt", "no.key", ""}, &credentials).code(), Code::kNotFound);
+}
+
+TEST_F(ServiceTest, APortInUseIsNamed) {
+  StartMaster(SmallJob());
+  Metrics metrics;
+  Service service(master->dispatcher.get(), &metrics);
+  Server::Options options;
+  const std::string address = master->address();
+  options.port = std::stoi(address.substr(address.find(':') + 1));
+  std::unique_ptr<Server> server;
+  const Status status = Server::Start(options, &service, &server);
+  EXPECT_EQ(status.message(), "cannot listen at " + address + ": Address already in use");
+}
+
+}  // namespace
+}  // namespace headrace::master

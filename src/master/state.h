@@ -1,0 +1,144 @@
+// All that a master must find again when it starts: the ledger and, beside it, who the workers are
+// and what they have written.
+#ifndef HEADRACE_MASTER_STATE_H_
+#define HEADRACE_MASTER_STATE_H_
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/status.h"
+#include "ledger/ledger.h"
+#include "master/entry.h"
+
+namespace headrace::master {
+
+// A training process that has joined and not left.
+struct Worker {
+  std::uint64_t number = 0;
+  std::string name;
+  std::uint64_t key = 0;
+  std::string host;
+  std::int64_t pid = 0;
+  std::int64_t joined_ms = 0;
+  // What it last restored, and the incarnation that came of it (0: nothing): so that it may say so
+  // again.
+  std::uint64_t restored = 0;
+  std::int64_t restored_incarnation = 0;
+  // Leases that ended without it: it may have trained what others train again.
+  std::vector<std::uint64_t> expired;
+
+  template <class A>
+  void Fields(A& a) {
+    a(number, name, key, host, pid, joined_ms, restored, restored_incarnation, expired);
+  }
+};
+
+// A name, and the processes that it had one after the other.
+struct Slot {
+  std::uint64_t last_worker = 0;
+  std::int64_t processes = 0;
+  std::string last_exit;  // why the last process that is gone ended
+  std::string host;       // of the last process
+  std::int64_t pid = 0;
+
+  template <class A>
+  void Fields(A& a) {
+    a(last_worker, processes, last_exit, host, pid);
+  }
+};
+
+struct Checkpoint {
+  std::string directory;  // empty: none yet
+  std::int64_t step = 0;
+  std::uint64_t hold = 0;
+  std::int64_t incarnation = 0;  // of which it holds the model
+  std::int64_t pause_ms = 0, bytes = 0, at_ms = 0;
+
+  template <class A>
+  void Fields(A& a) {
+    a(directory, step, hold, incarnation, pause_ms, bytes, at_ms);
+  }
+};
+
+// A state machine as the ledger is one: Apply() is the only way to change it, the same entries give
+// the same state, and the caller stores each entry that changed anything before it acts on it.
+// Ownership: owns all of its state.
+// Thread safety: none.
+// Errors: the ledger's. NOT_FOUND also for a worker that has left.
+class State {
+ public:
+  // `effects` are the ledger's.
+  Status Apply(const Entry& entry, ledger::Effects* effects, bool* changed);
+
+  std::string Snapshot() const;
+  static Status Restore(std::string_view bytes, State* state);
+
+  const ledger::Ledger& ledger() const { return ledger_; }
+  const std::map<std::uint64_t, Worker>& workers() const { return workers_; }
+  const Worker* Find(std::uint64_t worker) const;
+  const std::map<std::string, Slot>& slots() const { return slots_; }
+  std::uint64_t next_worker() const { return next_worker_; }
+
+  const Checkpoint& checkpoint() const { return checkpoint_; }
+  // The order that stands; of hold 0 if there is none.
+  const SaveOrdered& saving() const { return saving_; }
+  // Number of the last hold that has ended.
+  std::uint64_t holds() const { return holds_; }
+  // Where the model was restored from, and at which step; steps count from there.
+  const std::string& restored_from() const { return restored_from_; }
+  std::int64_t restored_step() const { return restored_step_; }
+  const std::map<std::int64_t, Measured>& measured() const { return measured_; }
+  const std::string& model() const { return model_; }
+  // A worker left in order after the ledger was done: the model is where it belongs.
+  bool delivered() const { return delivered_; }
+  const StopAsked* stop() const { return stop_.empty() ? nullptr : &stop_[0]; }
+  std::int64_t starts() const { return starts_; }
+  std::int64_t created_ms() const { return created_ms_; }
+
+  // Fingerprint of what was restored, as in Worker::restored.
+  static std::uint64_t FingerprintOf(const Restored& entry);
+
+  template <class A>
+  void Fields(A& a) {
+    a(workers_, slots_, next_worker_, checkpoint_, saving_, holds_, restored_from_, restored_step_,
+      measured_, model_, delivered_, stop_, starts_, created_ms_);
+  }
+
+ private:
+  Status On(const ledger::Event& event, ledger::Effects* effects, bool* changed);
+  Status On(const Started& entry, ledger::Effects* effects, bool* changed);
+  Status On(const Joined& entry, ledger::Effects* effects, bool* changed);
+  Status On(const Left& entry, ledger::Effects* effects, bool* changed);
+  Status On(const Restored& entry, ledger::Effects* effects, bool* changed);
+  Status On(const Saved& entry, ledger::Effects* effects, bool* changed);
+  Status On(const Measured& entry, ledger::Effects* effects, bool* changed);
+  Status On(const StopAsked& entry, ledger::Effects* effects, bool* changed);
+  Status On(const Closed& entry, ledger::Effects* effects, bool* changed);
+  Status On(const SaveOrdered& entry, ledger::Effects* effects, bool* changed);
+  Status On(const HoldEnded& entry, ledger::Effects* effects, bool* changed);
+  void EndHold(std::uint64_t hold);
+
+  ledger::Ledger ledger_;
+
+  std::map<std::uint64_t, Worker> workers_;
+  std::map<std::string, Slot> slots_;
+  std::uint64_t next_worker_ = 1;
+  Checkpoint checkpoint_;
+  SaveOrdered saving_;
+  std::uint64_t holds_ = 0;
+  std::string restored_from_;
+  std::int64_t restored_step_ = 0;
+  std::map<std::int64_t, Measured> measured_;  // by round
+  std::string model_;
+  bool delivered_ = false;
+  std::vector<StopAsked> stop_;  // none or one
+  std::int64_t starts_ = 0;
+  std::int64_t created_ms_ = 0;
+};
+
+}  // namespace headrace::master
+
+#endif  // HEADRACE_MASTER_STATE_H_

@@ -1,0 +1,103 @@
+#include "master/text.h"
+
+#include <fmt/format.h>
+
+namespace headrace::master {
+namespace {
+
+template <class Repeated>
+std::string Ranges(const Repeated& ranges) {
+  std::string text;
+  for (const v1::Range& range : ranges) {
+    text += fmt::format("{}[{}, {})", text.empty() ? "" : " ", range.begin(), range.end());
+  }
+  return text;
+}
+
+std::string Outcomes(std::int64_t trained, std::int64_t filtered,
+                     const google::protobuf::Map<std::string, std::int64_t>& dropped,
+                     std::int64_t quarantined, std::int64_t pending) {
+  std::string text = fmt::format("{} done", trained);
+  if (filtered > 0) text += fmt::format(", {} filtered", filtered);
+  for (const auto& [op, count] : dropped) text += fmt::format(", {} dropped by {}", count, op);
+  if (quarantined > 0) text += fmt::format(", {} in quarantine", quarantined);
+  if (pending > 0) text += fmt::format(", {} to do", pending);
+  return text;
+}
+
+std::string Text(const v1::Totals& totals) {
+  std::string text = fmt::format("records  {} of {}\n",
+                                 Outcomes(totals.trained(), totals.filtered(), totals.dropped(),
+                                          totals.quarantined(), totals.pending()),
+                                 totals.records());
+  if (totals.possibly_repeated() > 0) {
+    text += fmt::format("         {} possibly repeated\n", totals.possibly_repeated());
+  }
+  if (totals.trained_before_rewind() > 0) {
+    text +=
+        fmt::format("         {} trained before a rewind too\n", totals.trained_before_rewind());
+  }
+  return text;
+}
+
+}  // namespace
+
+std::string Text(const v1::JobStatus& status) {
+  std::string text =
+      fmt::format("job      {} ({}): {}\n", status.job(), status.type(), status.verdict());
+  if (!status.failure().empty()) text += fmt::format("failure  {}\n", status.failure());
+  text += fmt::format("step     {} ({:.1f} steps/s, {:.0f} records/s), epoch {} of {}\n",
+                      status.step(), status.steps_per_s(), status.records_per_s(),
+                      status.epoch() + 1, status.epochs());
+  text += Text(status.totals());
+  if (!status.waits_for().empty()) {
+    text += fmt::format("waits    for {}, since {:.1f} s\n", status.waits_for(),
+                        static_cast<double>(status.waiting_ms()) / 1000);
+  }
+  for (const v1::WorkerStatus& worker : status.workers()) {
+    text += fmt::format("worker   {} ({}:{}): {}", worker.name(), worker.host(), worker.pid(),
+                        worker.state());
+    if (!worker.waits_for().empty()) {
+      text += fmt::format(", waits for {} since {:.1f} s", worker.waits_for(),
+                          static_cast<double>(worker.waiting_ms()) / 1000);
+    }
+    text += fmt::format(", {} leases", worker.leases());
+    if (worker.restarts() > 0) text += fmt::format(", {} restarts", worker.restarts());
+    if (!worker.last_exit().empty()) text += fmt::format(", last exit: {}", worker.last_exit());
+    text += "\n";
+  }
+  if (!status.last_checkpoint().empty()) {
+    text += fmt::format("saved    {} (step {}, {} ms)\n", status.last_checkpoint(),
+                        status.checkpoint_step(), status.checkpoint_pause_ms());
+  }
+  for (const v1::Metric& metric : status.metrics()) {
+    text +=
+        fmt::format("metric   {} = {} (step {})\n", metric.name(), metric.value(), metric.step());
+  }
+  if (!status.model().empty()) text += fmt::format("model    {}\n", status.model());
+  return text;
+}
+
+std::string Text(const v1::Ledger& ledger) {
+  std::string text = fmt::format("verdict  {}\n", ledger.verdict()) + Text(ledger.totals());
+  for (const v1::FileCoverage& file : ledger.files()) {
+    text += fmt::format("epoch {}  {}: {} of {}\n", file.epoch() + 1, file.path(),
+                        Outcomes(file.trained(), file.filtered(), file.dropped(),
+                                 file.quarantined(), file.pending()),
+                        file.records());
+    if (file.possibly_repeated_size() > 0) {
+      text += fmt::format("         possibly repeated: {}\n", Ranges(file.possibly_repeated()));
+    }
+    if (file.trained_before_rewind_size() > 0) {
+      text += fmt::format("         trained before a rewind too: {}\n",
+                          Ranges(file.trained_before_rewind()));
+    }
+  }
+  for (const v1::Quarantined& bad : ledger.quarantine()) {
+    text += fmt::format("bad      {} record {} (epoch {}{}): {}\n", bad.path(), bad.index(),
+                        bad.epoch() + 1, bad.evaluation() ? ", evaluation" : "", bad.error());
+  }
+  return text;
+}
+
+}  // namespace headrace::master

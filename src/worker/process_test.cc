@@ -1,0 +1,238 @@
+// Jobs with real processes: the master, agents, fake trainers.
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "worker/testing/processes.h"
+
+namespace headrace::worker {
+namespace {
+
+using std::chrono::milliseconds;
+using testing::ChildrenOf;
+using testing::Clock;
+using testing::Process;
+using testing::Until;
+
+using WorkerProcessTest = testing::JobTest;
+
+TEST_F(WorkerProcessTest, TwoWorkersDoAJob) {
+  StartMaster(1000, R"("epochs": 2)");
+  Process* a = StartWorker("worker-0", FakeTrainer({"--shuffle", "100", "--step_ms", "1"}));
+  Process* b = StartWorker("worker-1", FakeTrainer({"--shuffle", "100000", "--step_ms", "1"}));
+  EXPECT_EQ(a->ExitCode(), 0) << a->output();
+  EXPECT_EQ(b->ExitCode(), 0) << b->output();
+  ExpectComplete(1000, 2, /*none_repeated=*/true);
+  EndMaster(0);
+}
+
+TEST_F(WorkerProcessTest, AJobThatIsDoneIsLeftAtOnce) {
+  StartMaster(100);
+  EXPECT_EQ(StartWorker("worker-0", FakeTrainer())->ExitCode(), 0);
+  EXPECT_EQ(StartWorker("worker-1", FakeTrainer())->ExitCode(), 0);
+  ExpectComplete(100, 1, true);
+}
+
+// Trainers and agents are killed at random moments; who kills an agent starts another one.
+TEST_F(WorkerProcessTest, KilledAtRandomMoments) {
+  const unsigned seed = std::random_device{}();
+  SCOPED_TRACE("seed " + std::to_string(seed));
+  std::mt19937 random(seed);
+  constexpr std::int64_t kRecords = 20000;
+  StartMaster(kRecords, R"("lease_ms": 2000, "max_losses": 0)");
+  const std::vector<std::string> command = FakeTrainer({"--shuffle", "30", "--step_ms", "3"});
+  for (const char* name : {"worker-0", "worker-1"}) StartWorker(name, command);
+  int killed_trainers = 0, killed_agents = 0;
+  while (killed_trainers + killed_agents < 14) {
+    std::this_thread::sleep_for(milliseconds(random() % 150));
+    const std::string name = random() % 2 == 0 ? "worker-0" : "worker-1";
+    Process* agent = workers_[name].get();
+    ASSERT_TRUE(agent->running()) << agent->output();
+    const std::vector<pid_t> trainers = ChildrenOf(agent->pid());
+    if (random() % 3 == 0) {
+      agent->Signal(SIGKILL);
+      agent->ExitCode();
+      ++killed_agents;
+      for (const pid_t trainer : trainers) {
+        EXPECT_TRUE(Until([&] { return kill(trainer, 0) != 0; })) << "it outlived its agent";
+      }
+      StartWorker(name, command);
+    } else if (!trainers.empty()) {
+      kill(trainers[0], SIGKILL);
+      ++killed_trainers;
+    }
+  }
+  EXPECT_GT(killed_trainers, 0);
+  for (const char* name : {"worker-0", "worker-1"}) {
+    EXPECT_EQ(workers_[name]->ExitCode(), 0) << workers_[name]->output();
+  }
+  ExpectComplete(kRecords, 1, false);
+  EndMaster(0);
+}
+
+TEST_F(WorkerProcessTest, PausedPastItsLease) {
+  constexpr std::int64_t kRecords = 1500;
+  StartMaster(kRecords, R"("lease_ms": 500)");
+  Process* paused = StartWorker("worker-0", FakeTrainer({"--shuffle", "40", "--step_ms", "2"}));
+  ASSERT_TRUE(Until([&] { return trained() > 50; }));
+  const std::vector<pid_t> trainers = ChildrenOf(paused->pid());
+  ASSERT_EQ(trainers.size(), 1u);
+  paused->Signal(SIGSTOP);
+  kill(trainers[0], SIGSTOP);
+  Process* other = StartWorker("worker-1", FakeTrainer({"--step_ms", "2"}));
+  ASSERT_TRUE(Until([&] {
+    const v1::JobStatus status = Status();
+    for (const v1::WorkerStatus& worker : status.workers()) {
+      if (worker.name() == "worker-0" && worker.leases() > 0) return false;
+    }
+    return true;
+  }));
+  kill(trainers[0], SIGCONT);
+  paused->Signal(SIGCONT);
+  EXPECT_EQ(paused->ExitCode(), 0) << paused->output();
+  EXPECT_EQ(other->ExitCode(), 0) << other->output();
+  EXPECT_NE(paused->output().find("is no longer ours"), std::string::npos) << paused->output();
+  ExpectComplete(kRecords, 1, false);
+  EndMaster(0);
+}
+
+TEST_F(WorkerProcessTest, ADrainHandsBackTheUnreadAtOnce) {
+  constexpr std::int64_t kRecords = 4000;
+  StartMaster(kRecords, R"("task_records": 1000)");
+  Process* drained = StartWorker("worker-0", FakeTrainer({"--step_ms", "20"}));
+  ASSERT_TRUE(Until([&] { return trained() > 20; }));
+  const Clock::time_point began = Clock::now();
+  drained->Signal(SIGTERM);
+  EXPECT_EQ(drained->ExitCode(), 0) << drained->output();
+  EXPECT_LT(Clock::now() - began, std::chrono::seconds(1));
+  EXPECT_EQ(Status().workers_size() == 0 || Status().workers(0).leases() == 0, true);
+  EXPECT_LT(trained(), 1000);
+  EXPECT_EQ(StartWorker("worker-1", FakeTrainer())->ExitCode(), 0);
+  ExpectComplete(kRecords, 1, /*none_repeated=*/true);
+  EndMaster(0);
+}
+
+TEST_F(WorkerProcessTest, TheMasterIsKilledMeanwhile) {
+  constexpr std::int64_t kRecords = 4000;
+  StartMaster(kRecords);
+  Process* a = StartWorker("worker-0", FakeTrainer({"--shuffle", "40", "--step_ms", "3"}));
+  Process* b = StartWorker("worker-1", FakeTrainer({"--shuffle", "40", "--step_ms", "3"}));
+  for (int i = 1; i <= 4; ++i) {
+    ASSERT_TRUE(Until([&] { return trained() > i * 600; }));
+    master_->Signal(SIGKILL);
+    master_->ExitCode();
+    RestartMaster();
+  }
+  EXPECT_EQ(a->ExitCode(), 0) << a->output();
+  EXPECT_EQ(b->ExitCode(), 0) << b->output();
+  EXPECT_EQ(a->output().find("started again"), std::string::npos) << "the trainer goes on";
+  ExpectComplete(kRecords, 1, /*none_repeated=*/true);
+  EndMaster(0);
+}
+
+TEST_F(WorkerProcessTest, ACrashIsReportedAndMadeUpFor) {
+  StartMaster(1000);
+  Process* worker = StartWorker("worker-0", FakeTrainer({"--kill_at", "40"}));
+  ASSERT_TRUE(Until([&] {
+    const auto status = Status();
+    return status.workers_size() > 0 && !status.workers(0).last_exit().empty();
+  }));
+  EXPECT_EQ(Status().workers(0).last_exit(), "killed by signal 9 (KILL)");
+  EXPECT_EQ(worker->ExitCode(), 0) << worker->output();
+  ExpectComplete(1000, 1, false);
+}
+
+TEST_F(WorkerProcessTest, ACommandThatAlwaysCrashes) {
+  StartMaster(1000);
+  Process* worker =
+      StartWorker("worker-0", FakeTrainer({"--exit_at", "0"}), {"--max_restarts", "2"});
+  EXPECT_EQ(worker->ExitCode(), 1);
+  EXPECT_NE(worker->output().find("3 times in a row without progress"), std::string::npos)
+      << worker->output();
+  ASSERT_EQ(Status().workers_size(), 1);
+  EXPECT_EQ(Status().workers(0).last_exit(),
+            "exit code 3; its last line: ValueError: the third step is cursed");
+  EXPECT_EQ(Status().totals().trained(), 0);
+}
+
+TEST_F(WorkerProcessTest, ACommandThatSaysNothing) {
+  StartMaster(1000);
+  Process* worker = StartWorker("worker-0", FakeTrainer({"--silent"}),
+                                {"--max_restarts", "1", "--hello_timeout_s", "0.2"});
+  EXPECT_EQ(worker->ExitCode(), 1);
+  EXPECT_NE(worker->output().find("did not connect to the agent within"), std::string::npos)
+      << worker->output();
+}
+
+TEST_F(WorkerProcessTest, NoSuchCommand) {
+  StartMaster(1000);
+  const Clock::time_point began = Clock::now();
+  Process* worker = StartWorker("worker-0", {"no-such-program"});
+  EXPECT_EQ(worker->ExitCode(), 1);
+  EXPECT_LT(Clock::now() - began, std::chrono::seconds(1));
+  EXPECT_NE(worker->output().find("there is no program 'no-such-program'"), std::string::npos);
+}
+
+TEST_F(WorkerProcessTest, NoMaster) {
+  address_ = "127.0.0.1:1";
+  Process* worker = StartWorker("worker-0", FakeTrainer(), {"--master_timeout_s", "0.5"});
+  EXPECT_EQ(worker->ExitCode(), 1);
+  EXPECT_NE(worker->output().find("is --master right"), std::string::npos) << worker->output();
+}
+
+TEST_F(WorkerProcessTest, NoProcessStays) {
+  StartMaster(200);
+  const std::string pids = folder_ + "/pids";
+  std::string script =
+      "sleep 1000 & echo $! >" + pids + "; setsid sleep 1000 & echo $! >>" + pids + "; exec";
+  for (const std::string& word : FakeTrainer()) script += " " + word;
+  Process* worker = StartWorker("worker-0", {"/bin/sh", "-c", script});
+  EXPECT_EQ(worker->ExitCode(), 0) << worker->output();
+  std::ifstream list(pids);
+  int count = 0;
+  for (pid_t pid = 0; list >> pid; ++count) EXPECT_NE(kill(pid, 0), 0) << pid;
+  EXPECT_EQ(count, 2);
+}
+
+TEST_F(WorkerProcessTest, StoppedTwiceIsKilled) {
+  StartMaster(100000);
+  Process* worker = StartWorker("worker-0", FakeTrainer({"--step_ms", "20", "--deaf"}));
+  ASSERT_TRUE(Until([&] { return trained() > 20; }));
+  const std::vector<pid_t> trainers = ChildrenOf(worker->pid());
+  worker->Signal(SIGTERM);
+  ASSERT_TRUE(Until([&] { return worker->output().find("drains") != std::string::npos; }));
+  worker->Signal(SIGTERM);
+  EXPECT_EQ(worker->ExitCode(milliseconds(5000)), 0) << worker->output();
+  for (const pid_t trainer : trainers) EXPECT_NE(kill(trainer, 0), 0);
+}
+
+TEST_F(WorkerProcessTest, AStoppedJobIsWorthATry) {
+  StartMaster(100000);
+  Process* worker = StartWorker("worker-0", FakeTrainer({"--step_ms", "5"}));
+  ASSERT_TRUE(Until([&] { return trained() > 20; }));
+  grpc::ClientContext context;
+  v1::StopRequest stop;
+  v1::StopReply reply;
+  EXPECT_TRUE(stub_->Stop(&context, stop, &reply).ok());
+  EXPECT_EQ(worker->ExitCode(), 75) << worker->output();
+  EXPECT_EQ(Status().totals().possibly_repeated(), 0);
+  EndMaster(75);
+}
+
+TEST_F(WorkerProcessTest, ACheckpointWhileItStandsStill) {
+  constexpr std::int64_t kRecords = 3000;
+  StartMaster(kRecords, R"("model": "shared", "checkpoint": {"directory": ")" + folder_ +
+                            R"(/checkpoints", "every_steps": 0})");
+  Process* a = StartWorker("worker-0", FakeTrainer({"--shuffle", "40", "--step_ms", "3"}));
+  ASSERT_TRUE(Until([&] { return trained() > 50; }));
+  grpc::ClientContext context;
+  v1::CheckpointReply reply;
+  const grpc::Status status = stub_->Checkpoint(&context, {}, &reply);
+  EXPECT_TRUE(status.ok()) << status.error_message();
+  EXPECT_TRUE(std::filesystem::exists(reply.directory() + "/position")) << reply.directory();
+  EXPECT_EQ(a->ExitCode(), 0) << a->output();
+  ExpectComplete(kRecords, 1, true);
+}
+
+}  // namespace
+}  // namespace headrace::worker

@@ -1,0 +1,216 @@
+"""Runs whole jobs, with their real processes, for tests."""
+
+import os
+import pathlib
+import shutil
+import signal
+import textwrap
+import threading
+import time
+
+import numpy as np
+
+from headrace.elastic import export_process, job, job_file, progress
+from headrace.elastic.flags import JobFlags
+
+# Its own witness: `count` says how often each record was trained, by a number that the record itself
+# holds and that no part of Headrace ever sees. Records divisible by 7 are filtered.
+WITNESS = """
+    import keras
+    import tensorflow as tf
+
+    class Witness(tf.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = tf.Variable(0.0)
+            self.count = tf.Variable(tf.zeros([4000], tf.int32), trainable=False)
+
+        def __call__(self, features, training):
+            number = features["number"]
+            if training:
+                ones = tf.ones_like(number, tf.int32)
+                self.count.scatter_add(tf.IndexedSlices(ones, number))
+            score = tf.cast(number, tf.float32) * 0.0 + self.weight
+            return {"score": score, "count": tf.gather(self.count, number)}
+
+    def custom_model():
+        return Witness()
+
+    def loss(labels, predictions):
+        return tf.square(labels - predictions["score"])
+
+    def optimizer():
+        return keras.optimizers.SGD(0.01)
+
+    def dataset_fn(dataset, mode, metadata):
+        def parse(record):
+            number = tf.strings.to_number(record, tf.int64)
+            return {"number": number}, tf.cast(number, tf.float32)
+
+        dataset = dataset.map(parse)
+        if mode == "training":
+            dataset = dataset.filter(lambda f, label: f["number"] % 7 != 0).shuffle(300)
+        return dataset
+
+    def eval_metrics_fn():
+        return {"mean": lambda labels, predictions: labels}
+"""
+RECORDS = 2000
+KEPT = np.array([i % 7 != 0 for i in range(RECORDS)], int)
+
+
+def write_module(folder, text=WITNESS):
+    path = pathlib.Path(folder) / "model.py"
+    path.write_text(textwrap.dedent(text))
+    return str(path)
+
+
+def write_records(folder, count=RECORDS, files=2):
+    """Files of consecutive numbers, a line a record."""
+    paths = []
+    for part in np.array_split(np.arange(count), files):
+        paths.append(str(pathlib.Path(folder) / f"{len(paths)}.txt"))
+        pathlib.Path(paths[-1]).write_text("".join(f"{i}\n" for i in part))
+    return paths
+
+
+class Runner:
+    """Runs jobs of one model module, which it exports once for each batch size.
+
+    shared: a folder for the exports. tmp_path: of this test.
+    """
+
+    def __init__(self, shared, tmp_path, monkeypatch, text=WITNESS):
+        self._shared = pathlib.Path(shared)
+        self.folder = tmp_path
+        self._monkeypatch = monkeypatch
+        self.module = write_module(self._shared, text)
+        monkeypatch.setattr(export_process, "export", self._export)
+
+    def _export(self, directory, flags):
+        saved = self._shared / f"export-{flags.minibatch_size}"
+        notes = EXPORTS.get(str(saved))
+        if notes is None:
+            notes = EXPORTS[str(saved)] = REAL_EXPORT(str(saved), flags)
+        shutil.copytree(saved, directory)
+        return notes
+
+    def flags(self, verb="train", **changes):
+        values = {
+            "model_def": self.module,
+            "minibatch_size": 20,
+            "job_name": "job",
+            "job_dir": str(self.folder / "job"),
+            "num_minibatches_per_task": 5,
+        }
+        return JobFlags(verb=verb, **{**values, **changes})
+
+    def run(self, verb="train", die_at="", command=(), **changes):
+        """(summary, exit code)."""
+        describe = job_file.describe
+
+        def described(*arguments):
+            made = describe(*arguments)
+            if die_at:
+                made["trainer"]["die_at"] = die_at
+            return made
+
+        self._monkeypatch.setattr(job_file, "describe", described)
+        try:
+            flags = self.flags(verb, **changes)
+            return job.run(flags, progress.Progress(quiet=True), command=command)
+        finally:
+            self._monkeypatch.setattr(job_file, "describe", describe)
+
+    def logs(self):
+        folder = self.folder / "job" / "logs"
+        return "\n".join(f"== {p.name}\n{p.read_text()}" for p in sorted(folder.glob("*.log")))
+
+
+REAL_EXPORT = export_process.export
+EXPORTS = {}
+
+
+def counts(model, records=RECORDS):
+    """How often the witness saw each record, from the model that the job wrote."""
+    import tensorflow as tf
+
+    served = tf.saved_model.load(model).signatures["serving_default"]
+    return served(features_number=tf.range(records, dtype=tf.int64))["count"].numpy()
+
+
+# --- processes --------------------------------------------------------------------------------
+
+
+def processes(job_dir, program):
+    """Numbers of a job's processes: headrace-master, headrace-worker, or what the workers started."""
+    found, parents = [], set()
+    for entry in os.scandir("/proc"):
+        if not entry.name.isdigit():
+            continue
+        try:
+            with open(f"/proc/{entry.name}/cmdline", "rb") as file:
+                words = file.read().decode().split("\0")
+        except OSError:
+            continue
+        name = os.path.basename(words[0])
+        ours = any(str(job_dir) in word for word in words)
+        if name == "headrace-worker" and ours:
+            parents.add(int(entry.name))
+        if name == program and ours:
+            found.append(int(entry.name))
+    return found if program != "child" else [pid for pid in _pids() if _parent(pid) in parents]
+
+
+def _pids():
+    return [int(entry.name) for entry in os.scandir("/proc") if entry.name.isdigit()]
+
+
+def _parent(pid):
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
+            return int(file.read().rsplit(")", 1)[1].split()[1])
+    except OSError:
+        return 0
+
+
+class Killer(threading.Thread):
+    """Kills processes of a job, one after the other, at moments drawn from a seed, until it has killed
+    `kills` or is told to stop."""
+
+    def __init__(self, job_dir, program, kills, seed, longest_s=1.0):
+        super().__init__(daemon=True)
+        self._job_dir, self._program, self._kills = job_dir, program, kills
+        self._random = np.random.default_rng(seed)
+        self._longest_s = longest_s
+        self._stopped = threading.Event()
+        self.killed = 0
+
+    def run(self):
+        while self.killed < self._kills and not self._stopped.is_set():
+            pids = processes(self._job_dir, self._program)
+            if not pids:
+                self._stopped.wait(0.05)
+                continue
+            self._stopped.wait(self._random.uniform(0.05, self._longest_s))
+            try:
+                os.kill(pids[0], signal.SIGKILL)
+                self.killed += 1
+            except ProcessLookupError:
+                pass
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self._stopped.set()
+        self.join()
+
+
+def eventually(condition, deadline_s=30):
+    """Waits until condition() is true; fails after the deadline."""
+    end = time.monotonic() + deadline_s
+    while not condition():
+        assert time.monotonic() < end, f"not within {deadline_s} s"
+        time.sleep(0.02)

@@ -1,0 +1,334 @@
+"""Whole jobs on this machine: every record accounted for, whatever dies."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from headrace.errors import HeadraceError
+
+import jobs
+from jobs import KEPT, RECORDS
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    return tmp_path_factory.mktemp("exports")
+
+
+@pytest.fixture
+def runner(shared, tmp_path, monkeypatch):
+    return jobs.Runner(shared, tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def records(tmp_path):
+    return jobs.write_records(tmp_path)
+
+
+def _check_exact(runner, made, epochs):
+    """Witness, ledger and files agree."""
+    assert made["verdict"] == "done", runner.logs()
+    np.testing.assert_array_equal(jobs.counts(made["model"]), epochs * KEPT)
+    assert made["records"]["records"] == epochs * RECORDS
+    assert made["records"]["trained"] == epochs * KEPT.sum()
+    assert made["records"]["filtered"] == epochs * (RECORDS - KEPT.sum())
+    assert made["records"]["pending"] == 0 and made["possibly_repeated"] == []
+    assert [e["trained"] for e in made["epochs"]] == [KEPT.sum()] * epochs
+
+
+def test_every_record_of_every_epoch_once(runner, records):
+    made, code = runner.run(training_data=records, num_epochs=3, stage_capacity=8, stage_threads=2)
+    assert code == 0
+    _check_exact(runner, made, 3)
+    assert made["trained_before_rewind"] == []
+    assert made["job_type"] == "training-only" and made["time_table"]["total"]["busy_s"] > 0
+    assert not jobs.processes(runner.folder, "headrace-master"), "no process is left"
+    assert not jobs.processes(runner.folder, "headrace-worker")
+
+
+def test_a_shuffle_larger_than_the_data(shared, tmp_path, monkeypatch, records):
+    text = jobs.WITNESS.replace(".shuffle(300)", ".shuffle(1000000)")
+    runner = jobs.Runner(tmp_path, tmp_path, monkeypatch, text)
+    made, _ = runner.run(training_data=records, num_epochs=2)
+    _check_exact(runner, made, 2)
+
+
+@pytest.mark.parametrize(
+    "point",
+    ["begin:1", "read:1", "read:33", "applied:1", "applied:57", "boundary:2", "held:2", "saving:1",
+     "saving:3", "saved:2"],
+)
+def test_killed_at_a_point(runner, records, point):
+    made, code = runner.run(
+        training_data=records, num_epochs=1, checkpoint_steps=20, die_at=point
+    )
+    assert code == 0, runner.logs()
+    assert "killed by signal 9" in runner.logs(), "it died"
+    _check_exact(runner, made, 1)
+
+
+def test_killed_without_any_checkpoint(runner, records):
+    made, code = runner.run(training_data=records, die_at="applied:30")
+    assert code == 0
+    _check_exact(runner, made, 1)
+    # All that the lost model had been told is trained again, by name.
+    assert made["records"]["trained_before_rewind"] > 0
+
+
+@pytest.mark.parametrize("program, kills", [("child", 6), ("headrace-worker", 3), ("headrace-master", 8)])
+def test_killed_at_random(runner, tmp_path, program, kills):
+    seed = int.from_bytes(os.urandom(4), "little")
+    print("seed", seed)
+    records = jobs.write_records(tmp_path)
+    job_dir = runner.folder / "job"
+    with jobs.Killer(job_dir, program, kills, seed) as killer:
+        made, code = runner.run(
+            training_data=records, num_epochs=12, checkpoint_steps=40, lease_s=2
+        )
+    assert code == 0, (seed, runner.logs())
+    assert killer.killed > 0
+    _check_exact(runner, made, 12)
+
+
+def test_evaluation_on_the_way_and_at_the_end(runner, records):
+    made, code = runner.run(
+        training_data=records, validation_data=records[:1], evaluation_steps=30, num_epochs=1
+    )
+    assert code == 0 and made["job_type"] == "training-with-evaluation"
+    steps = [m["step"] for m in made["metrics"]]
+    # 85.7 full batches; a stage that must stand still at the end of its data gives what it has.
+    assert steps[:-1] == [30, 60] and 86 <= steps[-1] <= 90
+    first = RECORDS // 2
+    for entry in made["metrics"]:
+        assert entry["values"]["mean"] == pytest.approx(np.arange(first).mean())
+    _check_exact(runner, made, 1)
+
+
+def test_killed_while_it_evaluates(runner, records):
+    made, code = runner.run(
+        training_data=records,
+        validation_data=records[:1],
+        evaluation_steps=30,
+        checkpoint_steps=15,
+        die_at="evaluated:3",
+    )
+    assert code == 0, runner.logs()
+    assert made["metrics"][-1]["values"]["mean"] == pytest.approx(np.arange(RECORDS // 2).mean())
+    _check_exact(runner, made, 1)
+
+
+def test_evaluation_only(runner, records):
+    made, code = runner.run("evaluate", validation_data=records, num_workers="2")
+    assert code == 0 and made["job_type"] == "evaluation-only"
+    (entry,) = made["metrics"]
+    assert entry["values"]["mean"] == pytest.approx(np.arange(RECORDS).mean())
+    assert made["records"]["trained"] == RECORDS
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv", "tfrecord", "recordio"])
+def test_prediction_only(runner, records, tmp_path, form):
+    out = str(tmp_path / "out")
+    made, code = runner.run(
+        "predict", prediction_data=records, output=out, output_format=form, num_workers="2"
+    )
+    assert code == 0 and made["records"]["trained"] == RECORDS
+    assert [os.path.basename(p) for p in made["predictions"]] == [
+        f"predictions-00000{i}.{form}" for i in range(2)
+    ]
+    assert sorted(os.listdir(out)) == sorted(map(os.path.basename, made["predictions"]))
+    for path, source in zip(made["predictions"], records, strict=True):
+        assert _rows(path, form) == [(source, i) for i in range(RECORDS // 2)]
+
+
+def _rows(path, form):
+    if form == "jsonl":
+        rows = [json.loads(line) for line in pathlib.Path(path).read_text().splitlines()]
+        assert set(rows[0]["outputs"]) == {"count", "score"}
+        return [(row["file"], row["record"]) for row in rows]
+    if form == "csv":
+        header, *lines = pathlib.Path(path).read_text().splitlines()
+        assert header == "file,record,count,score"
+        return [(line.split(",")[0], int(line.split(",")[1])) for line in lines]
+    if form == "recordio":
+        converted = path + ".tfrecord"
+        from headrace import programs
+
+        subprocess.run(
+            [programs.path("headrace-records"), "convert", path, converted, "--to", "tfrecord"], check=True
+        )
+        path = converted
+    examples = [tf.train.Example.FromString(r.numpy()) for r in tf.data.TFRecordDataset(path)]
+    return [
+        (
+            e.features.feature["file"].bytes_list.value[0].decode(),
+            e.features.feature["record"].int64_list.value[0],
+        )
+        for e in examples
+    ]
+
+
+# --- what goes wrong --------------------------------------------------------------------------
+
+
+def _with_bad_records(tmp_path, *bad):
+    lines = [f"{i}\n" for i in range(RECORDS)]
+    for i in bad:
+        lines[i] = "bad\n"
+    path = tmp_path / "bad.txt"
+    path.write_text("".join(lines))
+    return str(path)
+
+
+def test_bad_records_within_the_limit(runner, tmp_path):
+    path = _with_bad_records(tmp_path, 17, 801)
+    made, code = runner.run(training_data=[path], num_epochs=2, max_quarantined=2)
+    assert code == 3 and made["verdict"] == "done-with-quarantined", runner.logs()
+    assert sorted(q["record"] for q in made["quarantined"]) == [17, 801]
+    for entry in made["quarantined"]:
+        assert entry["path"] == path and "bad" in entry["error"] and "model.py:" in entry["error"]
+    expected = 2 * KEPT
+    expected[[17, 801]] = 0
+    np.testing.assert_array_equal(jobs.counts(made["model"]), expected)
+
+
+def test_bad_records_beyond_the_limit(runner, tmp_path):
+    path = _with_bad_records(tmp_path, 17)
+    made, code = runner.run(training_data=[path])
+    assert code == 1 and made["verdict"] == "failed"
+    assert "17" in made["failure"] and path in made["failure"]
+
+
+def test_a_wrong_model_module(tmp_path, records):
+    (tmp_path / "wrong.py").write_text("def custom_model():\n    return None\n")
+    done = _command("train", "--model_def", str(tmp_path / "wrong.py"), "--training_data", records[0])
+    assert done.returncode == 1 and "does not define loss, optimizer, dataset_fn" in done.stderr
+
+
+def test_damaged_and_missing_files(tmp_path, runner, records):
+    from headrace import programs
+
+    whole = tmp_path / "whole.recordio"
+    subprocess.run(
+        [programs.path("headrace-records"), "convert", records[0], str(whole), "--to", "recordio"], check=True
+    )
+    cut = tmp_path / "cut.recordio"
+    cut.write_bytes(whole.read_bytes()[:-20])
+    empty = tmp_path / "empty.txt"
+    empty.write_text("")
+    for path in (cut, empty, tmp_path / "missing"):
+        with pytest.raises(HeadraceError, match=path.name):
+            runner.run(training_data=[str(path)])
+
+
+def test_a_job_that_is_there_already(runner, records):
+    runner.run(training_data=records)
+    with pytest.raises(HeadraceError, match="holds a job already"):
+        runner.run(training_data=records)
+
+
+def _command(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "headrace", *arguments], capture_output=True, text=True, timeout=120
+    )
+
+
+def test_stopped_and_resumed(runner, tmp_path, records):
+    arguments = ["train", "--model_def", runner.module, "--minibatch_size=20", "--num_epochs=60"]
+    arguments += [f"--training_data={path}" for path in records]
+    arguments += [f"--job_dir={tmp_path / 'job'}", "--checkpoint_steps=100", "--job_name=job"]
+    command = subprocess.Popen(
+        [sys.executable, "-m", "headrace", *arguments], stdout=subprocess.PIPE, text=True
+    )
+    checkpoints = tmp_path / "job" / "checkpoints"
+    jobs.eventually(lambda: checkpoints.is_dir() and any(checkpoints.glob("*/manifest.json")), 60)
+    command.send_signal(signal.SIGINT)
+    out, _ = command.communicate(timeout=60)
+    assert command.returncode == 75, out
+    assert "not reached" in out
+    assert not jobs.processes(tmp_path / "job", "headrace-master")
+    # Fewer epochs than were asked for would be another job; the rest of these would take long.
+    done = _command(*arguments, "--resume", "--format=json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    made = json.loads(done.stdout)
+    np.testing.assert_array_equal(jobs.counts(made["model"]), 60 * KEPT)
+
+
+# --- programs of one's own --------------------------------------------------------------------
+
+PROGRAM = """
+    import os, sys
+    import tensorflow as tf
+    import headrace.data as data
+
+    records = data.task_dataset()
+    seen = open(sys.argv[1] + f".{os.getpid()}", "w")
+    steps = 0
+    for batch in data.batches(records.map(tf.strings.to_number).shuffle(100).batch(20)):
+        steps += 1
+        if steps == 10 and not os.path.exists(sys.argv[1] + ".died"):
+            open(sys.argv[1] + ".died", "w").close()
+            os.kill(os.getpid(), 9)
+        data.commit(batch)
+        seen.write("".join(f"{int(x)}\\n" for x in batch.elements))
+        seen.flush()
+"""
+
+FIT = """
+    import keras
+    import tensorflow as tf
+    import headrace.data as data
+
+    records = data.task_dataset().map(tf.strings.to_number)
+    records = records.map(lambda x: (tf.reshape(x / 2000, [1]), x)).batch(20)
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    model.fit(data.fit_dataset(records), callbacks=[data.CommitCallback()], verbose=0)
+"""
+
+
+def _program(tmp_path, text):
+    import textwrap
+
+    path = tmp_path / "program.py"
+    path.write_text(textwrap.dedent(text))
+    return str(path)
+
+
+def test_a_program_of_ones_own_that_dies_once(runner, tmp_path, records):
+    seen = tmp_path / "seen"
+    command = [sys.executable, _program(tmp_path, PROGRAM), str(seen)]
+    made, code = runner.run(
+        "run", command=command, training_data=records, records_per_task=100, num_workers="2", lease_s=2
+    )
+    assert code == 0, runner.logs()
+    assert made["records"]["trained"] == RECORDS and made["records"]["pending"] == 0
+    lines = [int(x) for p in tmp_path.glob("seen.[0-9]*") for x in p.read_text().split()]
+    assert sorted(lines) == list(range(RECORDS)), "what was committed was seen once"
+
+
+def test_keras_fit(runner, tmp_path, records):
+    command = [sys.executable, _program(tmp_path, FIT)]
+    made, code = runner.run("run", command=command, training_data=records, records_per_task=130)
+    assert code == 0, runner.logs()
+    assert made["records"]["trained"] == RECORDS and made["records"]["dropped"] == {}
+
+
+def test_a_program_that_always_fails(runner, tmp_path, records):
+    command = [sys.executable, "-c", "raise SystemExit('no luck')"]
+    with pytest.raises(HeadraceError, match="no luck"):
+        runner.run("run", command=command, training_data=records)
+
+
+def test_outside_of_a_job():
+    done = subprocess.run(
+        [sys.executable, "-c", "import headrace.data as d; d.task_dataset()"],
+        capture_output=True, text=True, env={k: v for k, v in os.environ.items() if k != "HEADRACE_FEED"},
+    )
+    assert done.returncode == 1 and "start the program with `headrace run" in done.stderr
