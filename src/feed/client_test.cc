@@ -311,12 +311,19 @@ TEST_F(ClientTest, ADrainInTheMiddleOfARange) {
 // What was read is lost with its iterator, and not read again.
 TEST_F(ClientTest, AFailureWhileDraining) {
   Begin();
-  FakeTrainer::Options options;
-  options.shuffle = 1000;
-  auto trained = Train(options);
-  agent_.Send(LeaseOf(1, 0, 10));
-  agent_.Send(LeaseOf(2, 10, 20));
-  AwaitRead(20);
+  const auto account = Accounts::Get().Find("train");
+  for (const std::uint64_t token : {1, 2}) {
+    const auto begin = static_cast<std::int64_t>(token) * 10;
+    agent_.Send(LeaseOf(token, begin, begin + 10));
+    const bool never = false;
+    RangeQueue::Answer answer = RangeQueue::Answer::kDone;
+    Range range;
+    Expect(queue_->Next(&never, &answer, &range));
+    EXPECT_EQ(range.limit->Claim(), range.end);
+    for (std::int64_t i = range.begin; i < range.end; ++i) {
+      Expect(account->Read(Identity::Make(range.slot, i)));
+    }
+  }
   agent_.Send(message::Drain{"SIGTERM"});
   while (!client_->draining()) std::this_thread::yield();
   Expect(client_->IteratorFailed(Status(Code::kDataLoss, "bad"), -1));
@@ -324,7 +331,9 @@ TEST_F(ClientTest, AFailureWhileDraining) {
     EXPECT_EQ(agent_.AwaitEnd(token), message::End::kFinished);
     EXPECT_EQ(agent_.told(token).returned.size(), 10);
   }
-  Expect(trained.get());
+  bool more = true;
+  Expect(client_->IteratorEnded("batch", &more));
+  EXPECT_FALSE(more);
 }
 
 TEST_F(ClientTest, AnIsolatedLeaseIsAloneInItsIterator) {

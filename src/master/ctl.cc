@@ -1,5 +1,4 @@
 // headrace-ctl: asks a running master, or reads a journal at rest.
-#include <google/protobuf/util/json_util.h>
 #include <grpc/support/log.h>
 #include <grpcpp/grpcpp.h>
 
@@ -34,15 +33,6 @@ struct Flags {
 int Fail(const std::string& why) {
   std::fprintf(stderr, "headrace-ctl: %s\n", why.c_str());
   return kFailed;
-}
-
-std::string Json(const google::protobuf::Message& message) {
-  google::protobuf::util::JsonPrintOptions options;
-  options.preserve_proto_field_names = true;
-  options.always_print_primitive_fields = true;
-  std::string text;
-  const auto status = google::protobuf::util::MessageToJsonString(message, &text, options);
-  return (status.ok() ? text : std::string("{}")) + "\n";
 }
 
 void Print(const std::string& text) {

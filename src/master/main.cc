@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <cstring>
 #include <fstream>
+#include <future>
 #include <memory>
 #include <string>
 #include <system_error>
@@ -20,6 +21,7 @@
 #include "master/run.h"
 #include "master/server.h"
 #include "master/service.h"
+#include "master/text.h"
 
 namespace headrace::master {
 namespace {
@@ -27,7 +29,7 @@ namespace {
 constexpr int kFailed = 1, kUsage = 2;
 
 struct Flags {
-  std::string job, journal, port_file;
+  std::string job, journal, port_file, status_file;
   Server::Options server;
   int metrics_port = 0;
   RunOptions run;
@@ -60,6 +62,20 @@ Status WriteByRename(const std::string& path, const std::string& text) {
 
 void LogForGrpc(gpr_log_func_args* args) {
   if (args->severity == GPR_LOG_SEVERITY_ERROR) spdlog::debug("gRPC: {}", args->message);
+}
+
+// The last words, for who comes when the master has gone.
+void WriteStatus(const std::string& path, Dispatcher* dispatcher) {
+  auto said = std::make_shared<std::promise<v1::JobStatus>>();
+  dispatcher->GetStatus(
+      [said](const Status&, const v1::JobStatus& status) { said->set_value(status); });
+  std::future<v1::JobStatus> status = said->get_future();
+  if (status.wait_for(std::chrono::seconds(10)) != std::future_status::ready) {
+    spdlog::error("the last status was not to be had within 10 s");
+    return;
+  }
+  const Status written = WriteByRename(path, Json(status.get()));
+  if (!written.ok()) spdlog::error("{}", written.message());
 }
 
 int Serve(const Flags& flags) {
@@ -97,6 +113,7 @@ int Serve(const Flags& flags) {
           server->address());
     }
     code = Run(dispatcher.get(), flags.run);
+    if (!flags.status_file.empty()) WriteStatus(flags.status_file, dispatcher.get());
   } else {
     Fail(status);
   }
@@ -117,6 +134,8 @@ int Main(int argc, char** argv) {
       ->capture_default_str()
       ->check(CLI::Range(0, 65535));
   app.add_option("--port_file", flags.port_file, "gets \"host:port\" once the master listens");
+  app.add_option("--status_file", flags.status_file,
+                 "gets the job's last status (JSON) when the master ends");
   app.add_option("--metrics_port", flags.metrics_port, "Prometheus at this port; 0: none")
       ->capture_default_str()
       ->check(CLI::Range(0, 65535));

@@ -13,7 +13,8 @@ using Clock = std::chrono::steady_clock;
 
 constexpr int kExitDone = 0, kExitFailed = 1, kExitQuarantined = 3, kExitUnfinished = 75;
 constexpr long kTickMs = 100;
-constexpr double kGoodbyeS = 2;  // between the last worker's leave and the end, for who is curious
+constexpr double kGoodbyeS =
+    0.3;                         // between the last worker's leave and the end, for who is curious
 constexpr double kNoticeS = 10;  // between two lines about the same wait
 
 double Since(Clock::time_point from) {

@@ -1,6 +1,7 @@
 #include "master/text.h"
 
 #include <fmt/format.h>
+#include <google/protobuf/util/json_util.h>
 
 namespace headrace::master {
 namespace {
@@ -98,6 +99,15 @@ std::string Text(const v1::Ledger& ledger) {
                         bad.epoch() + 1, bad.evaluation() ? ", evaluation" : "", bad.error());
   }
   return text;
+}
+
+std::string Json(const google::protobuf::Message& message) {
+  google::protobuf::util::JsonPrintOptions options;
+  options.preserve_proto_field_names = true;
+  options.always_print_primitive_fields = true;
+  std::string text;
+  const auto status = google::protobuf::util::MessageToJsonString(message, &text, options);
+  return (status.ok() ? text : std::string("{}")) + "\n";
 }
 
 }  // namespace headrace::master

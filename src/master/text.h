@@ -1,4 +1,4 @@
-// Answers as lines for people.
+// Answers as lines for people, and as one line of JSON for tools.
 #ifndef HEADRACE_MASTER_TEXT_H_
 #define HEADRACE_MASTER_TEXT_H_
 
@@ -10,6 +10,8 @@ namespace headrace::master {
 
 std::string Text(const v1::JobStatus& status);
 std::string Text(const v1::Ledger& ledger);
+// With the names of the proto, and all fields.
+std::string Json(const google::protobuf::Message& message);
 
 }  // namespace headrace::master
 

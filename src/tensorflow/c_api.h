@@ -74,10 +74,10 @@ HEADRACE_EXPORT int headrace_ranges_flush(const char* name, char** error);
 HEADRACE_EXPORT int headrace_ranges_finish(const char* name, char** error);
 HEADRACE_EXPORT void headrace_ranges_close(const char* name);
 
-/* The feed of a program under `headrace run` (src/tensorflow/runtime/process_feed.h), one a process.
- * `welcome`: JSON {"worker", "number", "job"}. commit: a step that used these records was applied;
- * commit_noted: the next `count` noted ones were. leave: `why` is
- * empty unless the program failed. */
+/* The feed of a program under `headrace run` (src/tensorflow/runtime/process_feed.h), one a
+ * process. `welcome`: JSON {"worker", "number", "job"}. commit: a step that used these records was
+ * applied; commit_noted: the next `count` noted ones were. leave: `why` is empty unless the program
+ * failed. */
 HEADRACE_EXPORT int headrace_feed_connect(const char* socket, const char* program, int prefetch,
                                           char** welcome, char** error);
 HEADRACE_EXPORT int headrace_feed_commit(const int64_t* identities, size_t count, char** error);

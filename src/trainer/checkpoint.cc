@@ -63,7 +63,7 @@ Status ListCheckpoints(const std::string& directory, std::vector<Checkpoint>* ch
     const std::string path = entry.path();
     if (!entry.is_directory() || path.find(kUnfinished) != std::string::npos) continue;
     Checkpoint checkpoint;
-    const Status status = ReadCheckpoint(path, &checkpoint);
+    Status status = ReadCheckpoint(path, &checkpoint);
     if (status.code() == Code::kNotFound) continue;
     if (!status.ok()) return status;
     checkpoints->push_back(std::move(checkpoint));

@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <system_error>
@@ -20,7 +19,7 @@ Status SystemError(int error, const std::string& what) {
   if (error == EACCES || error == EPERM || error == EROFS) code = Code::kPermissionDenied;
   if (error == ENOENT) code = Code::kNotFound;
   if (error == EEXIST || error == ENOTDIR) code = Code::kAlreadyExists;
-  return Status(code, what + ": " + std::strerror(error));
+  return Status(code, what + ": " + std::generic_category().message(error));
 }
 
 Status Sync(const std::string& path) {

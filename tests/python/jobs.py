@@ -1,5 +1,6 @@
 """Runs whole jobs, with their real processes, for tests."""
 
+import json
 import os
 import pathlib
 import shutil
@@ -214,3 +215,7 @@ def eventually(condition, deadline_s=30):
     while not condition():
         assert time.monotonic() < end, f"not within {deadline_s} s"
         time.sleep(0.02)
+
+
+def read_jsonl(path):
+    return [json.loads(line) for line in pathlib.Path(path).read_text().splitlines()]

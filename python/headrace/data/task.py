@@ -77,8 +77,8 @@ def batches(dataset: TrackedDataset):
             return
         except tf.errors.OpError as error:
             code, message = error.error_code, error.message
-            del iterator  # nothing may be read while the agent looks at what was read
             print(f"headrace: a record failed: {message}", file=sys.stderr, flush=True)
+            del iterator  # nothing may be read while the agent looks at what was read
             _checked(*library.load().feed_iterator_failed(code, message))
             iterator = iter(whole)
             continue
@@ -120,7 +120,6 @@ def __getattr__(name):
             self._first = batch
 
         def on_train_batch_end(self, batch, logs=None):
-            print(f"headrace: a record failed: {message}", file=sys.stderr, flush=True)
             _checked(*library.load().feed_commit_noted(batch - self._first + 1))
 
     globals()[name] = CommitCallback

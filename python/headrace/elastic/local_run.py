@@ -28,6 +28,7 @@ class LocalRun:
         self.directory = directory
         self.command = command
         self.journal = os.path.join(directory, "ledger.sqlite")
+        self._status_file = os.path.join(directory, "status.json")
         self._workers = {f"worker-{i}": None for i in range(workers)}
         self._master = None
         self._address = ""
@@ -75,8 +76,9 @@ class LocalRun:
                 yield self._lines.get(timeout=every_s)
             except queue.Empty:
                 yield None
-        while not self._lines.empty():
-            yield self._lines.get()
+        if os.path.exists(self._status_file):
+            with open(self._status_file, encoding="utf-8") as file:
+                yield json.load(file)
 
     def stop(self, reason: str):
         """Asks the job to end: a checkpoint where there are checkpoints, then everybody leaves."""
@@ -103,10 +105,12 @@ class LocalRun:
 
     def _start_master(self):
         port_file = os.path.join(self.directory, "master.address")
-        if os.path.exists(port_file):
-            os.unlink(port_file)
+        for path in (port_file, self._status_file):
+            if os.path.exists(path):
+                os.unlink(path)
         command = [programs.path("headrace-master"), "--job", os.path.join(self.directory, "job.json")]
         command += ["--journal", self.journal, "--port_file", port_file]
+        command += ["--status_file", self._status_file]
         # The same address again, so that workers find it.
         if self._address:
             command += ["--port", self._address.rsplit(":", 1)[1]]

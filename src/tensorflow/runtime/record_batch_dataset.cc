@@ -173,10 +173,10 @@ class RecordBatchDatasetOp : public UnaryDatasetOpKernel {
     OP_REQUIRES_OK(ctx,
                    tensorflow::data::ParseScalarArgument(ctx, "drop_remainder", &drop_remainder));
     const DataTypeVector& types = input->output_dtypes();
-    OP_REQUIRES(ctx,
-                types.size() == 2 && types[0] == tensorflow::DT_INT64 &&
-                    types[1] == tensorflow::DT_STRING,
-                absl::InvalidArgumentError("batches of records are made of (int64, string)"));
+    OP_REQUIRES(
+        ctx,
+        types.size() == 2 && types[0] == tensorflow::DT_INT64 && types[1] == tensorflow::DT_STRING,
+        absl::InvalidArgumentError("batches of records are made of (int64, string)"));
     *output = new Dataset(DatasetContext(ctx), input, batch_size, drop_remainder);
   }
 };

@@ -100,7 +100,13 @@ inline std::vector<pid_t> ChildrenOf(pid_t pid) {
   return children;
 }
 
-// A job of `files` files in a folder of its own.
+// Runs no more; whoever inherited it may not have looked yet.
+inline bool Dead(pid_t pid) {
+  const std::string status = Read("/proc/" + std::to_string(pid) + "/status");
+  return status.empty() || status.find("State:\tZ") != std::string::npos;
+}
+
+// A job of two files in a folder of its own.
 class JobTest : public ::testing::Test {
  protected:
   JobTest() { std::filesystem::create_directories(folder_); }
@@ -145,6 +151,7 @@ class JobTest : public ::testing::Test {
                        const std::vector<std::string>& flags = {}) {
     std::vector<std::string> all{HEADRACE_WORKER, "--master", address_, "--name", name,
                                  "--log_dir",     folder_};
+    all.insert(all.end(), {"--socket_dir", folder_});
     all.insert(all.end(), flags.begin(), flags.end());
     all.emplace_back("--");
     all.insert(all.end(), command.begin(), command.end());

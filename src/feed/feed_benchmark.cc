@@ -1,7 +1,8 @@
-// What accounting costs a record that is read, and a step of 128 records.
+// What the feed costs a record that is read, and a step of 128 records.
 #include <benchmark/benchmark.h>
 
 #include "feed/account.h"
+#include "feed/range_queue.h"
 
 namespace headrace::feed {
 namespace {
@@ -29,6 +30,18 @@ void BM_Step(benchmark::State& state) {
   state.SetItemsProcessed(static_cast<std::int64_t>(state.iterations()) * kBatch);
 }
 BENCHMARK(BM_Step)->ArgName("applied")->Arg(0)->Arg(1);
+
+// What it costs a reader, a record, that ranges can be taken back from it.
+void BM_Claim(benchmark::State& state) {
+  constexpr std::int64_t kRange = std::int64_t{1} << 40;
+  ReadLimit limit(0, kRange);
+  std::int64_t next = 0, claimed = 0;
+  for (auto _ : state) {
+    if (next == claimed) claimed = limit.Claim();
+    benchmark::DoNotOptimize(++next);
+  }
+}
+BENCHMARK(BM_Claim);
 
 }  // namespace
 }  // namespace headrace::feed
