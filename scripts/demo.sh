@@ -4,6 +4,7 @@
 #
 #   scripts/demo.sh [--data PATH ...] [options of examples/dlrm/train.py; --help lists them]
 #   scripts/demo.sh --adult [options of examples/adult/train.py]    wide and deep on UCI Adult
+#   scripts/demo.sh --elastic [options of examples/elastic/demo.py] two workers, one killed, another joins
 #
 # Exit status: 0 done and the losses agree, 1 failed, 2 usage.
 set -euo pipefail
@@ -12,6 +13,10 @@ set -euo pipefail
 example=examples/dlrm/train.py
 if [ "${1:-}" = "--adult" ]; then
   example=examples/adult/train.py
+  shift
+fi
+if [ "${1:-}" = "--elastic" ]; then
+  example=examples/elastic/demo.py
   shift
 fi
 case " $* " in

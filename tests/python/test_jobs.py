@@ -174,6 +174,28 @@ def _rows(path, form):
     ]
 
 
+def test_predictions_are_processed_in_python(shared, tmp_path, monkeypatch, records):
+    text = jobs.WITNESS + """
+    class prediction_outputs_processor:
+        def __init__(self):
+            self.sums = open("%s", "a")
+
+        def process(self, predictions, worker_id):
+            self.sums.write(f"{worker_id} {len(predictions['score'])} {sorted(predictions)}\\n")
+    """ % (tmp_path / "processed")
+    runner = jobs.Runner(tmp_path, tmp_path, monkeypatch, text)
+    made, code = runner.run("predict", prediction_data=records, output=str(tmp_path / "out"))
+    assert code == 0 and len(made["predictions"]) == 2
+    assert (tmp_path / "processed").read_text().splitlines() == [
+        f"{file} 1000 ['count', 'score']" for file in range(2)
+    ]
+    with pytest.raises(HeadraceError, match="reads jsonl: leave --output_format out"):
+        runner.run(
+            "predict", prediction_data=records, output=str(tmp_path / "other"), output_format="csv",
+            job_dir=str(tmp_path / "other-job"),
+        )
+
+
 # --- what goes wrong --------------------------------------------------------------------------
 
 

@@ -107,9 +107,21 @@ def test_for_people():
         in text
     )
     assert "quarantined: /a record 4: bad float" in text and "more" not in text.split("bad float")[1][:5]
-    assert "/a, epoch 1: records 0 to 2, 5 to 6 may be in the model more than once" in text
+    assert "/a, epoch 1: records 0 to 2, 5 to 6 possibly trained more than once" in text
     assert "evaluation at step 12: accuracy 0.7500" in text
     assert "model: /j/model" in text
+
+
+def test_many_ranges_are_counted():
+    made = _made()
+    made["possibly_repeated"] = [{"path": "/a", "epoch": 0, "ranges": [[3 * i, 3 * i + 2] for i in range(9)]}]
+    made["trained_before_rewind"] = [{"path": "/a", "epoch": 0, "ranges": [[7, 8]]}]
+    lines = []
+    summary.print_text(made, lines.append)
+    text = "\n".join(lines)
+    assert "records 0 to 1, 3 to 4, 6 to 7, 9 to 10, 12 to 13, 15 to 16 and more" in text
+    assert "(headrace ledger names all 18)" in text and "18 to 19" not in text
+    assert "/a, epoch 0: record 7 trained again" in text
 
 
 def test_without_any_status():

@@ -15,7 +15,8 @@ from headrace.errors import ExportError, HeadraceError
 
 
 def export(directory: str, flags) -> dict:
-    """Runs this module for `flags` (JobFlags); returns {"staging": base64, "loaded": [...], ...}.
+    """Runs this module for `flags` (JobFlags); returns {"staging": base64, "loaded": names of
+    variables that came from a checkpoint, "processor": whether predictions are processed in Python}.
 
     Errors: ExportError with what the other process said.
     """
@@ -69,7 +70,8 @@ def _main(request):
     if request["staging"]:
         options = StageOptions(capacity=request["capacity"], num_threads=request["threads"])
         staging = base64.b64encode(carrier.encode(options).SerializeToString()).decode()
-    return {"staging": staging, "loaded": loaded}
+    processor = module.prediction_outputs_processor is not None
+    return {"staging": staging, "loaded": loaded, "processor": processor}
 
 
 if __name__ == "__main__":

@@ -8,7 +8,14 @@ import signal
 import subprocess
 
 from headrace import programs
-from headrace.elastic import export_process, job_file, local_run, progress, summary
+from headrace.elastic import (
+    export_process,
+    job_file,
+    local_run,
+    process_predictions,
+    progress,
+    summary,
+)
 from headrace.elastic.flags import EVALUATE, PREDICT, RUN, TRAIN, JobFlags
 from headrace.errors import JobError, UsageError
 
@@ -34,12 +41,21 @@ def run(flags: JobFlags, show: progress.Progress, dry_run=False, command=()):
     if flags.verb != RUN:
         exported = _export(flags, directory, show)
         command = [programs.path("headrace-trainer")]
+        if exported["processor"] and flags.verb == PREDICT and flags.output_format != "jsonl":
+            raise UsageError(
+                "the module's prediction_outputs_processor reads jsonl: leave --output_format out"
+            )
     job = job_file.describe(
         flags, directory, files, evaluation_files, exported["directory"], exported["staging"]
     )
     job_file.write(job, os.path.join(directory, "job.json"))
     status, exit_code = _run(flags, directory, command, show)
-    predictions = _merge_predictions(flags) if flags.verb == PREDICT and exit_code in (0, 3) else ()
+    predictions = ()
+    if flags.verb == PREDICT and exit_code in (0, 3):
+        predictions = _merge_predictions(flags)
+        if exported["processor"]:
+            show.say("prediction_outputs_processor")
+            process_predictions.run(flags, predictions)
     ledger = _ledger(directory)
     return summary.make(flags, directory, status, ledger, exit_code, predictions), exit_code
 

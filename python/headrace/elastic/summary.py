@@ -4,7 +4,7 @@ import json
 
 VERSION = 1
 COLUMNS = ("total", "get_batch", "input_fn", "compute_loss", "get_model", "report_gradient")
-EXIT = {"done": 0, "done-with-quarantined": 3, "failed": 1, "stopped": 75, "running": 75}
+MOST_RANGES = 6  # that are named in a line for people
 
 
 def make(flags, directory, status, ledger, exit_code, predictions=()) -> dict:
@@ -106,12 +106,8 @@ def _time_table(status):
 def print_text(summary, echo):
     """For people, by echo(line)."""
     table = summary["time_table"]
-    names = list(table)
-    echo("")
-    echo(f"{'seconds':<10}" + "".join(f"{name:>17}" for name in names))
-    for key in ("busy", "waited"):
-        echo(f"{key:<10}" + "".join(f"{table[n][key + '_s']:>17.1f}" for n in names))
-    echo("")
+    if table["total"]["busy_s"] > 0:  # programs of one's own keep their own time
+        _print_table(table, echo)
     for entry in summary["metrics"]:
         values = ", ".join(f"{name} {value:.4f}" for name, value in sorted(entry["values"].items()))
         echo(f"evaluation at step {entry['step']}: {values}")
@@ -119,18 +115,33 @@ def print_text(summary, echo):
     for entry in summary["quarantined"]:
         echo(f"quarantined: {entry['path']} record {entry['record']}: {entry['error'].splitlines()[0]}")
     for key, words in (
-        ("possibly_repeated", "may be in the model more than once"),
-        ("trained_before_rewind", "were trained again after going back to a checkpoint"),
+        ("possibly_repeated", "possibly trained more than once"),
+        ("trained_before_rewind", "trained again after going back to a checkpoint"),
     ):
         for entry in summary[key]:
-            ranges = ", ".join(f"{begin} to {end - 1}" for begin, end in entry["ranges"])
-            echo(f"{entry['path']}, epoch {entry['epoch']}: records {ranges} {words}")
+            echo(f"{entry['path']}, epoch {entry['epoch']}: {_named(entry['ranges'])} {words}")
     if summary["failure"]:
         echo(f"failed: {summary['failure']}")
     if summary["model"]:
         echo(f"model: {summary['model']}")
     for path in summary["predictions"]:
         echo(f"predictions: {path}")
+
+
+def _print_table(table, echo):
+    echo("")
+    echo(f"{'seconds':<10}" + "".join(f"{name:>17}" for name in table))
+    for key in ("busy", "waited"):
+        echo(f"{key:<10}" + "".join(f"{table[name][key + '_s']:>17.1f}" for name in table))
+    echo("")
+
+
+def _named(ranges):
+    """The records of [begin, end) ranges; where they are many, the first ones and how many."""
+    count = sum(end - begin for begin, end in ranges)
+    named = [f"{b}" if e == b + 1 else f"{b} to {e - 1}" for b, e in ranges[:MOST_RANGES]]
+    more = f" and more (headrace ledger names all {count})" if len(ranges) > MOST_RANGES else ""
+    return f"record{'s' if count > 1 else ''} {', '.join(named)}{more}"
 
 
 def coverage(summary) -> str:
