@@ -1,0 +1,126 @@
+"""The worker's loop on the seed's CIFAR-10 model: the seed's before, its after, and `headrace train`.
+
+Every contender trains the same records once, batch 128, tasks of 32 batches, one worker; whole runs alternate.
+Time is that of the loop: what happens once (imports, tracing, starting processes) is left out for all. Once
+with the CPU computing, once with a training part that waits as long as the seed's accelerator did.
+
+The limit of full overlap: max(training part alone, input part alone), both measured in the same round: the
+sums of the columns of `after`'s training part, and of Headrace's stage.
+"""
+
+import json
+import os
+import pathlib
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+
+from bench.intervals import estimate
+
+NAME = "loop"
+PROJECT = pathlib.Path(__file__).resolve().parents[1]
+RECORDS = {"compute": 2048, "wait": 20_000}
+GOAL = {"wait": 2.14}
+CONTENDERS = ("before", "after", "headrace")
+
+
+def add_arguments(parser):
+    del parser  # none of its own
+
+
+def _run(command, environment=None):
+    done = subprocess.run(command, capture_output=True, text=True, cwd=PROJECT,
+                          env=os.environ | {"PYTHONPATH": str(PROJECT)} | (environment or {}))
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(command)}:\n{done.stderr[-2000:]}")
+    return done.stdout
+
+
+def _loop(name, folder, model):
+    return json.loads(_run([sys.executable, "-m", "bench.loops", name, "--model", model,
+                            "--records", f"{folder}/{model}.tfrecord"]).splitlines()[-1])
+
+
+def _headrace(folder, model):
+    from bench.loops import OPS
+
+    job = pathlib.Path(folder) / "job"
+    shutil.rmtree(job, ignore_errors=True)
+    command = [sys.executable, "-m", "headrace", "train", "--num_epochs=1", "--minibatch_size=128",
+               "--num_minibatches_per_task=32", "--num_workers=1", "--grads_to_wait=1",
+               f"--training_data={folder}/{model}.tfrecord", f"--job_dir={job}", "--job_name=loop",
+               "--format=json"]
+    if model == "compute":
+        command += ["--model_def=cifar10_functional_api.cifar10_functional_api.custom_model",
+                    f"--model_zoo={PROJECT / 'models'}"]
+    else:
+        command += [f"--model_def={PROJECT / 'bench' / 'waiting_model.py'}",
+                    f"--load_op_library={OPS}"]
+    made = json.loads(_run(command).splitlines()[-1])
+    table = made["time_table"]
+    return {"seconds": table["total"]["busy_s"], "steps": made["steps"],
+            "columns": {f"{name}_{kind}": value for name, entry in table.items()
+                        for kind, value in (("busy", entry["busy_s"]), ("waited", entry["waited_s"]))}}
+
+
+def _round(folder, model, seed):
+    order = list(CONTENDERS)
+    random.Random(seed).shuffle(order)
+    return {name: _headrace(folder, model) if name == "headrace" else _loop(name, folder, model)
+            for name in order}
+
+
+def run(args, say):
+    """Rows of the result, one a training part."""
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        for model, records in RECORDS.items():
+            _run([sys.executable, "-m", "headrace", "data", "generate", "cifar",
+                  f"{folder}/{model}.tfrecord", "--records", str(records), "--to", "tfrecord"])
+            rounds = []
+            for number in range(max(3, args.rounds // 3)):
+                say(f"{NAME}: {model}, round {number + 1}")
+                rounds.append(_round(folder, model, args.seed + number))
+            rows.append(_row(model, rounds))
+    return rows
+
+
+def _row(model, rounds):
+    def ratio(name):
+        return estimate([r[name]["seconds"] / r["headrace"]["seconds"] for r in rounds])
+
+    def training(r):
+        columns = r["after"]["columns"]
+        return sum(columns.get(c, 0) for c in ("compute_loss", "get_model", "report_gradient"))
+
+    goal = GOAL.get(model)
+    return {"training": model, "steps": rounds[0]["headrace"]["steps"],
+            "seconds": {name: estimate([r[name]["seconds"] for r in rounds]).as_json()
+                        for name in CONTENDERS},
+            "columns": {name: rounds[-1][name]["columns"] for name in CONTENDERS},
+            "to_before": ratio("before").as_json(), "to_after": ratio("after").as_json(),
+            "of_training": estimate([training(r) / r["headrace"]["seconds"] for r in rounds]).as_json(),
+            "goal": goal, "met": None if goal is None else ratio("before").median >= goal}
+
+
+COLUMNS = (
+    ("training part", lambda row: row["training"]),
+    *((f"{name}, s", lambda row, n=name: f"{row['seconds'][n]['median']:.1f}") for name in CONTENDERS),
+    ("before / headrace (95% interval)",
+     lambda row: "{median:.2f} ({low:.2f} to {high:.2f})".format(**row["to_before"])),
+    ("after / headrace", lambda row: "{median:.2f} ({low:.2f} to {high:.2f})".format(**row["to_after"])),
+    ("after's training part alone / headrace",
+     lambda row: "{median:.2f} ({low:.2f} to {high:.2f})".format(**row["of_training"])),
+)
+
+
+def draw(rows, axes):
+    """Seconds by training part and contender."""
+    for at, name in enumerate(CONTENDERS):
+        axes.bar([i + 0.27 * at for i in range(len(rows))],
+                 [row["seconds"][name]["median"] for row in rows], 0.25, label=name)
+    axes.set_xticks([i + 0.27 for i in range(len(rows))], [row["training"] for row in rows])
+    axes.set_ylabel("seconds")
+    axes.legend()
