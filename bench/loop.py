@@ -21,7 +21,7 @@ from bench.intervals import estimate
 
 NAME = "loop"
 PROJECT = pathlib.Path(__file__).resolve().parents[1]
-RECORDS = {"compute": 2048, "wait": 20_000}
+RECORDS = {"compute": 8192, "wait": 20_000}
 GOAL = {"wait": 2.14}
 CONTENDERS = ("before", "after", "headrace")
 

@@ -74,6 +74,14 @@ def _write(folder, size):
     return path
 
 
+def _row(rounds, size):
+    ratio = over(rounds, lambda r: r.seconds("stock") / r.seconds("ranges"))
+    return {"bytes": size, "ratio": ratio.as_json(),
+            "records_per_s": {name: over(rounds, lambda r, n=name: BATCH / r.seconds(n)).as_json()
+                              for name in CONTENDERS},
+            "goal": GOAL, "met": ratio.median >= GOAL}
+
+
 def run(args, say):
     """Rows of the result, one a record size."""
     rows = []
@@ -85,13 +93,7 @@ def run(args, say):
                                  {"contender": name, "path": path, "records": RECORDS[size]})
                        for name in CONTENDERS) as field:
                 rounds = field.run(args.rounds, args.seconds, args.seed, measure_cores=False)
-            ratio = over(rounds, lambda r: r.seconds("stock") / r.seconds("ranges"))
-            rows.append({
-                "bytes": size, "ratio": ratio.as_json(),
-                "records_per_s": {
-                    name: over(rounds, lambda r, n=name: BATCH / r.seconds(n)).as_json()
-                    for name in CONTENDERS},
-                "goal": GOAL, "met": ratio.median >= GOAL})
+            rows.append(_row(rounds, size))
     return rows
 
 

@@ -15,8 +15,8 @@ import tensorflow as tf
 PROJECT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(PROJECT))
 
-from bench import calibrate, dlrm, machine, overhead, pipeline  # noqa: E402
-from bench import report, run, take, workloads  # noqa: E402
+from bench import calibrate, dlrm, loop, machine, overhead, pipeline  # noqa: E402
+from bench import ranges, report, run, take, workloads  # noqa: E402
 from bench.intervals import estimate, over  # noqa: E402
 from bench.processes import Contender, Field, Round, WorkerError  # noqa: E402
 from examples.common.contenders import PARTS  # noqa: E402
@@ -186,6 +186,10 @@ RESULTS = {
                        {"parallel_calls": 0}, {"capacity": 1, "threads": 1}, {})],
     "overhead": [overhead._row(fake_rounds(("unstaged", "staged")), case)
                  for case in overhead.CASES],
+    "ranges": [ranges._row(fake_rounds(ranges.CONTENDERS), size) for size in ranges.RECORDS],
+    "loop": [loop._row(model, [{name: {"seconds": 2.0 + at, "steps": 8, "columns": {"compute_loss": 1.0}}
+                                for at, name in enumerate(loop.CONTENDERS)}] * 3)
+             for model in loop.RECORDS],
 }
 
 
