@@ -54,7 +54,7 @@ set_up() {
   install_system_packages build-essential cmake ninja-build git python3 python3-venv \
     nlohmann-json3-dev libgtest-dev libgmock-dev libbenchmark-dev \
     libcli11-dev libsnappy-dev libsqlite3-dev zlib1g-dev \
-    libgrpc++-dev protobuf-compiler protobuf-compiler-grpc prometheus-cpp-dev libspdlog-dev openssl "$@"
+    libgrpc++-dev libprotobuf-dev protobuf-compiler protobuf-compiler-grpc prometheus-cpp-dev libspdlog-dev openssl "$@"
   install_python_packages
   build_and_install
 }
