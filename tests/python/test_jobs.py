@@ -82,13 +82,15 @@ def test_killed_without_any_checkpoint(runner, records):
     assert made["records"]["trained_before_rewind"] > 0
 
 
-@pytest.mark.parametrize("program, kills", [("child", 6), ("headrace-worker", 3), ("headrace-master", 8)])
+# A trainer that dies 6 times before its first step is given up: where starting takes longer than the killer
+# waits, no more than 5 kills are survived.
+@pytest.mark.parametrize("program, kills", [("child", 5), ("headrace-worker", 3), ("headrace-master", 8)])
 def test_killed_at_random(runner, tmp_path, program, kills):
     seed = int.from_bytes(os.urandom(4), "little")
     print("seed", seed)
     records = jobs.write_records(tmp_path)
     job_dir = runner.folder / "job"
-    with jobs.Killer(job_dir, program, kills, seed) as killer:
+    with jobs.Killer(job_dir, program, kills, seed, longest_s=1.5) as killer:
         made, code = runner.run(
             training_data=records, num_epochs=12, checkpoint_steps=40, lease_s=2
         )
@@ -332,7 +334,14 @@ def test_a_program_of_ones_own_that_dies_once(runner, tmp_path, records):
     assert code == 0, runner.logs()
     assert made["records"]["trained"] == RECORDS and made["records"]["pending"] == 0
     lines = [int(x) for p in tmp_path.glob("seen.[0-9]*") for x in p.read_text().split()]
-    assert sorted(lines) == list(range(RECORDS)), "what was committed was seen once"
+    seen = np.bincount(lines, minlength=RECORDS)
+    assert seen.min() >= 1, "nothing was lost"
+    # Commits are told to the agent a moment later; those that died with the program come again, by name.
+    named = np.zeros(RECORDS, bool)
+    for entry in made["possibly_repeated"]:
+        for begin, end in entry["ranges"]:
+            named[records.index(entry["path"]) * RECORDS // 2 :][begin:end] = True
+    assert not np.any((seen > 1) & ~named), np.flatnonzero((seen > 1) & ~named)
 
 
 def test_keras_fit(runner, tmp_path, records):
