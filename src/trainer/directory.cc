@@ -8,27 +8,23 @@
 #include <fstream>
 #include <system_error>
 
+#include "record/input_file.h"
+
 namespace headrace::trainer {
+
+using record::SystemError;
+
 namespace {
 
 namespace fs = std::filesystem;
 
-Status SystemError(int error, const std::string& what) {
-  Code code = Code::kUnavailable;
-  if (error == ENOSPC || error == EDQUOT) code = Code::kResourceExhausted;
-  if (error == EACCES || error == EPERM || error == EROFS) code = Code::kPermissionDenied;
-  if (error == ENOENT) code = Code::kNotFound;
-  if (error == EEXIST || error == ENOTDIR) code = Code::kAlreadyExists;
-  return Status(code, what + ": " + std::generic_category().message(error));
-}
-
 Status Sync(const std::string& path) {
   const int file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (file < 0) return SystemError(errno, path + " cannot be opened");
+  if (file < 0) return SystemError(path, "opening", errno);
   const int result = fsync(file);
   const int error = errno;
   close(file);
-  return result == 0 ? Status() : SystemError(error, path + " cannot be written to disk");
+  return result == 0 ? Status() : SystemError(path, "syncing", error);
 }
 
 Status SyncAll(const fs::path& directory, std::int64_t* bytes) {
@@ -73,7 +69,7 @@ Status WriteDirectory(const std::string& name,
   try {
     status = Write(path, temporary, fill, bytes);
   } catch (const fs::filesystem_error& error) {
-    status = SystemError(error.code().value(), name + " cannot be written");
+    status = SystemError(name, "writing the folder", error.code().value());
   }
   if (!status.ok()) {
     std::error_code ignored;
@@ -85,7 +81,7 @@ Status WriteDirectory(const std::string& name,
 Status MakeDirectory(const std::string& path) {
   std::error_code error;
   fs::create_directories(path, error);
-  return error ? SystemError(error.value(), path + " cannot be made") : Status();
+  return error ? SystemError(path, "making the folder", error.value()) : Status();
 }
 
 void RemoveDirectory(const std::string& path) {
@@ -97,7 +93,7 @@ Status WriteFile(const std::string& path, const std::string& contents) {
   std::ofstream file(path, std::ios::binary);
   file << contents;
   file.close();
-  return file ? Status() : SystemError(errno, path + " cannot be written");
+  return file ? Status() : SystemError(path, "writing", errno);
 }
 
 }  // namespace headrace::trainer

@@ -2,8 +2,6 @@
 //
 // Started by headrace-worker, whose socket it finds in HEADRACE_FEED. Exit codes: 0 done or told to
 // leave, 1 failed, 2 wrong usage.
-#include <unistd.h>
-
 #include <CLI/CLI.hpp>
 #include <cstdlib>
 #include <iostream>

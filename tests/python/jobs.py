@@ -56,6 +56,31 @@ WITNESS = """
     def eval_metrics_fn():
         return {"mean": lambda labels, predictions: labels}
 """
+# Four numbers to three classes; records of a fourth are filtered.
+CLASSIFIER = """
+    import keras
+    import tensorflow as tf
+
+    def custom_model():
+        return keras.Sequential([
+            keras.Input((4,)),
+            keras.layers.Dense(8, activation="relu", kernel_initializer=keras.initializers.HeNormal(1)),
+            keras.layers.BatchNormalization(),
+            keras.layers.Dense(3, kernel_initializer=keras.initializers.HeNormal(2)),
+        ])
+
+    def loss(labels, predictions):
+        return keras.losses.sparse_categorical_crossentropy(labels, predictions, from_logits=True)
+
+    def optimizer():
+        return keras.optimizers.Adam(0.05)
+
+    def dataset_fn(dataset):
+        def parse(record):
+            values = tf.strings.to_number(tf.strings.split(record, ","))
+            return tf.ensure_shape(values[:4], [4]), tf.cast(values[4], tf.int64)
+        return dataset.map(parse).filter(lambda features, label: label < 3)
+"""
 RECORDS = 2000
 KEPT = np.array([i % 7 != 0 for i in range(RECORDS)], int)
 

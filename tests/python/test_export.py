@@ -8,35 +8,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import jobs
 from headrace.data import tracking
 from headrace.data.account import Account
 from headrace.elastic import export, model_module
 from headrace.errors import ExportError
-
-KERAS = """
-    import keras
-    import tensorflow as tf
-
-    def custom_model():
-        return keras.Sequential([
-            keras.Input((4,)),
-            keras.layers.Dense(8, activation="relu", kernel_initializer=keras.initializers.HeNormal(1)),
-            keras.layers.BatchNormalization(),
-            keras.layers.Dense(3, kernel_initializer=keras.initializers.HeNormal(2)),
-        ])
-
-    def loss(labels, predictions):
-        return keras.losses.sparse_categorical_crossentropy(labels, predictions, from_logits=True)
-
-    def optimizer():
-        return keras.optimizers.Adam(0.05)
-
-    def dataset_fn(dataset):
-        def parse(record):
-            values = tf.strings.to_number(tf.strings.split(record, ","))
-            return tf.ensure_shape(values[:4], [4]), tf.cast(values[4], tf.int64)
-        return dataset.map(parse).filter(lambda features, label: label < 3)
-"""
 
 MODULE = """
     import keras
@@ -109,7 +85,7 @@ def _batches(job, mode, records, elements):
 
 
 def test_keras_trains_as_keras_does(load, tmp_path):
-    module = load(KERAS)
+    module = load(jobs.CLASSIFIER)
     records = _records(70)
     description = export.export(module, str(tmp_path / "job"), minibatch_size=10)
     with Account("train") as account:
@@ -140,7 +116,7 @@ def test_keras_trains_as_keras_does(load, tmp_path):
 
 
 def test_the_served_model_is_the_trained_one_by_its_keys(load, tmp_path):
-    export.export(load(KERAS), str(tmp_path / "job"), minibatch_size=10)
+    export.export(load(jobs.CLASSIFIER), str(tmp_path / "job"), minibatch_size=10)
     job = tf.train.load_checkpoint(str(tmp_path / "job" / "variables" / "variables"))
     serving = tf.train.load_checkpoint(str(tmp_path / "job" / "serving" / "variables" / "variables"))
     keys = set(serving.get_variable_to_shape_map()) - {"_CHECKPOINTABLE_OBJECT_GRAPH"}
@@ -167,7 +143,7 @@ METRICS = """
 
 def test_metrics_add_up_over_batches(load, tmp_path):
     records = _records(50)
-    description = export.export(load(KERAS + METRICS), str(tmp_path / "job"), minibatch_size=8)
+    description = export.export(load(jobs.CLASSIFIER + METRICS), str(tmp_path / "job"), minibatch_size=8)
     job = tf.saved_model.load(str(tmp_path / "job"))
     elements = description["datasets"]["evaluation"]["elements"]
     sums = np.zeros(description["evaluate"]["sums"])
@@ -189,7 +165,7 @@ def test_metrics_add_up_over_batches(load, tmp_path):
 
 
 def test_metrics_that_do_not_add_up_are_refused(load, tmp_path):
-    text = KERAS + METRICS + """
+    text = jobs.CLASSIFIER + METRICS + """
     class Last(keras.metrics.Metric):
         def update_state(self, labels, predictions):
             pass
@@ -214,7 +190,7 @@ def test_module_with_structures_and_its_own_batches(load, tmp_path):
 
 
 def test_the_description_is_saved(load, tmp_path):
-    description = export.export(load(KERAS), str(tmp_path / "job"), minibatch_size=4)
+    description = export.export(load(jobs.CLASSIFIER), str(tmp_path / "job"), minibatch_size=4)
     saved = json.loads((tmp_path / "job" / "assets.extra" / "headrace_job.json").read_text())
     assert saved == description
     assert saved["version"] == 1 and saved["minibatch_size"] == 4
@@ -225,12 +201,12 @@ def test_batch_size_is_said_once(load, tmp_path):
     with pytest.raises(ExportError, match="batches by itself, so --minibatch_size 4 cannot be used"):
         export.export(load(MODULE), str(tmp_path / "job"), minibatch_size=4, metadata=1.0)
     with pytest.raises(ExportError, match="makes no batches: give --minibatch_size"):
-        export.export(load(KERAS), str(tmp_path / "job"))
+        export.export(load(jobs.CLASSIFIER), str(tmp_path / "job"))
 
 
 @pytest.mark.parametrize("call", ["tf.py_function", "tf.numpy_function"])
 def test_python_in_the_graph_is_refused_with_its_line(load, tmp_path, call):
-    text = KERAS.replace("return dataset.map(parse)", "return dataset.map(slow).map(parse)")
+    text = jobs.CLASSIFIER.replace("return dataset.map(parse)", "return dataset.map(slow).map(parse)")
     text = text.replace(
         "        def parse",
         f"        def slow(record):\n            return tf.ensure_shape({call}(lambda r: r, [record], tf.string), [])\n"
@@ -245,19 +221,19 @@ def test_python_in_the_graph_is_refused_with_its_line(load, tmp_path, call):
 
 def test_what_dataset_fn_returns(load, tmp_path):
     with pytest.raises(Exception, match="must return the dataset that it was given"):
-        text = KERAS.replace("return dataset.map(parse)", "return tf.data.Dataset.range(3).map(parse)")
+        text = jobs.CLASSIFIER.replace("return dataset.map(parse)", "return tf.data.Dataset.range(3).map(parse)")
         text = text.replace(".filter(lambda features, label: label < 3)", "")
         text = text.replace("values = tf.strings.to_number", "record = '1'; values = tf.strings.to_number")
         export.export(load(text), str(tmp_path / "job"), minibatch_size=4)
     with pytest.raises(ExportError, match=r"must give \(features, labels\)"):
-        text = KERAS.replace("return dataset.map(parse)", "return dataset.map(parse).map(lambda f, l: l)")
+        text = jobs.CLASSIFIER.replace("return dataset.map(parse)", "return dataset.map(parse).map(lambda f, l: l)")
         text = text.replace(".filter(lambda features, label: label < 3)", "")
         export.export(load(text), str(tmp_path / "job"), minibatch_size=4)
 
 
 def test_regularization_counts(load, tmp_path):
-    plain = export.Job(load(KERAS), 4)
-    text = KERAS.replace("keras.layers.Dense(3,", "keras.layers.Dense(3, kernel_regularizer='l2',")
+    plain = export.Job(load(jobs.CLASSIFIER), 4)
+    text = jobs.CLASSIFIER.replace("keras.layers.Dense(3,", "keras.layers.Dense(3, kernel_regularizer='l2',")
     regular = export.Job(load(text), 4)
     features, labels = tf.ones([2, 4]), tf.constant([0, 1], tf.int64)
     extra = float(regular.total_loss(features, labels)) - float(plain.total_loss(features, labels))

@@ -1,6 +1,7 @@
 """Flags of jobs: what is accepted, what is refused and how, and the job file that they make."""
 
 import json
+import os
 
 import pytest
 from typer.testing import CliRunner
@@ -87,6 +88,19 @@ def test_the_job_file_of_a_training_with_evaluation():
     trainer = job["trainer"]
     assert trainer["output"] == "/jobs/j/model" and trainer["events"] == "/jobs/j/events"
     assert trainer["checkpoint_steps"] == 7 and trainer["evaluation_steps"] == 5
+
+
+def test_where_checkpoints_go():
+    def directory(**changes):
+        flags = _flags(**changes)
+        flags.check()
+        return job_file.describe(flags, "/jobs/j", [], [], "", "").get("checkpoint", {}).get("directory")
+
+    assert directory() is None
+    assert directory(checkpoint_steps=5) == "/jobs/j/checkpoints"
+    # A name that the user gives is the user's, whatever it is.
+    assert directory(checkpoint_dir="checkpoints") == os.path.abspath("checkpoints")
+    assert directory(checkpoint_dir="/c", checkpoint_steps=5) == "/c"
 
 
 def test_the_job_files_of_the_other_verbs(tmp_path):

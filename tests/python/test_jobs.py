@@ -251,6 +251,14 @@ def test_damaged_and_missing_files(tmp_path, runner, records):
             runner.run(training_data=[str(path)])
 
 
+@pytest.mark.parametrize("verb, data", [("evaluate", "validation_data"), ("predict", "prediction_data")])
+def test_a_model_that_is_not_there(runner, tmp_path, records, verb, data):
+    with pytest.raises(HeadraceError, match="holds no checkpoint"):
+        runner.run(
+            verb, checkpoint_dir=str(tmp_path), output=str(tmp_path / "out"), **{data: records}
+        )
+
+
 def test_a_job_that_is_there_already(runner, records):
     runner.run(training_data=records)
     with pytest.raises(HeadraceError, match="holds a job already"):

@@ -19,7 +19,6 @@ MODEL = "Model"
 DATA = "Data"
 JOB = "Job"
 SPEED = "Speed"
-KUBERNETES = "Accepted for Kubernetes, without effect on one machine"
 
 
 def _truth(value: str):
@@ -192,7 +191,9 @@ def _take_cluster_flags(context):
         typer.echo(f"headrace: without effect on one machine: {', '.join(unused)}", err=True)
 
 
-def _run(context, verb, format, dry_run, command=(), **values):
+def _run(verb, *, context, format, dry_run, config, command=(), **values):
+    """Runs a job. values: what a command takes and JobFlags has; `config` has done its work by then."""
+    del config
     from headrace.elastic import job, summary
     from headrace.elastic.progress import Progress
 
@@ -264,8 +265,7 @@ def train(
     config: Config = "",
 ):
     """Train a model; with --validation_data, evaluate it on the way and at the end."""
-    values = {k: v for k, v in locals().items() if k not in ("context", "dry_run", "format", "config")}
-    _run(context, TRAIN, format, dry_run, **values)
+    _run(TRAIN, **locals())
 
 
 def evaluate(
@@ -292,8 +292,7 @@ def evaluate(
     config: Config = "",
 ):
     """Evaluate a model: one of --checkpoint_dir (Headrace's) or --checkpoint_dir_for_init (any)."""
-    values = {k: v for k, v in locals().items() if k not in ("context", "dry_run", "format", "config")}
-    _run(context, EVALUATE, format, dry_run, **values)
+    _run(EVALUATE, **locals())
 
 
 def predict(
@@ -324,8 +323,7 @@ def predict(
     config: Config = "",
 ):
     """Predict: one row for each record, in order, with the record's identity."""
-    values = {k: v for k, v in locals().items() if k not in ("context", "dry_run", "format", "config")}
-    _run(context, PREDICT, format, dry_run, **values)
+    _run(PREDICT, **locals())
 
 
 def run(
@@ -347,15 +345,13 @@ def run(
     config: Config = "",
 ):
     """Run a program of your own on elastic data: see headrace.data.task_dataset."""
-    named = ("context", "dry_run", "format", "config")
-    values = {k: v for k, v in locals().items() if k not in named and k != "named"}
     if num_workers != "1" and format is Format.text:
         typer.echo(
             "headrace: each worker runs the program for itself: unless it joins them, their models are "
             "independent",
             err=True,
         )
-    _run(context, RUN, format, dry_run, **values)
+    _run(RUN, **locals())
 
 
 # --- looking after jobs ---------------------------------------------------------------------------

@@ -75,8 +75,6 @@ class JobFlags:
         self._check_cluster()
         if self.verb == PREDICT and not self.output:
             raise UsageError("predict needs --output: the directory for what is predicted")
-        if self.checkpoint_steps and not self.checkpoint_dir:
-            self.checkpoint_dir = "checkpoints"  # in the job's directory
 
     def _check_numbers(self):
         at_least = {

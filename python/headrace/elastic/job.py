@@ -74,10 +74,8 @@ def _check_directory(flags, directory):
             f"--checkpoint_dir {checkpoints} holds checkpoints of another job: resume that job, or "
             "choose another directory (--checkpoint_dir_for_init starts a new job from them)"
         )
-    if flags.verb == EVALUATE and flags.checkpoint_dir and not job_file.latest_checkpoint(
-        flags.checkpoint_dir
-    ):
-        raise UsageError(f"--checkpoint_dir {flags.checkpoint_dir} holds no checkpoint")
+    if flags.verb in (EVALUATE, PREDICT) and checkpoints and not job_file.latest_checkpoint(checkpoints):
+        raise UsageError(f"--checkpoint_dir {checkpoints} holds no checkpoint")
     if flags.output and flags.verb == PREDICT and os.path.isdir(flags.output) and not flags.resume:
         if os.listdir(flags.output):
             raise UsageError(f"--output {flags.output} is not empty: choose another directory")

@@ -16,7 +16,7 @@ def describe(flags: JobFlags, directory: str, files, evaluation_files, exported,
     exported: directory of the exported job. staging: serialized options in base64, "" = unstaged.
     """
     trains = flags.verb == TRAIN
-    checkpoints = _inside(directory, flags.checkpoint_dir) if trains else ""
+    checkpoints = _checkpoints(flags, directory) if trains else ""
     task_records = flags.task_records(flags.minibatch_size)
     job = {
         "version": VERSION,
@@ -99,6 +99,8 @@ def write(job: dict, path: str):
     os.replace(path + ".new", path)
 
 
-def _inside(directory, path):
-    """Relative names are the job directory's; elsewhere where the user says."""
-    return os.path.join(directory, path) if path == "checkpoints" else os.path.abspath(path) if path else ""
+def _checkpoints(flags, directory):
+    """Where a training job's checkpoints go; "" if it has none."""
+    if flags.checkpoint_dir:
+        return os.path.abspath(flags.checkpoint_dir)
+    return os.path.join(directory, "checkpoints") if flags.checkpoint_steps else ""

@@ -41,7 +41,3 @@ def match(one, one_root: int, other, other_root: int) -> dict:
             if c.local_name in children:
                 pairs.append((c.node_id, children[c.local_name]))
     return keys
-
-
-def keys(graph) -> set:
-    return {attribute.checkpoint_key for node in graph.nodes for attribute in node.attributes}
