@@ -44,9 +44,8 @@ cpp_tests() {
     --output-junit "$root/$results/release.xml" | tail -n 15
 }
 
-# In processes of their own: a test that crashes or hangs is one failure, with its name.
 python_tests() {
-  .venv/bin/python -m pytest -q -n "$jobs" --dist loadfile --junitxml="$results/python.xml" tests/python
+  .venv/bin/python scripts/run_python_tests.py "$results" "$jobs" tests/python/test_*.py
 }
 
 set_up clang-format clang-tidy
