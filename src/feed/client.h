@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -55,6 +56,18 @@ struct Orders {
   std::string reason;
   std::optional<SaveOrder> save;
   std::optional<EvaluatedOrder> evaluated;
+  std::int64_t live = 0;  // workers of the job that were heard of lately
+};
+
+// What to do about a model on parameter servers: Client::Attach().
+struct Attached {
+  enum class What {
+    kReady,    // use the model of `generation` as it stands
+    kLook,     // the job's model is of `generation`: look again, then attach expecting that
+    kRestore,  // write the model to the servers under `generation`, then say Restored()
+  };
+  What what = What::kReady;
+  std::int64_t generation = 0;
 };
 
 struct Telemetry {
@@ -78,7 +91,7 @@ struct Telemetry {
 // and attention() take no I/O and wait for none.
 // Errors: whatever ends the connection is given by every later call: UNAVAILABLE the agent is gone,
 // ABORTED leases were revoked under a local model, INTERNAL the agent does not keep to the
-// protocol. The queues fail with the same.
+// protocol, else what on_fence gave. The queues fail with the same.
 class Client {
  public:
   struct Options {
@@ -89,6 +102,15 @@ class Client {
     int prefetch = 2;              // leases in hand whose reading has not begun
     std::chrono::milliseconds connect_timeout{10000};
     std::chrono::milliseconds report_every{200};  // and at once when a lease is finished
+    // Shared models need it. These workers may be alive, and late: nothing of theirs may reach the
+    // model once this has returned. Called on the reading thread, which takes up nothing else
+    // meanwhile: so no lease of their records is there before. Never before Attach() was called,
+    // never twice for a worker; it must not call the client, and must come to an end by itself: the
+    // destructor waits for it. An error ends the connection.
+    std::function<Status(const std::vector<std::uint64_t>& workers)> on_fence;
+    // So many workers of the job are alive now (Orders::live): for who waits for other workers. As
+    // on_fence in all else; not needed.
+    std::function<Status(std::int64_t workers)> on_live;
   };
   enum class Queue { kMain, kEvaluation };
   enum class Found { kTask, kOrders, kDone };
@@ -99,10 +121,15 @@ class Client {
   virtual ~Client() = default;
 
   virtual const Welcome& welcome() const = 0;
+  // kShared only, first of all: the parameter servers hold `generation` (0: none, or they
+  // disagree); `expected`: what the answer kLook said, else 0. Waits until the master has decided,
+  // also for another worker that restores. CANCELLED when this process is to leave instead.
+  virtual Status Attach(std::int64_t generation, std::int64_t expected, Attached* attached) = 0;
   // The model stands here; waits until the master knows. Needed before Start(), unless the model is
-  // kNone. position: bytes that came with the checkpoint's SaveOrder; empty: the beginning.
+  // kNone, or Attach() said kReady. position: bytes that came with the checkpoint's SaveOrder;
+  // empty: the beginning. generation: what Attach() said with kRestore; 0 if the model is kLocal.
   virtual Status Restored(std::int64_t step, const std::string& position,
-                          const std::string& checkpoint) = 0;
+                          const std::string& checkpoint, std::int64_t generation = 0) = 0;
 
   // --- streamed training -----------------------------------------------------------------------
 
@@ -140,6 +167,8 @@ class Client {
   virtual Orders current_orders(std::uint64_t* version) = 0;
   // The agent wants this process to end: finish what was read, then leave.
   virtual bool draining() const = 0;
+  // Once the queues have come to their end: this process writes the final model. Until then false.
+  virtual bool deliver() const = 0;
   // Stands still at `step`, with everything reported, until the master has decided what is due.
   virtual Status Boundary(std::int64_t step, Orders* orders, std::uint64_t* version) = 0;
   // Stands still for `hold`, with everything reported; 0: goes on.

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -34,8 +35,9 @@ class ConnectedClient final : public Client {
   ~ConnectedClient() override;
 
   const Welcome& welcome() const override { return welcome_; }
-  Status Restored(std::int64_t step, const std::string& position,
-                  const std::string& checkpoint) override;
+  Status Attach(std::int64_t generation, std::int64_t expected, Attached* attached) override;
+  Status Restored(std::int64_t step, const std::string& position, const std::string& checkpoint,
+                  std::int64_t generation) override;
   void Start() override;
   Status Applied(const std::int64_t* identities, std::size_t count, std::int64_t step) override;
   Status IteratorEnded(const std::string& op, bool* more) override;
@@ -48,6 +50,7 @@ class ConnectedClient final : public Client {
   bool attention() const override { return attention_.load(std::memory_order_relaxed); }
   Orders current_orders(std::uint64_t* version) override;
   bool draining() const override { return draining_.load(std::memory_order_relaxed); }
+  bool deliver() const override { return deliver_.load(std::memory_order_relaxed); }
   Status Boundary(std::int64_t step, Orders* orders, std::uint64_t* version) override;
   Status Held(std::uint64_t hold) override;
   Status Saved(const SaveOrder& order, const Status& result, std::chrono::milliseconds pause,
@@ -69,8 +72,11 @@ class ConnectedClient final : public Client {
   Status Say(const std::optional<ToAgent>& last);
   void CollectLocked(bool parting, std::vector<ToAgent>* messages);
   // Waits until `done` or the connection has failed.
-  template <class Done>
-  Status WaitLocked(std::unique_lock<std::mutex>* lock, const std::string& what, Done done);
+  Status WaitLocked(std::unique_lock<std::mutex>* lock, const std::string& what,
+                    const std::function<bool()>& done);
+  // Calls on_live if there is news.
+  Status TellLive();
+  Status FenceOff(const std::vector<std::uint64_t>& workers);
   void Fail(const Status& status);
   void FailLocked(const Status& status);
   Status failure() const;
@@ -80,6 +86,9 @@ class ConnectedClient final : public Client {
   // From the agent; mu_ is held.
   void On(const message::Welcome&);
   void On(const message::Ready&);
+  void On(const message::Look& look);
+  void On(const message::Restore& restore);
+  void On(const message::Fence&) {}  // Receive() has dealt with it
   void On(const message::Lease& lease);
   void On(const message::Flush& flush);
   void On(const message::Finish& finish);
@@ -97,7 +106,7 @@ class ConnectedClient final : public Client {
   const std::shared_ptr<Account> stream_account_, tasks_account_;
   const std::shared_ptr<Waker> waker_ = std::make_shared<Waker>();
 
-  std::atomic<bool> attention_{false}, failed_{false}, draining_{false};
+  std::atomic<bool> attention_{false}, failed_{false}, draining_{false}, deliver_{false};
   std::atomic<std::int64_t> step_{0};
 
   std::mutex sending_;  // messages leave in the order in which they were made
@@ -107,6 +116,10 @@ class ConnectedClient final : public Client {
   Tasks tasks_;
   Status failure_;
   bool started_ = false, ready_ = false, leaving_ = false;
+  std::int64_t told_live_ = 0;        // to on_live; the reading thread's
+  bool attaching_ = false;            // Attach() was called
+  std::int64_t generation_ = 0;       // that it found
+  std::optional<Attached> attached_;  // the answer to the last one
   std::array<Demand, 2> demand_;
   std::vector<message::Report> reports_;  // of tasks
   Orders orders_;

@@ -196,10 +196,16 @@ void Fields(V& v, message::Hello& m) {
   v("pid", m.pid);
 }
 template <class V>
+void Fields(V& v, message::Attach& m) {
+  v("generation", m.generation);
+  v("expected", m.expected);
+}
+template <class V>
 void Fields(V& v, message::Restored& m) {
   v("step", m.step);
   v("position", Bytes{&m.position});
   v("checkpoint", m.checkpoint);
+  v("generation", m.generation);
 }
 template <class V>
 void Fields(V& v, message::Want& m) {
@@ -261,6 +267,18 @@ void Fields(V& v, message::Ready& m) {
   v("incarnation", m.incarnation);
 }
 template <class V>
+void Fields(V& v, message::Look& m) {
+  v("expected", m.expected);
+}
+template <class V>
+void Fields(V& v, message::Restore& m) {
+  v("generation", m.generation);
+}
+template <class V>
+void Fields(V& v, message::Fence& m) {
+  v("workers", m.workers);
+}
+template <class V>
 void Fields(V& v, message::Lease& m) {
   v("queue", m.queue);
   v("token", m.token);
@@ -280,6 +298,7 @@ void Fields(V& v, message::Flush& m) {
 template <class V>
 void Fields(V& v, message::Finish& m) {
   v("queue", m.queue);
+  v("deliver", m.deliver);
 }
 template <class V>
 void Fields(V& v, message::Revoked& m) {
@@ -310,6 +329,7 @@ void Fields(V& v, message::Orders& m) {
   v("save", m.save);
   v("evaluated", m.evaluated);
   v("boundary", m.boundary);
+  v("live", m.live);
 }
 template <class V>
 void Fields(V& v, message::Drain& m) {
@@ -375,12 +395,12 @@ void Reader::To(const json& from, std::vector<T>& list) {
 }
 
 // In the order of the variants.
-constexpr std::array<const char*, 11> kToAgent{"hello",     "restored", "want", "settled",
-                                               "telemetry", "boundary", "held", "saved",
-                                               "metrics",   "bye",      "error"};
-constexpr std::array<const char*, 11> kToClient{"welcome", "ready",   "lease",  "flush",
-                                                "finish",  "revoked", "recall", "orders",
-                                                "drain",   "fail",    "error"};
+constexpr std::array<const char*, 12> kToAgent{"hello",   "attach",    "restored", "want",
+                                               "settled", "telemetry", "boundary", "held",
+                                               "saved",   "metrics",   "bye",      "error"};
+constexpr std::array<const char*, 14> kToClient{"welcome", "ready", "look",   "restore", "fence",
+                                                "lease",   "flush", "finish", "revoked", "recall",
+                                                "orders",  "drain", "fail",   "error"};
 
 template <class Variant, std::size_t kSize>
 std::string EncodeAs(const Variant& message, const std::array<const char*, kSize>& types) {

@@ -53,10 +53,14 @@ struct Hello {
   std::string program;
   std::int64_t pid = 0;
 };
+struct Attach {
+  std::int64_t generation = 0, expected = 0;
+};
 struct Restored {
   std::int64_t step = 0;
   std::string position;  // bytes; base64 on the wire
   std::string checkpoint;
+  std::int64_t generation = 0;  // of a shared model
 };
 struct Want {
   QueueName queue = QueueName::kMain;
@@ -105,6 +109,15 @@ struct Welcome {
 struct Ready {
   std::int64_t incarnation = 0;
 };
+struct Look {
+  std::int64_t expected = 0;
+};
+struct Restore {
+  std::int64_t generation = 0;
+};
+struct Fence {
+  std::vector<std::uint64_t> workers;
+};
 struct Lease {
   QueueName queue = QueueName::kMain;
   std::uint64_t token = 0;
@@ -120,6 +133,7 @@ struct Flush {
 };
 struct Finish {
   QueueName queue = QueueName::kMain;
+  bool deliver = true;
 };
 struct Revoked {
   std::uint64_t token = 0;
@@ -143,6 +157,7 @@ struct Orders {
   std::optional<Save> save;
   std::optional<Evaluated> evaluated;
   std::uint64_t boundary = 0;
+  std::int64_t live = 0;
 };
 struct Drain {
   std::string reason;
@@ -153,12 +168,13 @@ struct Fail {
 
 }  // namespace message
 
-using ToAgent = std::variant<message::Hello, message::Restored, message::Want, message::Settled,
-                             message::Telemetry, message::Boundary, message::Held, message::Saved,
-                             message::Metrics, message::Bye, message::Error>;
-using ToClient = std::variant<message::Welcome, message::Ready, message::Lease, message::Flush,
-                              message::Finish, message::Revoked, message::Recall, message::Orders,
-                              message::Drain, message::Fail, message::Error>;
+using ToAgent = std::variant<message::Hello, message::Attach, message::Restored, message::Want,
+                             message::Settled, message::Telemetry, message::Boundary, message::Held,
+                             message::Saved, message::Metrics, message::Bye, message::Error>;
+using ToClient =
+    std::variant<message::Welcome, message::Ready, message::Look, message::Restore, message::Fence,
+                 message::Lease, message::Flush, message::Finish, message::Revoked, message::Recall,
+                 message::Orders, message::Drain, message::Fail, message::Error>;
 
 // One line, without its end. What is no UTF-8 in a string is replaced.
 std::string Encode(const ToAgent& message);

@@ -34,7 +34,8 @@ TEST(MessageTest, EveryMessageThereAndBack) {
                          9,
                          {0.1, 1e300}};
   ExpectSame(ToAgent(message::Hello{1, "trainer", 99}));
-  ExpectSame(ToAgent(message::Restored{5, std::string("\0\1\xff", 3), "dir"}));
+  ExpectSame(ToAgent(message::Attach{std::int64_t{1} << 53, 6}));
+  ExpectSame(ToAgent(message::Restored{5, std::string("\0\1\xff", 3), "dir", 6}));
   ExpectSame(ToAgent(message::Want{message::QueueName::kEvaluation, 3}));
   ExpectSame(ToAgent(message::Settled{{report, {}}, 12}));
   ExpectSame(ToAgent(message::Telemetry{1, 2, 0.5, {{"get_batch", {1.5, 2.5}}}, "data", 9}));
@@ -46,6 +47,9 @@ TEST(MessageTest, EveryMessageThereAndBack) {
   ExpectSame(ToAgent(message::Error{"why"}));
   ExpectSame(ToClient(message::Welcome{1, "worker-0", 5, ModelKind::kShared, R"({"a":[1]})"}));
   ExpectSame(ToClient(message::Ready{4}));
+  ExpectSame(ToClient(message::Look{5}));
+  ExpectSame(ToClient(message::Restore{6}));
+  ExpectSame(ToClient(message::Fence{{7, std::numeric_limits<std::uint64_t>::max()}}));
   ExpectSame(ToClient(message::Lease{message::QueueName::kMain,
                                      std::numeric_limits<std::uint64_t>::max(),
                                      message::TaskKind::kPredict,
@@ -58,10 +62,11 @@ TEST(MessageTest, EveryMessageThereAndBack) {
                                      true}));
   ExpectSame(ToClient(message::Flush{}));
   ExpectSame(ToClient(message::Finish{}));
+  ExpectSame(ToClient(message::Finish{message::QueueName::kEvaluation, false}));
   ExpectSame(ToClient(message::Revoked{1, "expired"}));
   ExpectSame(ToClient(message::Recall{1}));
   ExpectSame(ToClient(message::Orders{1, "x", message::Save{1, "d", "\xff", 3},
-                                      message::Evaluated{1, 2, {3.5}}, 4}));
+                                      message::Evaluated{1, 2, {3.5}}, 4, 5}));
   ExpectSame(ToClient(message::Drain{"SIGTERM"}));
   ExpectSame(ToClient(message::Fail{"lost"}));
   ExpectSame(ToClient(message::Error{"why"}));

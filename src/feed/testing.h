@@ -42,6 +42,12 @@ class ScriptedAgent {
   }
 
   const std::string& path() const { return path_; }
+  // Of the next client.
+  std::function<Status(const std::vector<std::uint64_t>&)> on_fence = [](const auto&) {
+    return Status();
+  };
+
+  std::function<Status(std::int64_t)> on_live;
 
   // Welcomes the client that Connect() makes meanwhile.
   std::unique_ptr<Client> Welcome(ModelKind model = ModelKind::kNone, int prefetch = 2) {
@@ -52,6 +58,8 @@ class ScriptedAgent {
       options.program = "test";
       options.prefetch = prefetch;
       options.report_every = std::chrono::milliseconds(5);
+      options.on_fence = on_fence;
+      options.on_live = on_live;
       const Status status = Client::Connect(options, &client);
       EXPECT_TRUE(status.ok()) << status.ToString();
     });

@@ -37,7 +37,8 @@ std::vector<Event> Samples() {
           Restart{11},
           Progress{12, 1, 13},
           PinEvaluation{1, 2, 14},
-          rewind};
+          rewind,
+          LoseModel{15}};
 }
 
 TEST(Events, RoundTrip) {

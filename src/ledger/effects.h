@@ -70,6 +70,7 @@ struct Effects {
   std::vector<std::uint64_t> unknown;  // of Renew: leases that the worker no longer holds
   std::vector<Recall> recalls;         // of Request, and again of Renew
   std::vector<Ended> ended;
+  bool repeated = false;                       // records are named as possibly repeated, also again
   std::vector<std::int64_t> evaluations_due;   // rounds that wait for PinEvaluation
   std::vector<std::int64_t> evaluations_done;  // rounds whose metrics are complete
 };

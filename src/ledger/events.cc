@@ -50,9 +50,9 @@ Status Decode(std::string_view bytes, Event* event) {
 }
 
 const char* KindName(const Event& event) {
-  static constexpr const char* kNames[] = {"create job", "join",           "disconnect", "request",
-                                           "renew",      "report",         "tick",       "restart",
-                                           "progress",   "pin evaluation", "rewind"};
+  static constexpr const char* kNames[] = {
+      "create job", "join",    "disconnect", "request",        "renew",  "report",
+      "tick",       "restart", "progress",   "pin evaluation", "rewind", "lose model"};
   static_assert(sizeof(kNames) / sizeof(kNames[0]) == std::variant_size_v<Event>);
   return kNames[event.index()];
 }

@@ -187,9 +187,20 @@ struct RewindTo {
   }
 };
 
+// The model is gone, and no other is there so far: what is leased or asked for is of the past. The
+// account stays until RewindTo.
+struct LoseModel {
+  std::int64_t now_ms = 0;
+
+  template <class A>
+  void Fields(A& a) {
+    a(now_ms);
+  }
+};
+
 // The order is part of the format: append only.
 using Event = std::variant<CreateJob, Join, Disconnect, Request, Renew, Report, Tick, Restart,
-                           Progress, PinEvaluation, RewindTo>;
+                           Progress, PinEvaluation, RewindTo, LoseModel>;
 
 // Version 1: a byte with the version, a byte with the kind (its place in Event), the fields.
 inline constexpr int kEventVersion = 1;

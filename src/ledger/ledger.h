@@ -158,6 +158,8 @@ class Ledger {
 
   // rewind.cc
   Status On(const RewindTo& event, Effects* effects);
+  Status On(const LoseModel& event, Effects* effects);
+  void EndAll(Effects* effects);
   Status CheckPosition(const Position& position) const;
 
   TaskType TypeOf(std::int64_t work) const { return work == 0 ? spec_.type : TaskType::kEvaluate; }

@@ -198,6 +198,7 @@ void Ledger::TrimSibling(const Lease& lease, Range range, Effects* effects) {
 
 void Ledger::NameRepeated(const Lease& lease, Range range, Effects* effects) {
   if (TypeOf(lease.work) != TaskType::kTrain) return;
+  effects->repeated = true;
   IntervalSet& repeated = PoolOf(lease.work).account.repeated;
   if (repeated.Covers(range)) return;
   repeated.Add(range);

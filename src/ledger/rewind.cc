@@ -47,19 +47,14 @@ Status Ledger::CheckPosition(const Position& position) const {
   return {};
 }
 
-Status Ledger::On(const RewindTo& event, Effects* effects) {
-  if (!failure_.empty()) {
-    return {Code::kFailedPrecondition, "the job has failed (" + failure_ + "); start it again"};
-  }
-  Status status = CheckPosition(event.position);
-  if (!status.ok()) return status;
-
+// Of the model as it was.
+void Ledger::EndAll(Effects* effects) {
   if (!Mutant(Mutation::kRewindKeepsLeases)) {
     std::vector<std::uint64_t> tokens;
     for (const auto& [token, lease] : leases_.all()) tokens.push_back(token);
     for (const std::uint64_t token : tokens) {
       const Lease& lease = *leases_.Find(token);
-      if (lease.work != 0) Return(lease, lease.remaining);
+      Return(lease, lease.remaining);
       Drop(token, EndReason::kRewound, effects);
     }
   }
@@ -67,6 +62,26 @@ Status Ledger::On(const RewindTo& event, Effects* effects) {
     worker.ended_by_report.clear();
     worker.last_tokens.clear();
   }
+  if (!Mutant(Mutation::kRewindKeepsIncarnation)) ++incarnation_;
+  effects->changed = true;
+}
+
+Status Ledger::On(const LoseModel&, Effects* effects) {
+  if (!failure_.empty()) {
+    return {Code::kFailedPrecondition, "the job has failed (" + failure_ + "); start it again"};
+  }
+  EndAll(effects);
+  return {};
+}
+
+Status Ledger::On(const RewindTo& event, Effects* effects) {
+  if (!failure_.empty()) {
+    return {Code::kFailedPrecondition, "the job has failed (" + failure_ + "); start it again"};
+  }
+  Status status = CheckPosition(event.position);
+  if (!status.ok()) return status;
+
+  EndAll(effects);
   if (Mutant(Mutation::kTokenReused)) next_token_ = 1;
 
   const Account before = main_.account;
@@ -105,10 +120,8 @@ Status Ledger::On(const RewindTo& event, Effects* effects) {
   }
 
   main_.Restart();
-  if (!Mutant(Mutation::kRewindKeepsIncarnation)) ++incarnation_;
   step_ = event.position.step;
   final_round_ = 0;
-  effects->changed = true;
   return {};
 }
 

@@ -37,6 +37,47 @@ TEST(Rewind, WhatCameAfterTheCheckpointIsTrainedAgain) {
   EXPECT_EQ(file.trained_before_rewind, (Ranges{{10, 14}}));
 }
 
+TEST(Rewind, AModelThatIsLostEndsAllLeasesAndChangesNothingElse) {
+  Master master;
+  const Position begin = master.ledger.TakePosition();
+  ASSERT_TRUE(master.Finish(1, master.Lease(1)).ok());
+  const Grant second = master.Lease(2);
+  ASSERT_TRUE(master.Trained(2, second, {10, 14}).ok());
+  const Effects effects = master.Must(LoseModel());
+  ASSERT_EQ(effects.ended.size(), 1u);
+  EXPECT_EQ(effects.ended[0].reason, EndReason::kRewound);
+  EXPECT_FALSE(effects.repeated);
+  EXPECT_EQ(master.ledger.incarnation(), 2);
+  EXPECT_EQ(master.ledger.Totals().trained, 14);
+  EXPECT_EQ(master.Trained(2, second, {14, 20}).code(), Code::kAborted);
+  EXPECT_EQ(master.Try(Request{1, 100, 1, 1, true, false}).code(), Code::kAborted);
+  // Whose worker dies meanwhile has nothing to lose.
+  EXPECT_FALSE(master.Must(Disconnect{2}).repeated);
+  RewindTo rewind;
+  rewind.position = begin;
+  master.Must(rewind);
+  EXPECT_EQ(master.ledger.incarnation(), 3);
+  for (const std::uint64_t worker : {1, 3}) {
+    ASSERT_TRUE(master.Finish(worker, master.Lease(worker)).ok());
+  }
+  EXPECT_EQ(master.ledger.verdict(), Verdict::kDone);
+  EXPECT_EQ(master.ledger.Totals().possibly_repeated, 0);
+  EXPECT_EQ(master.ledger.Totals().trained_before_rewind, 14);
+}
+
+TEST(Rewind, WhatMayBeRepeatedIsSaidEachTime) {
+  Master master;
+  for (int i = 0; i < 2; ++i) {
+    const Grant grant = master.Lease(1);
+    EXPECT_EQ(grant.ranges, (Ranges{{0, 10}}));
+    EXPECT_TRUE(master.Must(Disconnect{1}).repeated);
+    Join join;
+    join.worker = 1;
+    EXPECT_FALSE(master.Must(join).repeated);
+  }
+  EXPECT_EQ(master.ledger.Totals().possibly_repeated, 10);
+}
+
 TEST(Rewind, APositionOpensANewJobWithOtherTasksAndMoreEpochs) {
   Master old;
   ASSERT_TRUE(old.Finish(1, old.Lease(1)).ok());

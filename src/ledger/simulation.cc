@@ -182,6 +182,12 @@ void SimulatedWorld::TryCheckpoint() {
 void SimulatedWorld::Rewind() {
   if (barrier_ || ledger_.verdict() == Verdict::kFailed) return;
   Count("rewinds");
+  Effects effects;
+  if (result_.counts["rewinds"] % 2 == 0) {
+    Count("losses of the model");
+    const Status lost = Apply(LoseModel(), &effects);
+    if (!lost.ok()) Violate("lose model: " + lost.ToString());
+  }
   RewindTo rewind;
   if (checkpoint_.empty()) {
     rewind.position.files = FilesFingerprint(options_.spec);
@@ -190,7 +196,6 @@ void SimulatedWorld::Rewind() {
   }
   oracle_.Restore(!checkpoint_.empty());
   step_ = rewind.position.step;
-  Effects effects;
   const Status status = Apply(rewind, &effects);
   if (!status.ok()) Violate("rewind: " + status.ToString());
 }

@@ -91,10 +91,10 @@ std::string Oracle::Check(const Event& event, const Status& status, const Effect
     }
   } else if (std::holds_alternative<Restart>(event)) {
     for (auto& [token, held] : held_) held.deadline_ms = ledger.now_ms() + spec_.lease_ms;
+  } else if (std::holds_alternative<LoseModel>(event)) {
+    wrong = CheckIncarnation(ledger);
   } else if (std::holds_alternative<RewindTo>(event)) {
-    if (ledger.incarnation() <= incarnation_) return "a rewind without a new incarnation";
-    incarnation_ = ledger.incarnation();
-    if (!ledger.leases().all().empty()) return "a lease outlived a rewind";
+    wrong = CheckIncarnation(ledger);
     // A round whose model version is gone begins anew.
     for (const auto& [number, round] : ledger.rounds()) {
       if (round.state == RoundState::kDue) states_.erase(number);
@@ -188,6 +188,12 @@ std::string Oracle::Follow(const Request& request, const Effects& effects, const
     held_[grant.token] = held;
   }
   return "";
+}
+
+std::string Oracle::CheckIncarnation(const Ledger& ledger) {
+  if (ledger.incarnation() <= incarnation_) return "no new incarnation";
+  incarnation_ = ledger.incarnation();
+  return ledger.leases().all().empty() ? "" : "a lease outlived its incarnation";
 }
 
 std::string Oracle::CheckEnded(const Effects& effects, const Ledger& ledger) {

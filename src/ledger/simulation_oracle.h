@@ -52,6 +52,7 @@ class Oracle {
 
   std::string Follow(const Report& report, const Status& status, const Effects& effects);
   std::string Follow(const Request& request, const Effects& effects, const Ledger& ledger);
+  std::string CheckIncarnation(const Ledger& ledger);
   std::string CheckEnded(const Effects& effects, const Ledger& ledger);
   std::string CheckStates(std::int64_t work, const Pool& pool, const Ledger& ledger);
   std::string CheckRound(const Round& round, const Ledger& ledger) const;

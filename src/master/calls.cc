@@ -53,6 +53,8 @@ Status Dispatcher::DoJoin(const v1::JoinRequest& request, v1::JoinReply* reply) 
       }
     }
     if (same != nullptr) {
+      // It may be alive.
+      if (job_.model == ModelKind::kShared) Apply(Fenced{same->number}).IgnoreError();
       Status status = Remove(same->number, "replaced by a new process", "");
       if (!status.ok()) return status;
     }
@@ -118,6 +120,10 @@ Status Dispatcher::DoExchange(const v1::ExchangeRequest& request, v1::ExchangeRe
   if (wants && job_.model == ModelKind::kLocal && worker->restored == 0) {
     return {Code::kFailedPrecondition,
             "the job has a local model: say Restored before asking for tasks"};
+  }
+  if (wants && job_.model == ModelKind::kShared && worker->model_incarnation == 0) {
+    return {Code::kFailedPrecondition,
+            "the job has a shared model: say Attach before asking for tasks"};
   }
   if (request.has_telemetry()) words_[number].telemetry = request.telemetry();
   coordinator_->Hear(number, {request.held(), request.at_boundary(), request.incarnation()},
@@ -212,74 +218,6 @@ void Dispatcher::ApplyMetrics(const google::protobuf::RepeatedPtrField<v1::Metri
   for (auto& [round, measured] : rounds) {
     Apply(std::move(measured)).IgnoreError();  // the first answer counts
   }
-}
-
-Status Dispatcher::DoRestored(const v1::RestoredRequest& request, v1::RestoredReply* reply) {
-  const Worker* worker = state_.Find(request.worker());
-  if (worker == nullptr) return Unknown(request.worker());
-  if (job_.model == ModelKind::kNone) {
-    return {Code::kFailedPrecondition, "the job has no model (its 'model' is 'none')"};
-  }
-  master::Restored restored;
-  restored.worker = request.worker();
-  restored.position = request.position();
-  restored.step = request.step();
-  restored.checkpoint = request.checkpoint();
-  restored.now_ms = now_ms_;
-  const bool again = worker->restored == State::FingerprintOf(restored) &&
-                     worker->restored_incarnation == state_.ledger().incarnation() &&
-                     !coordinator_->HeardOf(request.worker(), worker->restored_incarnation);
-  if (!again) {
-    Status status = Apply(restored);
-    if (!status.ok()) return status;
-    coordinator_->Restored();
-    spdlog::info("{} restored {} at step {}: incarnation {}", worker->name,
-                 request.checkpoint().empty() ? "a fresh model" : request.checkpoint(),
-                 request.step(), state_.ledger().incarnation());
-  }
-  coordinator_->Join(request.worker(), now_ms_);
-  Settle();
-  reply->set_incarnation(state_.ledger().incarnation());
-  *reply->mutable_orders() = OrdersFor(request.worker());
-  return {};
-}
-
-Status Dispatcher::DoSaved(const v1::SavedRequest& request) {
-  if (state_.Find(request.worker()) == nullptr) return Unknown(request.worker());
-  const master::Checkpoint& last = state_.checkpoint();
-  if (request.error().empty() && last.hold == request.hold() &&
-      last.directory == request.directory() && !last.directory.empty()) {
-    return {};  // said before
-  }
-  const SaveOrder* order = coordinator_->SaveOf(request.worker(), request.hold());
-  if (order == nullptr) {
-    return {Code::kAborted, "hold " + std::to_string(request.hold()) +
-                                " is over, or another worker saves; its checkpoint does not count"};
-  }
-  if (!request.error().empty()) {
-    spdlog::error("no checkpoint of step {}: {}", order->step, request.error());
-    coordinator_->SaveFailed(
-        {Code::kUnavailable, "the checkpoint could not be saved: " + request.error()});
-    return {};
-  }
-  if (request.directory() != order->directory) {
-    return {Code::kInvalidArgument, "directory: the order was to save " + order->directory +
-                                        ", not " + request.directory()};
-  }
-  master::Saved saved;
-  saved.worker = request.worker();
-  saved.hold = request.hold();
-  saved.directory = request.directory();
-  saved.step = order->step;
-  saved.pause_ms = request.pause_ms();
-  saved.bytes = request.bytes();
-  saved.now_ms = now_ms_;
-  Status status = Apply(saved);
-  if (!status.ok()) return status;
-  spdlog::info("checkpoint of step {}: {} ({} bytes, {} ms)", saved.step, saved.directory,
-               saved.bytes, saved.pause_ms);
-  coordinator_->SaveDone();
-  return {};
 }
 
 }  // namespace headrace::master

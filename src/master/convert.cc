@@ -97,6 +97,9 @@ void Fill(const Orders& orders, v1::Orders* message) {
     save->set_step(orders.save->step);
   }
   for (const std::uint64_t token : orders.recalled) message->add_recalled(token);
+  for (const std::uint64_t worker : orders.fenced) message->add_fenced(worker);
+  message->set_live(orders.live);
+  message->set_deliver(orders.deliver);
   if (orders.evaluated) {
     v1::Evaluated* evaluated = message->mutable_evaluated();
     evaluated->set_round(orders.evaluated->round);

@@ -13,7 +13,8 @@ auto Content(const Orders& orders) {
   const EvaluatedOrder* evaluated = orders.evaluated ? &*orders.evaluated : nullptr;
   return std::make_tuple(orders.incarnation, orders.state, orders.reason, orders.hold,
                          orders.hold_reason, save == nullptr ? "" : save->directory,
-                         evaluated == nullptr ? -1 : evaluated->round, orders.recalled);
+                         evaluated == nullptr ? -1 : evaluated->round, orders.recalled,
+                         orders.fenced, orders.live, orders.deliver);
 }
 
 }  // namespace
@@ -21,8 +22,7 @@ auto Content(const Orders& orders) {
 Coordinator::Coordinator(const Job* job, const State* state, std::int64_t now_ms)
     : job_(*job),
       state_(*state),
-      next_version_(static_cast<std::uint64_t>(state->starts()) * kVersionsPerStart + 1),
-      seen_incarnation_(state->ledger().incarnation()) {
+      next_version_(static_cast<std::uint64_t>(state->starts()) * kVersionsPerStart + 1) {
   for (const auto& [number, worker] : state->workers()) {
     presences_[number].heard_ms = now_ms;
     presences_[number].leased = true;  // as far as this master knows
@@ -55,8 +55,8 @@ void Coordinator::Leased(std::uint64_t worker) {
 Coordinator::Permission Coordinator::MayLease(std::uint64_t worker) const {
   const Worker* known = state_.Find(worker);
   if (known == nullptr || job_state_ == JobState::kStopping) return {};
-  // Its model has steps that the ledger does not know of.
-  if (job_.model == ModelKind::kLocal && !known->expired.empty()) return {};
+  // It has none, or its model has steps that the ledger does not know of, or it is fenced off.
+  if (!HasModel(*known)) return {};
   if (hold_ == 0) return {true, true};
   return {false, Stands(worker)};
 }
@@ -74,7 +74,7 @@ Orders Coordinator::OrdersFor(std::uint64_t worker) {
   const ledger::Ledger& ledger = state_.ledger();
   Orders orders;
   orders.incarnation = ledger.incarnation();
-  orders.state = job_state_;
+  orders.state = Delivers(worker) ? JobState::kDone : job_state_;
   if (job_state_ == JobState::kFailed) orders.reason = ledger.failure();
   if (job_state_ == JobState::kStopping) orders.reason = state_.stop()->reason;
   orders.hold = hold_;
@@ -84,6 +84,9 @@ Orders Coordinator::OrdersFor(std::uint64_t worker) {
   for (const std::uint64_t token : ledger.leases().HeldBy(worker)) {
     if (ledger.leases().Find(token)->recalled) orders.recalled.push_back(token);
   }
+  orders.fenced = state_.fenced();
+  orders.live = live_;
+  orders.deliver = job_.model != ModelKind::kShared || Delivers(worker);
   const auto it = presences_.find(worker);
   if (it == presences_.end()) {
     orders.version = next_version_++;
@@ -127,6 +130,14 @@ bool Coordinator::AtBoundary(std::uint64_t worker) const {
   return it != presences_.end() && it->second.word.at_boundary;
 }
 
+bool Coordinator::Delivers(std::uint64_t worker) const {
+  return complete_ && !state_.delivered() && worker != 0 && worker == state_.delivering().worker;
+}
+
+bool Coordinator::AwaitsDelivery(std::uint64_t worker) const {
+  return complete_ && job_state_ == JobState::kRunning && !Delivers(worker);
+}
+
 std::int64_t Coordinator::SilentFor(std::uint64_t worker, std::int64_t now_ms) const {
   const auto it = presences_.find(worker);
   return it == presences_.end() ? 0 : now_ms - it->second.heard_ms;
@@ -141,9 +152,17 @@ std::int64_t Coordinator::PresentWorkers(std::int64_t now_ms) const {
 }
 
 std::string Coordinator::WaitsFor(std::int64_t now_ms, std::int64_t* since_ms) const {
+  const auto name = [&](std::uint64_t number) { return state_.Find(number)->name; };
+  if (state_.restoring().worker != 0) {
+    *since_ms = state_.restoring().now_ms;
+    return name(state_.restoring().worker) + " to restore the model";
+  }
+  if (Delivers(state_.delivering().worker)) {
+    *since_ms = state_.delivering().now_ms;
+    return name(state_.delivering().worker) + " to write the model";
+  }
   if (hold_ == 0) return "";
   *since_ms = hold_since_ms_;
-  const auto name = [&](std::uint64_t number) { return state_.Find(number)->name; };
   const std::string what = " (" + hold_reason_ + ")";
   if (saver_ != 0) return name(saver_) + " to save " + save_.directory + what;
   if (reporter_ != 0) return name(reporter_) + " to compute the metrics" + what;

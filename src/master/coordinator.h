@@ -7,6 +7,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "base/status.h"
@@ -43,6 +44,9 @@ struct Orders {
   std::optional<SaveOrder> save;
   std::vector<std::uint64_t> recalled;
   std::optional<EvaluatedOrder> evaluated;
+  std::vector<std::uint64_t> fenced;
+  std::int64_t live = 0;
+  bool deliver = false;  // with kDone
 };
 
 struct CheckpointResult {
@@ -58,9 +62,12 @@ struct CheckpointResult {
 // results.
 //
 // A worker stands still when it says so, or as long as its number never had a lease. A worker that
-// is gone, that was silent for as long as a lease, or whose lease expired under a local model does
-// not count. An order to somebody who is gone goes to another; if nobody is left, the hold waits
-// for one.
+// is gone, that was silent for as long as a lease, or whose lease expired under a model that is
+// local or shared does not count. An order to somebody who is gone goes to another; if nobody is
+// left, the hold waits for one.
+//
+// A shared model is written by one worker at the end: for that one the job is done first, for the
+// others when it has left. An exact job's model is lost as soon as it may have seen a record twice.
 //
 // Ownership: borrows the job and the state, which outlive it.
 // Thread safety: none; the caller holds one lock around it and the state.
@@ -83,8 +90,8 @@ class Coordinator {
   void Hear(std::uint64_t worker, const Word& word, std::int64_t now_ms);
   // Whether the worker has said anything of this incarnation.
   bool HeardOf(std::uint64_t worker, std::int64_t incarnation) const;
-  // The model was restored: what was ordered is void.
-  void Restored();
+  // The model was restored, or is lost: what was ordered is void.
+  void VoidOrders();
   // The worker got leases of the job's main work.
   void Leased(std::uint64_t worker);
   void AskCheckpoint() { asked_ = true; }
@@ -127,6 +134,8 @@ class Coordinator {
   bool AtBoundary(std::uint64_t worker) const;
   // How long nothing was heard of it.
   std::int64_t SilentFor(std::uint64_t worker, std::int64_t now_ms) const;
+  // Whether, all being trained, another worker is still to write the final model.
+  bool AwaitsDelivery(std::uint64_t worker) const;
   // Of those that the job may count on.
   std::int64_t PresentWorkers(std::int64_t now_ms) const;
 
@@ -166,6 +175,12 @@ class Coordinator {
   // The entry that lets workers go on, unless nobody was held.
   std::optional<Entry> EndHold();
   void UpdateJobState(std::int64_t now_ms);
+  bool ModelThere() const;
+  // An exact job's model that is to be given up.
+  bool Inexact() const;
+  // Who is to write a shared model, if all is trained and nobody is told to.
+  std::optional<Entry> OrderDelivery(std::int64_t now_ms) const;
+  bool Delivers(std::uint64_t worker) const;
   bool MainComplete() const;
   bool SavedAlready() const;
 
@@ -191,7 +206,11 @@ class Coordinator {
   mutable std::int64_t settled_rounds_ = 0;  // the first so many need nothing any more
 
   JobState job_state_ = JobState::kRunning;
-  std::int64_t seen_incarnation_ = 0;
+  bool complete_ = false;  // all is trained, and the model is there; it may not be written so far
+  std::int64_t live_ = 0;
+  // Of what orders to all follow from: incarnation, workers fenced off, who delivers.
+  using Seen = std::tuple<JobState, bool, std::int64_t, std::int64_t, std::size_t, std::uint64_t>;
+  Seen seen_;
   bool changed_ = false;
 };
 

@@ -1,175 +1,18 @@
 // Holds, orders, and when a job is over.
-#include "master/coordinator.h"
-
 #include <gtest/gtest.h>
 
-#include <memory>
 #include <string>
-#include <utility>
 #include <vector>
 
-#include "ledger/testing.h"
+#include "master/coordinator_testing.h"
 
 namespace headrace::master {
 namespace {
 
-constexpr std::int64_t kLeaseMs = 1000;
-
-Job TestJob(ModelKind model) {
-  Job job;
-  job.name = "test";
-  job.model = model;
-  job.checkpoint_directory = model == ModelKind::kNone ? "" : "/saved";
-  job.checkpoint_every_steps = model == ModelKind::kNone ? 0 : 10;
-  job.spec.files = {{"a.rec", 40}};
-  job.spec.task_records = 10;
-  job.spec.lease_ms = kLeaseMs;
-  return job;
-}
-
-Job EvaluatingJob(ModelKind model) {
-  Job job = TestJob(model);
-  job.type = JobType::kTrainingWithEvaluation;
-  job.checkpoint_every_steps = 0;
-  job.spec.evaluation_files = {{"v.rec", 20}};
-  job.spec.evaluation_task_records = 20;
-  job.spec.evaluation_every_steps = 10;
-  return job;
-}
-
-// A job, its state, and a coordinator that is asked after everything, as the dispatcher does.
-class World {
- public:
-  explicit World(Job job) : job_(std::move(job)) {
-    ledger::CreateJob create;
-    create.spec = job_.spec;
-    Must(ledger::Event(create));
-    StartMaster();
-  }
-  void StartMaster() {
-    Started started;
-    started.now_ms = now;
-    Must(started);
-    coordinator = std::make_unique<Coordinator>(&job_, &state, now);
-    Settle();
-  }
-  void Must(const Entry& entry) {
-    ledger::Effects effects;
-    bool changed = false;
-    const Status status = state.Apply(entry, &effects, &changed);
-    ASSERT_TRUE(status.ok()) << status.ToString();
-  }
-  void Settle() {
-    while (auto entry = coordinator->Decide(now)) Must(*entry);
-  }
-
-  std::uint64_t Join(const std::string& name) {
-    Joined joined;
-    joined.worker = state.next_worker();
-    joined.name = name;
-    joined.key = joined.worker + 1000;
-    joined.now_ms = now;
-    Must(joined);
-    coordinator->Join(joined.worker, now);
-    Settle();
-    return joined.worker;
-  }
-  // Joins, and has had leases.
-  std::uint64_t Train(const std::string& name) {
-    const std::uint64_t worker = Join(name);
-    coordinator->Leased(worker);
-    Settle();
-    return worker;
-  }
-  void Restore(std::uint64_t worker, std::int64_t step = 0, const std::string& position = "",
-               const std::string& checkpoint = "") {
-    Restored restored;
-    restored.worker = worker;
-    restored.position = position;
-    restored.step = step;
-    restored.checkpoint = checkpoint;
-    restored.now_ms = now;
-    Must(restored);
-    coordinator->Restored();
-    Settle();
-  }
-  void Leave(std::uint64_t worker, const std::string& reason = "") {
-    Left left;
-    left.worker = worker;
-    left.reason = reason;
-    left.now_ms = now;
-    Must(left);
-    coordinator->Leave(worker);
-    Settle();
-  }
-  // The worker is at `step` and stands still for `held`.
-  void Say(std::uint64_t worker, std::int64_t step, std::uint64_t held = 0) {
-    coordinator->Hear(worker, {held, false, state.ledger().incarnation()}, now);
-    ledger::Progress progress;
-    progress.step = step;
-    progress.incarnation = state.ledger().incarnation();
-    progress.now_ms = now;
-    Must(ledger::Event(progress));
-    Settle();
-  }
-  void Save(std::uint64_t worker) {
-    const Orders orders = OrdersFor(worker);
-    ASSERT_TRUE(orders.save.has_value());
-    Saved saved;
-    saved.worker = worker;
-    saved.hold = orders.save->hold;
-    saved.directory = orders.save->directory;
-    saved.step = orders.save->step;
-    saved.now_ms = now;
-    Must(saved);
-    coordinator->SaveDone();
-    Settle();
-  }
-  ledger::Effects Lease(std::uint64_t worker, bool main, bool evaluation) {
-    ledger::Request request;
-    request.worker = worker;
-    request.request = ++requests_;
-    request.incarnation = state.ledger().incarnation();
-    request.max_tasks = 100;
-    request.main = main;
-    request.evaluation = evaluation;
-    request.now_ms = now;
-    ledger::Effects effects;
-    bool changed = false;
-    EXPECT_TRUE(state.Apply(ledger::Event(request), &effects, &changed).ok());
-    return effects;
-  }
-  void Finish(std::uint64_t worker, const ledger::Grant& grant, std::vector<double> sums = {}) {
-    ledger::Report report;
-    report.worker = worker;
-    report.token = grant.token;
-    report.end = ledger::End::kFinished;
-    for (const ledger::Range& range : grant.ranges) report.acknowledged.push_back({range, {}, ""});
-    report.metrics = std::move(sums);
-    report.now_ms = now;
-    Must(ledger::Event(report));
-    Settle();
-  }
-  // All of the main work that is left.
-  void FinishMain(std::uint64_t worker) {
-    for (const ledger::Grant& grant : Lease(worker, true, false).grants) Finish(worker, grant);
-    coordinator->Leased(worker);
-  }
-  Orders OrdersFor(std::uint64_t worker) { return coordinator->OrdersFor(worker); }
-  std::uint64_t Hold(std::uint64_t worker) { return OrdersFor(worker).hold; }
-  std::string WaitsFor() {
-    std::int64_t since = 0;
-    return coordinator->WaitsFor(now, &since);
-  }
-
-  State state;
-  std::unique_ptr<Coordinator> coordinator;
-  std::int64_t now = 5000;
-
- private:
-  const Job job_;
-  std::uint64_t requests_ = 0;
-};
+using testing::EvaluatingJob;
+using testing::kLeaseMs;
+using testing::TestJob;
+using testing::World;
 
 TEST(Holds, BeginAtTheStepThatCrossesTheInterval) {
   World world(TestJob(ModelKind::kShared));
@@ -272,6 +115,8 @@ TEST(Holds, ASaverThatDiesIsReplaced) {
   world.Leave(two, "died too");
   EXPECT_EQ(world.WaitsFor(), "a worker to join (checkpoint)");
   const auto three = world.Join("w-2");
+  EXPECT_FALSE(world.OrdersFor(three).save.has_value()) << "it has not found the model so far";
+  world.Attach(three);
   EXPECT_TRUE(world.OrdersFor(three).save.has_value());
 }
 
@@ -378,9 +223,7 @@ TEST(Holds, AnExpiredLeaseSpoilsALocalModel) {
   world.Restore(one);
   ASSERT_EQ(world.Lease(one, true, false).grants.size(), 4u);
   world.now += kLeaseMs;
-  ledger::Tick tick;
-  tick.now_ms = world.now;
-  world.Must(ledger::Event(tick));
+  world.Tick();
   EXPECT_EQ(world.state.Find(one)->expired.size(), 4u);
   EXPECT_FALSE(world.coordinator->MayLease(one).main);
   world.Say(one, 10);
@@ -618,6 +461,13 @@ TEST(Orders, HaveANewVersionExactlyWhenTheyChange) {
   world.Say(one, 10);
   EXPECT_TRUE(world.coordinator->TakeChanged());
   EXPECT_GT(world.OrdersFor(one).version, first.version);
+  EXPECT_EQ(first.live, 1);
+  world.Join("w-1");
+  EXPECT_TRUE(world.coordinator->TakeChanged());
+  EXPECT_EQ(world.OrdersFor(one).live, 2);
+  world.now += kLeaseMs + 1;
+  world.Say(one, 10);
+  EXPECT_EQ(world.OrdersFor(one).live, 1);
 }
 
 }  // namespace

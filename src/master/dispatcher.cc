@@ -147,6 +147,9 @@ Status Dispatcher::Apply(const Entry& entry) {
 void Dispatcher::Settle() {
   while (std::optional<Entry> entry = coordinator_->Decide(now_ms_)) {
     const Status status = Apply(*entry);
+    if (std::holds_alternative<ModelLost>(*entry)) {
+      spdlog::warn("records may have been trained twice: the model goes back to its checkpoint");
+    }
     if (!status.ok()) {
       spdlog::error("a decision was refused: {}", status.ToString());
       return;
@@ -269,6 +272,13 @@ void Dispatcher::Exchange(const v1::ExchangeRequest& request, Done<v1::ExchangeR
   Turn turn(this);
   v1::ExchangeReply reply;
   const Status status = turn.closed().ok() ? DoExchange(request, &reply) : turn.closed();
+  turn.End(status, std::move(reply), std::move(done));
+}
+
+void Dispatcher::Attach(const v1::AttachRequest& request, Done<v1::AttachReply> done) {
+  Turn turn(this);
+  v1::AttachReply reply;
+  const Status status = turn.closed().ok() ? DoAttach(request, &reply) : turn.closed();
   turn.End(status, std::move(reply), std::move(done));
 }
 

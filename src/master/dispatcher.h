@@ -58,6 +58,7 @@ class Dispatcher {
 
   void Join(const v1::JoinRequest& request, Done<v1::JoinReply> done);
   void Exchange(const v1::ExchangeRequest& request, Done<v1::ExchangeReply> done);
+  void Attach(const v1::AttachRequest& request, Done<v1::AttachReply> done);
   void Restored(const v1::RestoredRequest& request, Done<v1::RestoredReply> done);
   void Saved(const v1::SavedRequest& request, Done<v1::SavedReply> done);
   void Leave(const v1::LeaveRequest& request, Done<v1::LeaveReply> done);
@@ -126,6 +127,9 @@ class Dispatcher {
   void ApplyRenewals(const v1::ExchangeRequest& request, v1::ExchangeReply* reply);
   Status ApplyRequest(const v1::ExchangeRequest& request, v1::ExchangeReply* reply);
   void ApplyMetrics(const google::protobuf::RepeatedPtrField<v1::Metric>& metrics);
+  Status DoAttach(const v1::AttachRequest& request, v1::AttachReply* reply);
+  Status DecideAttach(const Worker& worker, const v1::AttachRequest& request,
+                      v1::AttachReply* reply);
   Status DoRestored(const v1::RestoredRequest& request, v1::RestoredReply* reply);
   Status DoSaved(const v1::SavedRequest& request);
   Status DoLeave(const v1::LeaveRequest& request);

@@ -146,9 +146,64 @@ struct HoldEnded {
   }
 };
 
+// A worker was told to write a shared model to its servers, under this generation. Whoever was told
+// before is too late.
+struct RestoreOrdered {
+  std::uint64_t worker = 0;
+  std::int64_t generation = 0;
+  std::int64_t now_ms = 0;
+
+  template <class A>
+  void Fields(A& a) {
+    a(worker, generation, now_ms);
+  }
+};
+
+// A worker found the shared model at its servers, and uses it.
+struct Attached {
+  std::uint64_t worker = 0;
+
+  template <class A>
+  void Fields(A& a) {
+    a(worker);
+  }
+};
+
+// The shared model is gone, or is not to be used any more.
+struct ModelLost {
+  std::int64_t now_ms = 0;
+
+  template <class A>
+  void Fields(A& a) {
+    a(now_ms);
+  }
+};
+
+// A worker that may be alive is replaced: nothing of it may reach the shared model any more.
+struct Fenced {
+  std::uint64_t worker = 0;
+
+  template <class A>
+  void Fields(A& a) {
+    a(worker);
+  }
+};
+
+// All is trained: a worker was told to write the final model.
+struct DeliverOrdered {
+  std::uint64_t worker = 0;
+  std::int64_t now_ms = 0;
+
+  template <class A>
+  void Fields(A& a) {
+    a(worker, now_ms);
+  }
+};
+
 // The order of all but the first is part of the format: append only.
 using Entry = std::variant<ledger::Event, Started, Joined, Left, Restored, Saved, Measured,
-                           StopAsked, Closed, SaveOrdered, HoldEnded>;
+                           StopAsked, Closed, SaveOrdered, HoldEnded, RestoreOrdered, Attached,
+                           ModelLost, Fenced, DeliverOrdered>;
 
 // Version 1. A ledger event is stored as it is (its first byte is its version, far below 0x80); the
 // others are a byte 0x80 + version, a byte with the kind (its place in Entry), the fields.

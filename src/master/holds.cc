@@ -19,8 +19,9 @@ bool Coordinator::SavedAlready() const {
 }
 
 bool Coordinator::HasModel(const Worker& worker) const {
-  if (job_.model != ModelKind::kLocal) return true;
-  return worker.restored_incarnation == state_.ledger().incarnation() && worker.expired.empty();
+  if (job_.model == ModelKind::kNone) return true;
+  if (worker.model_incarnation != state_.ledger().incarnation()) return false;
+  return job_.model == ModelKind::kLocal ? worker.expired.empty() : !state_.IsFenced(worker.number);
 }
 
 bool Coordinator::Counts(std::uint64_t worker, std::int64_t now_ms) const {
@@ -30,6 +31,7 @@ bool Coordinator::Counts(std::uint64_t worker, std::int64_t now_ms) const {
   const Presence& presence = it->second;
   if (now_ms - presence.heard_ms > job_.spec.lease_ms) return false;
   if (job_.model == ModelKind::kLocal && !known->expired.empty()) return false;
+  if (state_.IsFenced(worker)) return false;
   // Of a model that was rewound: it starts again.
   return presence.word.incarnation == 0 ||
          presence.word.incarnation == state_.ledger().incarnation();
@@ -58,7 +60,7 @@ bool Coordinator::StopNeedsCheckpoint(std::int64_t now_ms) const {
 }
 
 bool Coordinator::CheckpointDue(std::int64_t now_ms) const {
-  if (!job_.has_checkpoints() || job_state_ == JobState::kDone || state_.delivered()) return false;
+  if (!job_.has_checkpoints() || complete_ || state_.delivered()) return false;
   if (asked_ || StopNeedsCheckpoint(now_ms)) return true;
   const std::int64_t every = job_.checkpoint_every_steps;
   if (every == 0) return false;
@@ -121,6 +123,10 @@ std::string Coordinator::Reason(const Due& due) const {
 }
 
 std::optional<Entry> Coordinator::Decide(std::int64_t now_ms) {
+  if (Inexact()) {
+    VoidOrders();
+    return ModelLost{now_ms};
+  }
   const auto before = std::make_tuple(hold_, saver_, reporter_, hold_reason_);
   std::optional<Entry> entry;
   while (true) {
@@ -163,6 +169,7 @@ std::optional<Entry> Coordinator::Decide(std::int64_t now_ms) {
   begun_ = true;
   UpdateJobState(now_ms);
   if (before != std::make_tuple(hold_, saver_, reporter_, hold_reason_)) changed_ = true;
+  if (!entry) entry = OrderDelivery(now_ms);
   return entry;
 }
 
@@ -204,8 +211,24 @@ void Coordinator::SaveDone() {
   FinishCheckpoint({Status(), state_.checkpoint().directory, state_.checkpoint().step});
 }
 
-void Coordinator::Restored() {
-  EndHold();  // the state has ended it too
+void Coordinator::VoidOrders() {
+  EndHold();  // the state ends it too
+}
+
+bool Coordinator::Inexact() const {
+  return job_.exact && state_.generation() != 0 && state_.repeated() &&
+         state_.ledger().failure().empty();
+}
+
+std::optional<Entry> Coordinator::OrderDelivery(std::int64_t now_ms) const {
+  if (job_.model != ModelKind::kShared || !complete_ || state_.delivered()) return std::nullopt;
+  if (Counts(state_.delivering().worker, now_ms)) return std::nullopt;
+  for (const auto& [number, presence] : presences_) {
+    if (Counts(number, now_ms) && HasModel(*state_.Find(number))) {
+      return DeliverOrdered{number, now_ms};
+    }
+  }
+  return std::nullopt;
 }
 
 std::optional<Entry> Coordinator::EndHold() {
@@ -218,27 +241,43 @@ std::optional<Entry> Coordinator::EndHold() {
   return std::nullopt;
 }
 
+// A model that is gone is trained again from where it was saved.
+bool Coordinator::ModelThere() const {
+  switch (job_.model) {
+    case ModelKind::kNone: return true;
+    case ModelKind::kLocal:
+      return std::any_of(state_.workers().begin(), state_.workers().end(),
+                         [&](const auto& entry) { return HasModel(entry.second); });
+    case ModelKind::kShared: return state_.generation() != 0;
+  }
+  return false;
+}
+
 void Coordinator::UpdateJobState(std::int64_t now_ms) {
   const ledger::Verdict verdict = state_.ledger().verdict();
   JobState next = JobState::kRunning;
-  if (verdict == ledger::Verdict::kFailed) {
+  const bool failed = verdict == ledger::Verdict::kFailed;
+  complete_ = !failed && verdict != ledger::Verdict::kRunning && hold_ == 0 &&
+              (state_.delivered() || ModelThere());
+  if (failed) {
     next = JobState::kFailed;
-  } else if (verdict != ledger::Verdict::kRunning && hold_ == 0) {
-    // A model that died with its process is trained again from where it was saved.
-    const bool has_model = job_.model != ModelKind::kLocal || state_.delivered() ||
-                           std::any_of(state_.workers().begin(), state_.workers().end(),
-                                       [&](const auto& entry) { return HasModel(entry.second); });
-    if (has_model) next = JobState::kDone;
-  }
-  if (next == JobState::kRunning && state_.stop() != nullptr && hold_ == 0 &&
-      !StopNeedsCheckpoint(now_ms)) {
+  } else if (complete_) {
+    if (job_.model != ModelKind::kShared || state_.delivered()) next = JobState::kDone;
+  } else if (state_.stop() != nullptr && hold_ == 0 && !StopNeedsCheckpoint(now_ms)) {
     next = JobState::kStopping;
   }
-  if (next != job_state_ || seen_incarnation_ != state_.ledger().incarnation()) changed_ = true;
   job_state_ = next;
-  seen_incarnation_ = state_.ledger().incarnation();
+  live_ = PresentWorkers(now_ms);
+  const Seen seen{job_state_,
+                  complete_,
+                  live_,
+                  state_.ledger().incarnation(),
+                  state_.fenced().size(),
+                  state_.delivering().worker};
+  changed_ |= seen != seen_;
+  seen_ = seen;
   // Nobody is going to save any more.
-  if (asked_ && next != JobState::kRunning) {
+  if (asked_ && (complete_ || next != JobState::kRunning)) {
     FinishCheckpoint({Status(Code::kFailedPrecondition, "the job has ended"), "", 0});
   }
 }

@@ -170,6 +170,13 @@ Status CheckJob(const Job& job) {
       (!job.checkpoint_directory.empty() || job.checkpoint_every_steps != 0)) {
     return invalid("'checkpoint' is given, but 'model' is 'none'; leave one of them out");
   }
+  if (job.exact && job.model != ModelKind::kShared) {
+    return invalid(std::string("'exact' is given, but 'model' is '") + Name(job.model) +
+                   "'; leave it out: only a shared model can see a record twice");
+  }
+  if (job.exact && spec.train_backup) {
+    return invalid("'exact' and 'train_backup' are given; leave one of them out");
+  }
   if (job.checkpoint_every_steps < 0) return invalid("'checkpoint.every_steps' give 0 or more");
   if (job.checkpoint_every_steps > 0 && job.checkpoint_directory.empty()) {
     return invalid("'checkpoint.every_steps' is given, but no 'checkpoint.directory'");
@@ -225,6 +232,7 @@ Status ParseJob(std::string_view json, Job* job) {
   choice = 0;
   if (reader.Find("model") != nullptr) reader.Choice("model", kModels, &choice);
   read.model = static_cast<ModelKind>(choice);
+  reader.Flag("exact", &read.exact);
   ReadSpec(&reader, &read.spec);
   if (const Json* checkpoint = reader.Find("checkpoint")) {
     Reader section(*checkpoint, "checkpoint.");
@@ -257,7 +265,7 @@ Status ReadJobFile(const std::string& path, Job* job) {
 
 std::string JournalName(const Job& job) {
   ledger::Encoder encoder;
-  encoder(job.spec, job.type, job.model);
+  encoder(job.spec, job.type, job.model, job.exact);
   char digits[17];
   std::snprintf(digits, sizeof digits, "%016llx",
                 static_cast<unsigned long long>(ledger::Fingerprint(encoder.bytes())));

@@ -31,7 +31,8 @@ struct Job {
   JobType type = JobType::kTraining;
   ledger::JobSpec spec;
   ModelKind model = ModelKind::kNone;
-  std::string checkpoint_directory;         // empty: no checkpoints
+  bool exact = false;                // shared: a model that may have seen a record twice goes back
+  std::string checkpoint_directory;  // empty: no checkpoints
   std::int64_t checkpoint_every_steps = 0;  // 0: only when asked for
   std::string trainer = "{}";               // JSON, for the process that trains
 

@@ -58,6 +58,14 @@ TEST(JobFile, ReadsEveryKey) {
   EXPECT_EQ(job.trainer, R"({"batch":16})");
 }
 
+TEST(JobFile, ExactIsForSharedModels) {
+  Job job;
+  ASSERT_TRUE(ParseJob(With(R"(, "model": "shared", "exact": true)"), &job).ok());
+  EXPECT_TRUE(job.exact);
+  ASSERT_TRUE(ParseJob(With(R"(, "model": "shared")"), &job).ok());
+  EXPECT_FALSE(job.exact);
+}
+
 TEST(JobFile, TypesSayWhatIsDone) {
   Job job;
   const auto parse = [&](const std::string& type) {
@@ -90,6 +98,11 @@ TEST(JobFile, ErrorsNameTheKey) {
       {With(R"(, "checkpoint": {"directory": "x"})"), "'model' is 'none'"},
       {With(R"(, "model": "local", "checkpoint": {"every_steps": 5})"),
        "no 'checkpoint.directory'"},
+      {With(R"(, "exact": true)"), "'exact' is given, but 'model' is 'none'"},
+      {With(R"(, "exact": true, "model": "local")"), "'exact' is given, but 'model' is 'local'"},
+      {With(R"(, "exact": true, "model": "shared", "train_backup": true)"),
+       "'exact' and 'train_backup'"},
+      {With(R"(, "exact": 1, "model": "shared")"), "'exact' give true or false"},
       {With(R"(, "trainer": 3)"), "'trainer' give an object"},
       {With(R"(, "files": [{"path": "a"}])"), "'files[0].records' is missing"},
       {With(R"(, "files": {"path": "a"})"), "'files' give a list"},
@@ -132,6 +145,9 @@ TEST(JobFile, TheJournalBelongsToTheWork) {
   ASSERT_TRUE(ParseJob(With(R"(, "epochs": 2)"), &three).ok());
   EXPECT_EQ(JournalName(one), JournalName(two));
   EXPECT_NE(JournalName(one), JournalName(three));
+  ASSERT_TRUE(ParseJob(With(R"(, "model": "shared")"), &one).ok());
+  ASSERT_TRUE(ParseJob(With(R"(, "model": "shared", "exact": true)"), &two).ok());
+  EXPECT_NE(JournalName(one), JournalName(two));
 }
 
 }  // namespace

@@ -121,6 +121,13 @@ grpc::ServerWriteReactor<v1::Orders>* Service::Watch(grpc::CallbackServerContext
   return OrdersStream::Start(&dispatcher_, request->worker());
 }
 
+grpc::ServerUnaryReactor* Service::Attach(grpc::CallbackServerContext* context,
+                                          const v1::AttachRequest* request,
+                                          v1::AttachReply* reply) {
+  return Unary(context, "Attach", reply,
+               [&](auto done) { dispatcher_.Attach(*request, std::move(done)); });
+}
+
 grpc::ServerUnaryReactor* Service::Restored(grpc::CallbackServerContext* context,
                                             const v1::RestoredRequest* request,
                                             v1::RestoredReply* reply) {

@@ -21,6 +21,9 @@ class Service final : public v1::Control::CallbackService {
                                      v1::ExchangeReply* reply) override;
   grpc::ServerWriteReactor<v1::Orders>* Watch(grpc::CallbackServerContext* context,
                                               const v1::WatchRequest* request) override;
+  grpc::ServerUnaryReactor* Attach(grpc::CallbackServerContext* context,
+                                   const v1::AttachRequest* request,
+                                   v1::AttachReply* reply) override;
   grpc::ServerUnaryReactor* Restored(grpc::CallbackServerContext* context,
                                      const v1::RestoredRequest* request,
                                      v1::RestoredReply* reply) override;

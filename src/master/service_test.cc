@@ -11,74 +11,17 @@
 #include <thread>
 #include <vector>
 
-#include "journal/testing.h"
-#include "master/testing.h"
+#include "master/service_testing.h"
 
 namespace headrace::master {
 namespace {
 
 using testing::Caller;
+using testing::EvaluatingJob;
 using testing::FakeWorker;
-using testing::TestMaster;
+using testing::ServiceTest;
+using testing::SmallJob;
 using testing::World;
-
-Job SmallJob(ModelKind model = ModelKind::kNone) {
-  Job job;
-  job.name = "small";
-  job.model = model;
-  job.spec.files = {{"a.rec", 60}, {"b.rec", 40}};
-  job.spec.task_records = 10;
-  job.spec.epochs = 2;
-  job.trainer = R"({"batch":4})";
-  if (model != ModelKind::kNone) {
-    job.checkpoint_directory = "/saved";
-    job.checkpoint_every_steps = 5;
-  }
-  return job;
-}
-
-Job EvaluatingJob(ModelKind model) {
-  Job job = SmallJob(model);
-  job.type = JobType::kTrainingWithEvaluation;
-  job.spec.evaluation_files = {{"v.rec", 30}};
-  job.spec.evaluation_task_records = 10;
-  job.spec.evaluation_every_steps = 8;
-  job.spec.evaluation_at_end = true;
-  return job;
-}
-
-class ServiceTest : public journal::testing::Test {
- protected:
-  void StartMaster(const Job& job) { master = std::make_unique<TestMaster>(job, Path("journal")); }
-  std::unique_ptr<Caller> NewCaller(Caller::Options options = {}) {
-    return std::make_unique<Caller>([this] { return master->address(); }, std::move(options));
-  }
-  // Turn by turn until all have left.
-  static void RunAll(const std::vector<FakeWorker*>& workers, int turns = 2000) {
-    std::vector<FakeWorker*> left = workers;
-    for (int turn = 0; !left.empty(); ++turn) {
-      ASSERT_LT(turn, turns) << "the job does not end";
-      for (auto it = left.begin(); it != left.end();) it = (*it)->Turn() ? it + 1 : left.erase(it);
-    }
-  }
-  v1::JobStatus GetStatus() {
-    v1::JobStatus status;
-    const grpc::Status called =
-        NewCaller()->Call(&v1::Control::Stub::GetStatus, v1::GetStatusRequest(), &status);
-    EXPECT_TRUE(called.ok()) << called.error_message();
-    return status;
-  }
-  void ExpectDone() {
-    const Dispatcher::Outlook outlook = master->dispatcher->GetOutlook();
-    EXPECT_EQ(outlook.verdict, ledger::Verdict::kDone);
-    EXPECT_EQ(outlook.state, JobState::kDone);
-    EXPECT_TRUE(outlook.over);
-    EXPECT_TRUE(outlook.delivered);
-  }
-
-  std::unique_ptr<TestMaster> master;
-  World world;
-};
 
 TEST_F(ServiceTest, AJobWithoutAModelFromJoinToDone) {
   StartMaster(SmallJob());
@@ -321,7 +264,7 @@ TEST_F(ServiceTest, CallsThatAreRepeatedHaveOneEffect) {
 }
 
 TEST_F(ServiceTest, RestoredIsOneRewindUntilTheWorkerHasSeenIt) {
-  StartMaster(SmallJob(ModelKind::kShared));
+  StartMaster(SmallJob(ModelKind::kLocal));
   auto caller = NewCaller();
   FakeWorker worker("w-0", caller.get(), &world);
   ASSERT_TRUE(worker.Turn());
@@ -456,24 +399,6 @@ TEST_F(ServiceTest, ExpiredLeasesEndALocalModel) {
   RunAll({&worker});
   ExpectDone();
   EXPECT_EQ(GetStatus().totals().trained(), 200);
-}
-
-TEST_F(ServiceTest, ReportsOfARewoundModelAreRefused) {
-  StartMaster(SmallJob(ModelKind::kShared));
-  auto one = NewCaller(), two = NewCaller();
-  FakeWorker a("w-0", one.get(), &world), b("w-1", two.get(), &world);
-  ASSERT_TRUE(a.Turn());
-  ASSERT_TRUE(b.Turn());
-  ASSERT_TRUE(b.Turn());
-  ASSERT_EQ(b.lease_count(), 1);
-  v1::RestoredRequest request;
-  request.set_worker(a.number());
-  v1::RestoredReply reply;
-  ASSERT_TRUE(one->Call(&v1::Control::Stub::Restored, request, &reply).ok());
-  EXPECT_EQ(reply.incarnation(), 2);
-  ASSERT_TRUE(b.Turn());  // reports what it had, is refused, and starts again
-  EXPECT_EQ(b.refused(), 1);
-  EXPECT_EQ(b.number(), 0u);
 }
 
 TEST_F(ServiceTest, TheJournalStartsOverWhenItHasGrown) {

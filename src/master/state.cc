@@ -8,7 +8,7 @@
 namespace headrace::master {
 namespace {
 
-constexpr std::uint64_t kSnapshotVersion = 1;
+constexpr std::uint64_t kSnapshotVersion = 2;
 constexpr std::size_t kRemembered = 64;  // expired leases a worker
 
 }  // namespace
@@ -16,7 +16,13 @@ constexpr std::size_t kRemembered = 64;  // expired leases a worker
 Status State::Apply(const Entry& entry, ledger::Effects* effects, bool* changed) {
   *effects = ledger::Effects();
   *changed = false;
-  return std::visit([&](const auto& e) { return On(e, effects, changed); }, entry);
+  Status status = std::visit([&](const auto& e) { return On(e, effects, changed); }, entry);
+  repeated_ |= effects->repeated;
+  return status;
+}
+
+bool State::IsFenced(std::uint64_t worker) const {
+  return std::find(fenced_.begin(), fenced_.end(), worker) != fenced_.end();
 }
 
 const Worker* State::Find(std::uint64_t worker) const {
@@ -33,6 +39,7 @@ Status State::On(const ledger::Event& event, ledger::Effects* effects, bool* cha
   for (const ledger::Ended& ended : effects->ended) {
     const auto it = workers_.find(ended.worker);
     if (ended.reason == ledger::EndReason::kExpired && it != workers_.end()) {
+      FenceOff(ended.worker);
       it->second.expired.push_back(ended.token);
       if (it->second.expired.size() > kRemembered)
         it->second.expired.erase(it->second.expired.begin());
@@ -89,8 +96,11 @@ Status State::On(const Left& entry, ledger::Effects* effects, bool* changed) {
   const ledger::Verdict verdict = ledger_.verdict();
   const bool done =
       verdict == ledger::Verdict::kDone || verdict == ledger::Verdict::kDoneWithQuarantined;
-  if (done && entry.reason.empty()) delivered_ = true;
+  const bool delivers = last_generation_ == 0 || entry.worker == delivering_.worker;
+  if (done && delivers && entry.reason.empty()) delivered_ = true;
   if (!entry.model.empty()) model_ = entry.model;
+  if (entry.worker == restoring_.worker) restoring_ = RestoreOrdered();
+  if (entry.worker == delivering_.worker) delivering_ = DeliverOrdered();
   workers_.erase(it);
   *changed = true;
   return {};
@@ -100,6 +110,10 @@ Status State::On(const Restored& entry, ledger::Effects* effects, bool* changed)
   const auto it = workers_.find(entry.worker);
   if (it == workers_.end()) {
     return {Code::kNotFound, "worker " + std::to_string(entry.worker) + " is unknown; join first"};
+  }
+  if (last_generation_ != 0 && entry.worker != restoring_.worker) {
+    return {Code::kAborted, "worker " + std::to_string(entry.worker) +
+                                " was not told to restore the model, or another was since; attach"};
   }
   ledger::RewindTo rewind;
   rewind.now_ms = entry.now_ms;
@@ -118,15 +132,20 @@ Status State::On(const Restored& entry, ledger::Effects* effects, bool* changed)
   Status status = ledger_.Apply(rewind, effects);
   if (!status.ok()) return status;
   it->second.restored = FingerprintOf(entry);
-  it->second.restored_incarnation = ledger_.incarnation();
+  it->second.model_incarnation = ledger_.incarnation();
   it->second.expired.clear();
   restored_from_ = entry.checkpoint;
   restored_step_ = entry.step;
   if (!entry.checkpoint.empty() && checkpoint_.directory == entry.checkpoint) {
     checkpoint_.incarnation = ledger_.incarnation();
   }
-  delivered_ = false;
+  delivered_ = repeated_ = false;
   EndHold(holds_ + 1);
+  // What a worker of an earlier model still does is refused by its generation.
+  generation_ = restoring_.generation;
+  restoring_ = RestoreOrdered();
+  delivering_ = DeliverOrdered();
+  fenced_.clear();
   *changed = true;
   return {};
 }
@@ -167,6 +186,51 @@ Status State::On(const HoldEnded& entry, ledger::Effects*, bool* changed) {
   EndHold(entry.hold);
   *changed = true;
   return {};
+}
+
+Status State::On(const RestoreOrdered& entry, ledger::Effects*, bool* changed) {
+  restoring_ = entry;
+  last_generation_ = entry.generation;
+  *changed = true;
+  return {};
+}
+
+Status State::On(const Attached& entry, ledger::Effects*, bool* changed) {
+  const auto it = workers_.find(entry.worker);
+  if (it == workers_.end() || it->second.model_incarnation == ledger_.incarnation()) return {};
+  it->second.model_incarnation = ledger_.incarnation();
+  *changed = true;
+  return {};
+}
+
+Status State::On(const ModelLost& entry, ledger::Effects* effects, bool* changed) {
+  ledger::LoseModel lose;
+  lose.now_ms = entry.now_ms;
+  Status status = ledger_.Apply(lose, effects);
+  if (!status.ok()) return status;
+  generation_ = 0;
+  delivering_ = DeliverOrdered();
+  EndHold(holds_ + 1);
+  *changed = true;
+  return {};
+}
+
+Status State::On(const Fenced& entry, ledger::Effects*, bool* changed) {
+  const std::size_t before = fenced_.size();
+  FenceOff(entry.worker);
+  *changed = fenced_.size() != before;
+  return {};
+}
+
+Status State::On(const DeliverOrdered& entry, ledger::Effects*, bool* changed) {
+  delivering_ = entry;
+  *changed = true;
+  return {};
+}
+
+// Only a model that is there can be spoiled.
+void State::FenceOff(std::uint64_t worker) {
+  if (generation_ != 0 && !IsFenced(worker)) fenced_.push_back(worker);
 }
 
 void State::EndHold(std::uint64_t hold) {

@@ -23,16 +23,16 @@ struct Worker {
   std::string host;
   std::int64_t pid = 0;
   std::int64_t joined_ms = 0;
-  // What it last restored, and the incarnation that came of it (0: nothing): so that it may say so
-  // again.
+  // What it last restored (0: nothing), so that it may say so again.
   std::uint64_t restored = 0;
-  std::int64_t restored_incarnation = 0;
+  // Of the model that it has, restored or found; 0: none.
+  std::int64_t model_incarnation = 0;
   // Leases that ended without it: it may have trained what others train again.
   std::vector<std::uint64_t> expired;
 
   template <class A>
   void Fields(A& a) {
-    a(number, name, key, host, pid, joined_ms, restored, restored_incarnation, expired);
+    a(number, name, key, host, pid, joined_ms, restored, model_incarnation, expired);
   }
 };
 
@@ -92,8 +92,22 @@ class State {
   std::int64_t restored_step() const { return restored_step_; }
   const std::map<std::int64_t, Measured>& measured() const { return measured_; }
   const std::string& model() const { return model_; }
-  // A worker left in order after the ledger was done: the model is where it belongs.
+  // A worker left in order after the ledger was done, of a shared model the one that was told to
+  // deliver: the model is where it belongs.
   bool delivered() const { return delivered_; }
+
+  // A shared model, which has a generation: larger than that of any before.
+  std::int64_t generation() const { return generation_; }  // 0: there is none now
+  std::int64_t last_generation() const { return last_generation_; }
+  // The order that stands; of worker 0 if there is none. The same for delivering().
+  const RestoreOrdered& restoring() const { return restoring_; }
+  const DeliverOrdered& delivering() const { return delivering_; }
+  // Workers, gone or not, that may still train records of leases they have lost.
+  const std::vector<std::uint64_t>& fenced() const { return fenced_; }
+  bool IsFenced(std::uint64_t worker) const;
+  // Records may have been trained twice since the model was restored.
+  bool repeated() const { return repeated_; }
+
   const StopAsked* stop() const { return stop_.empty() ? nullptr : &stop_[0]; }
   std::int64_t starts() const { return starts_; }
   std::int64_t created_ms() const { return created_ms_; }
@@ -104,7 +118,8 @@ class State {
   template <class A>
   void Fields(A& a) {
     a(workers_, slots_, next_worker_, checkpoint_, saving_, holds_, restored_from_, restored_step_,
-      measured_, model_, delivered_, stop_, starts_, created_ms_);
+      measured_, model_, delivered_, stop_, starts_, created_ms_, generation_, last_generation_,
+      restoring_, delivering_, fenced_, repeated_);
   }
 
  private:
@@ -119,6 +134,12 @@ class State {
   Status On(const Closed& entry, ledger::Effects* effects, bool* changed);
   Status On(const SaveOrdered& entry, ledger::Effects* effects, bool* changed);
   Status On(const HoldEnded& entry, ledger::Effects* effects, bool* changed);
+  Status On(const RestoreOrdered& entry, ledger::Effects* effects, bool* changed);
+  Status On(const Attached& entry, ledger::Effects* effects, bool* changed);
+  Status On(const ModelLost& entry, ledger::Effects* effects, bool* changed);
+  Status On(const Fenced& entry, ledger::Effects* effects, bool* changed);
+  Status On(const DeliverOrdered& entry, ledger::Effects* effects, bool* changed);
+  void FenceOff(std::uint64_t worker);
   void EndHold(std::uint64_t hold);
 
   ledger::Ledger ledger_;
@@ -137,6 +158,12 @@ class State {
   std::vector<StopAsked> stop_;  // none or one
   std::int64_t starts_ = 0;
   std::int64_t created_ms_ = 0;
+
+  std::int64_t generation_ = 0, last_generation_ = 0;
+  RestoreOrdered restoring_;
+  DeliverOrdered delivering_;
+  std::vector<std::uint64_t> fenced_;
+  bool repeated_ = false;
 };
 
 }  // namespace headrace::master

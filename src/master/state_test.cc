@@ -30,6 +30,7 @@ std::vector<Entry> Story() {
           Joined{1, "w-0", 11, "host", 100, 9},
           Left{1, "killed by signal 9 (KILL)", "", 10},
           Joined{2, "w-0", 12, "host", 101, 11},
+          RestoreOrdered{2, 7, 12},
           Restored{2, "", 0, "", 12},
           ledger::Event(request),
           ledger::Event(report),
@@ -38,7 +39,12 @@ std::vector<Entry> Story() {
           Saved{2, 5, "/saved/a", 3, 20, 1000, 13},
           Measured{1, 3, {{"accuracy", 0.5}, {"loss", 1.25}}},
           StopAsked{"enough", false},
-          Closed{14}};
+          Closed{14},
+          Fenced{9},
+          DeliverOrdered{2, 15},
+          ModelLost{16},
+          Joined{3, "w-1", 13, "host", 102, 17},
+          Attached{3}};
 }
 
 std::string Bytes(const State& state) {
@@ -88,17 +94,21 @@ TEST(State, ReplayAndSnapshotLeadToTheSame) {
   EXPECT_EQ(live.slots().at("w-0").processes, 2);
   EXPECT_EQ(live.slots().at("w-0").last_exit, "killed by signal 9 (KILL)");
   EXPECT_EQ(live.Find(2)->key, 12u);
-  EXPECT_EQ(live.next_worker(), 3u);
+  EXPECT_EQ(live.next_worker(), 4u);
   EXPECT_EQ(live.checkpoint().directory, "/saved/a");
   EXPECT_EQ(live.stop(), nullptr);
   EXPECT_EQ(live.ledger().Totals().trained, 10);
+  EXPECT_EQ(live.generation(), 0);
+  EXPECT_EQ(live.last_generation(), 7);
+  EXPECT_EQ(live.fenced(), std::vector<std::uint64_t>{9});
+  EXPECT_EQ(live.delivering().worker, 0u);
 }
 
 TEST(State, ASnapshotThatIsNoneIsRefused) {
   State state;
   EXPECT_EQ(State::Restore("", &state).code(), Code::kDataLoss);
   ledger::Encoder newer;
-  newer(std::uint64_t{2});
+  newer(std::uint64_t{3});
   EXPECT_EQ(State::Restore(newer.bytes(), &state).code(), Code::kUnimplemented);
 }
 
@@ -107,6 +117,7 @@ TEST(State, APositionOfAnotherStepIsRefused) {
   ledger::Effects effects;
   bool changed = false;
   for (const Entry& entry : Story()) ASSERT_TRUE(state.Apply(entry, &effects, &changed).ok());
+  ASSERT_TRUE(state.Apply(RestoreOrdered{2, 8, 20}, &effects, &changed).ok());
   Restored restored;
   restored.worker = 2;
   restored.position = ledger::Encode(state.ledger().TakePosition());

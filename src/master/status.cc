@@ -84,8 +84,13 @@ void Dispatcher::FillWorker(const Worker& worker, v1::WorkerStatus* status) cons
   } else if (leases.empty() || coordinator_->AtBoundary(worker.number)) {
     status->set_state("waiting");
     if (status->waits_for().empty()) {
+      const std::uint64_t deliverer = state_.delivering().worker;
       const bool idle = answer == v1::ANSWER_WAIT || answer == v1::ANSWER_FLUSH;
-      status->set_waits_for(idle ? "records that others hold" : "its model");
+      if (coordinator_->AwaitsDelivery(worker.number) && deliverer != 0) {
+        status->set_waits_for(state_.Find(deliverer)->name + " to write the model");
+      } else {
+        status->set_waits_for(idle ? "records that others hold" : "its model");
+      }
     }
   } else {
     status->set_state("training");

@@ -136,6 +136,15 @@ class World {
     std::lock_guard<std::mutex> lock(mu_);
     return last_;
   }
+  // The parameter servers: which model they hold.
+  void Serve(std::int64_t generation) {
+    std::lock_guard<std::mutex> lock(mu_);
+    generation_ = generation;
+  }
+  std::int64_t generation() const {
+    std::lock_guard<std::mutex> lock(mu_);
+    return generation_;
+  }
   int saves() const {
     std::lock_guard<std::mutex> lock(mu_);
     return saves_;
@@ -163,6 +172,7 @@ class World {
   std::map<std::tuple<std::int64_t, std::int64_t, std::string, std::int64_t>, int> counts_;
   Saved last_;
   int saves_ = 0;
+  std::int64_t generation_ = 0;
 };
 
 // Keeps to the protocol, one call of Exchange a turn; one task is one step.
@@ -174,6 +184,7 @@ class FakeWorker {
   // False: it has left for good.
   bool Turn() {
     if (number_ == 0) return Begin();
+    if (model_ == v1::MODEL_KIND_SHARED && !attached_) return Attach();
     v1::ExchangeRequest request = NextRequest();
     v1::ExchangeReply reply;
     const grpc::Status status = caller_.Call(&v1::Control::Stub::Exchange, request, &reply);
@@ -214,6 +225,8 @@ class FakeWorker {
     finished_.clear();
     metrics_.clear();
     orders_.Clear();
+    attached_ = false;
+    expected_ = 0;
   }
 
   std::uint64_t number() const { return number_; }
@@ -242,10 +255,42 @@ class FakeWorker {
       Leave("");
       return false;
     }
-    if (reply.model() != v1::MODEL_KIND_LOCAL) return true;
+    model_ = reply.model();
+    if (model_ == v1::MODEL_KIND_SHARED) return Attach();
+    if (model_ == v1::MODEL_KIND_LOCAL) Restore(0);
+    return true;
+  }
+  // Asks once; if it is to wait, the next turn asks again.
+  bool Attach() {
+    v1::AttachRequest request;
+    request.set_worker(number_);
+    request.set_generation(world_.generation());
+    request.set_expected(expected_);
+    v1::AttachReply reply;
+    const grpc::Status status = caller_.Call(&v1::Control::Stub::Attach, request, &reply);
+    if (status.error_code() == grpc::StatusCode::NOT_FOUND) {
+      Forget();
+      return true;
+    }
+    EXPECT_TRUE(status.ok()) << status.error_message();
+    orders_ = reply.orders();
+    attached_ = reply.answer() == v1::ATTACH_READY;
+    if (attached_) incarnation_ = reply.incarnation();
+    if (reply.answer() == v1::ATTACH_LOOK) expected_ = reply.generation();
+    if (reply.answer() == v1::ATTACH_RESTORE) {
+      world_.Serve(reply.generation());
+      Restore(reply.generation());
+      attached_ = true;
+    }
+    if (attached_ || orders_.state() == v1::JOB_STATE_RUNNING) return true;
+    Leave("");
+    return false;
+  }
+  void Restore(std::int64_t generation) {
     const World::Saved saved = world_.Last();
     v1::RestoredRequest restored;
     restored.set_worker(number_);
+    restored.set_generation(generation);
     restored.set_step(saved.step);
     restored.set_position(saved.position);
     restored.set_checkpoint(saved.directory);
@@ -255,7 +300,6 @@ class FakeWorker {
     incarnation_ = ready.incarnation();
     orders_ = ready.orders();
     step_ = saved.step;
-    return true;
   }
 
   v1::ExchangeRequest NextRequest() {
@@ -345,6 +389,9 @@ class FakeWorker {
   Caller& caller_;
   World& world_;
   std::uint64_t number_ = 0;
+  v1::ModelKind model_ = v1::MODEL_KIND_NONE;
+  bool attached_ = false;
+  std::int64_t expected_ = 0;
   std::int64_t incarnation_ = 0;
   std::int64_t step_ = 0;
   std::uint64_t request_ = 0;

@@ -78,7 +78,7 @@ int Agent::Run() {
     if (stops_ > 0) return kDone;
     const int over = view.state == v1::JOB_STATE_DONE ? -1 : CodeOf(view.state, view.job_reason);
     if (over >= 0) return over;
-    if (view.end == Session::End::kRewound) {
+    if (view.end == Session::End::kRewound || view.end == Session::End::kFenced) {
       spdlog::info("{}", view.end_reason);
       failures = 0;
       continue;

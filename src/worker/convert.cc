@@ -83,6 +83,7 @@ message::Orders ToFeed(const v1::Orders& orders) {
                            orders.evaluated().step(),
                            {orders.evaluated().sums().begin(), orders.evaluated().sums().end()}};
   }
+  told.live = orders.live();
   return told;
 }
 

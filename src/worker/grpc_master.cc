@@ -60,6 +60,9 @@ Status GrpcMaster::Call(const char* name, Method<Request, Reply> method, const R
 Status GrpcMaster::Join(const v1::JoinRequest& request, v1::JoinReply* reply) {
   return Call("Join", &v1::Control::Stub::Join, request, reply);
 }
+Status GrpcMaster::Attach(const v1::AttachRequest& request, v1::AttachReply* reply) {
+  return Call("Attach", &v1::Control::Stub::Attach, request, reply);
+}
 Status GrpcMaster::Restored(const v1::RestoredRequest& request, v1::RestoredReply* reply) {
   return Call("Restored", &v1::Control::Stub::Restored, request, reply);
 }

@@ -26,6 +26,7 @@ class GrpcMaster final : public Master {
              const std::shared_ptr<grpc::ChannelCredentials>& credentials, Metrics* metrics);
 
   Status Join(const v1::JoinRequest& request, v1::JoinReply* reply) override;
+  Status Attach(const v1::AttachRequest& request, v1::AttachReply* reply) override;
   Status Restored(const v1::RestoredRequest& request, v1::RestoredReply* reply) override;
   Status Saved(const v1::SavedRequest& request, v1::SavedReply* reply) override;
   Status Exchange(const v1::ExchangeRequest& request, v1::ExchangeReply* reply) override;

@@ -185,6 +185,9 @@ void Link::Write(feed::LineSocket* socket) {
 // ------------------------------------------------------------------------------------
 
 Status Link::Make(const worker::Call& call, Reply* reply) {
+  if (const auto* attach = std::get_if<v1::AttachRequest>(&call)) {
+    return master_->Attach(*attach, &reply->emplace<v1::AttachReply>());
+  }
   if (const auto* restored = std::get_if<v1::RestoredRequest>(&call)) {
     return master_->Restored(*restored, &reply->emplace<v1::RestoredReply>());
   }
@@ -199,7 +202,7 @@ Status Link::Make(const worker::Call& call, Reply* reply) {
 }
 
 void Link::Call() {
-  static constexpr const char* kWhat[] = {"say what was restored", "say what was saved",
+  static constexpr const char* kWhat[] = {"attach", "say what was restored", "say what was saved",
                                           "report and ask", "leave"};
   std::unique_lock<std::mutex> lock(mu_);
   while (!stopping_ && !session_.left()) {

@@ -24,6 +24,7 @@ class FakeMaster final : public Master {
       : tasks_(tasks), away_every_(away_every) {}
 
   Status Join(const v1::JoinRequest&, v1::JoinReply*) override { return {}; }
+  Status Attach(const v1::AttachRequest&, v1::AttachReply*) override { return {}; }
   Status Restored(const v1::RestoredRequest&, v1::RestoredReply*) override { return {}; }
   Status Saved(const v1::SavedRequest&, v1::SavedReply*) override { return {}; }
   Status Exchange(const v1::ExchangeRequest& request, v1::ExchangeReply* reply) override {

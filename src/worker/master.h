@@ -17,6 +17,7 @@ class Master {
   virtual ~Master() = default;
 
   virtual Status Join(const v1::JoinRequest& request, v1::JoinReply* reply) = 0;
+  virtual Status Attach(const v1::AttachRequest& request, v1::AttachReply* reply) = 0;
   virtual Status Restored(const v1::RestoredRequest& request, v1::RestoredReply* reply) = 0;
   virtual Status Saved(const v1::SavedRequest& request, v1::SavedReply* reply) = 0;
   virtual Status Exchange(const v1::ExchangeRequest& request, v1::ExchangeReply* reply) = 0;

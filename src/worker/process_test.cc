@@ -224,7 +224,7 @@ TEST_F(WorkerProcessTest, AStoppedJobIsWorthATry) {
 
 TEST_F(WorkerProcessTest, ACheckpointWhileItStandsStill) {
   constexpr std::int64_t kRecords = 3000;
-  StartMaster(kRecords, R"("model": "shared", "checkpoint": {"directory": ")" + folder_ +
+  StartMaster(kRecords, R"("model": "local", "checkpoint": {"directory": ")" + folder_ +
                             R"(/checkpoints", "every_steps": 0})");
   Process* a = StartWorker("worker-0", FakeTrainer({"--shuffle", "40", "--step_ms", "3"}));
   ASSERT_TRUE(Until([&] { return trained() > 50; }));

@@ -52,6 +52,22 @@ Status Session::On(const message::Hello&) {
   return {Code::kInvalidArgument, "'hello' came twice"};
 }
 
+Status Session::On(const message::Attach& attach) {
+  if (model_ != v1::MODEL_KIND_SHARED) {
+    return {Code::kInvalidArgument, "'attach', but the job's model is not on parameter servers"};
+  }
+  if (attach_.has_value() || ready_) {
+    return {Code::kInvalidArgument, ready_ ? "'attach', but it has the model"
+                                           : "'attach' came again before it was answered"};
+  }
+  attach_.emplace();
+  attach_->set_worker(number_);
+  attach_->set_generation(attach.generation);
+  attach_->set_expected(attach.expected);
+  attach_after_ms_ = 0;
+  return {};
+}
+
 Status Session::On(const message::Restored& restored) {
   if (model_ == v1::MODEL_KIND_NONE) {
     return {Code::kInvalidArgument, "'restored', but the job has no model"};
@@ -61,6 +77,7 @@ Status Session::On(const message::Restored& restored) {
   restored_->set_position(restored.position);
   restored_->set_step(restored.step);
   restored_->set_checkpoint(restored.checkpoint);
+  restored_->set_generation(restored.generation);
   step_ = restored.step;
   return {};
 }
@@ -147,7 +164,10 @@ void Session::OnGone(const std::string& reason) {
 }
 
 void Session::Drain(const std::string& reason) {
+  // It has nothing to hand back, and may be writing its model: it leaves when that is done.
+  if (finished_ && model_ != v1::MODEL_KIND_NONE) return;
   if (std::exchange(draining_, true)) return;
+  attach_.reset();
   Say(message::Drain{reason});
   if (boundary_ != 0) TellOrders(std::exchange(boundary_, 0));
 }
@@ -170,6 +190,11 @@ std::optional<Call> Session::NextCall(std::int64_t now_ms, std::int64_t* look_ag
   *look_again_ms = exchanged_ms_ + heartbeat_ms_;
   if (left_ || (end_ == End::kUnknown && !gone_)) return std::nullopt;
   if (restored_.has_value() && !gone_) return Call(*restored_);
+  const auto due = [&](std::int64_t at_ms) {
+    if (now_ms >= at_ms) return true;
+    *look_again_ms = std::min(*look_again_ms, at_ms);
+    return false;
+  };
   bool exchange = !reports_.empty() || !metrics_.empty();
   if (!exchange && !gone_ && !saved_.empty()) return Call(saved_.front());
   if (gone_ && !exchange) {
@@ -180,18 +205,14 @@ std::optional<Call> Session::NextCall(std::int64_t now_ms, std::int64_t* look_ag
     if (has_telemetry_) *leave.mutable_telemetry() = telemetry_;
     return Call(leave);
   }
-  const auto due = [&](std::int64_t at_ms) {
-    if (now_ms >= at_ms) return true;
-    *look_again_ms = std::min(*look_again_ms, at_ms);
-    return false;
-  };
   exchange |= held_news_ || (boundary_ != 0 && !boundary_asked_);
   exchange |= due(exchanged_ms_ + heartbeat_ms_);
   exchange |= !leases_.empty() && due(renewed_ms_ + renew_ms_);
   exchange |= telemetry_news_ && due(exchanged_ms_ + kTelemetryMs);
   exchange |= MayAsk() && due(ask_after_ms_);
-  if (!exchange) return std::nullopt;
-  return Call(MakeExchange(now_ms));
+  if (exchange) return Call(MakeExchange(now_ms));
+  if (attach_.has_value() && !gone_ && due(attach_after_ms_)) return Call(*attach_);
+  return std::nullopt;
 }
 
 v1::ExchangeRequest Session::MakeExchange(std::int64_t now_ms) {
@@ -247,23 +268,59 @@ void Session::OnAnswer(const Call& call, const Status& status, const Reply& repl
   }
   if (std::holds_alternative<v1::RestoredRequest>(call)) {
     restored_.reset();
-    if (!status.ok()) {
-      Say(message::Error{"the master refuses the restored model: " + status.ToString()});
-      return;
-    }
-    const auto& restored = std::get<v1::RestoredReply>(reply);
-    incarnation_ = restored.incarnation();
-    ready_ = true;
-    Say(message::Ready{incarnation_});
-    OnOrders(restored.orders());
-    CheckIncarnation();  // the orders may be older than others that came meanwhile
-    return;
+    return OnRestored(status, std::get<v1::RestoredReply>(reply));
   }
   if (!status.ok()) {
     EndWith(End::kUnknown, status.ToString());
     return;
   }
+  if (std::holds_alternative<v1::AttachRequest>(call)) {
+    return OnAttached(std::get<v1::AttachReply>(reply), now_ms);
+  }
   OnExchange(std::get<v1::ExchangeRequest>(call), std::get<v1::ExchangeReply>(reply), now_ms);
+}
+
+void Session::OnAttached(const v1::AttachReply& reply, std::int64_t now_ms) {
+  if (reply.answer() == v1::ATTACH_WAIT) {
+    attach_after_ms_ = now_ms + std::max<std::int64_t>(reply.retry_ms(), 1);
+    OnOrders(reply.orders());
+    return;
+  }
+  const bool wanted = attach_.has_value();  // a drain withdraws it
+  attach_.reset();
+  switch (reply.answer()) {
+    case v1::ATTACH_READY: Begin(reply.incarnation(), reply.orders()); break;
+    case v1::ATTACH_LOOK:
+      if (wanted) Say(message::Look{reply.generation()});
+      break;
+    case v1::ATTACH_RESTORE:
+      if (wanted) Say(message::Restore{reply.generation()});
+      break;
+    default:
+      Say(message::Error{"the master gave an answer to 'attach' that this agent is too old for"});
+  }
+  OnOrders(reply.orders());
+}
+
+void Session::OnRestored(const Status& status, const v1::RestoredReply& reply) {
+  if (status.code() == Code::kAborted) {
+    EndWith(End::kRewound, "what it restored came too late: " + status.message());
+  } else if (!status.ok()) {
+    Say(message::Error{"the master refuses the restored model: " + status.ToString()});
+  } else {
+    Begin(reply.incarnation(), reply.orders());
+  }
+}
+
+// It has the model.
+void Session::Begin(std::int64_t incarnation, const v1::Orders& orders) {
+  incarnation_ = incarnation;
+  ready_ = true;
+  Say(message::Ready{incarnation_});
+  OnOrders(orders);
+  // The orders may be older than others that came meanwhile.
+  TellFenced(orders_);
+  CheckIncarnation();
 }
 
 void Session::OnExchange(const v1::ExchangeRequest& request, const v1::ExchangeReply& reply,
@@ -278,6 +335,7 @@ void Session::OnExchange(const v1::ExchangeRequest& request, const v1::ExchangeR
   for (const v1::ReportRefused& report : reply.refused()) OnRefused(report);
   for (const std::uint64_t token : reply.ended()) Revoke(token, "it has expired");
 
+  TellFenced(reply.orders());
   for (const v1::Grant& grant : reply.grants()) Take(grant);
   switch (reply.answer()) {
     case v1::ANSWER_FLUSH:
@@ -336,6 +394,7 @@ void Session::Revoke(std::uint64_t token, const std::string& reason) {
 void Session::OnOrders(const v1::Orders& orders) {
   if (orders.version() <= orders_.version()) return;
   orders_ = orders;
+  TellFenced(orders);
   for (const std::uint64_t token : orders.recalled()) {
     const auto held = leases_.find(token);
     if (held == leases_.end() || std::exchange(held->second.recalled, true)) continue;
@@ -346,8 +405,8 @@ void Session::OnOrders(const v1::Orders& orders) {
   switch (orders.state()) {
     case v1::JOB_STATE_DONE:
       if (std::exchange(finished_, true)) break;
-      Say(message::Finish{QueueName::kMain});
-      Say(message::Finish{QueueName::kEvaluation});
+      Say(message::Finish{QueueName::kMain, orders.deliver()});
+      Say(message::Finish{QueueName::kEvaluation, orders.deliver()});
       break;
     case v1::JOB_STATE_FAILED:
       if (!std::exchange(failed_, true)) Say(message::Fail{orders.reason()});
@@ -360,6 +419,19 @@ void Session::OnOrders(const v1::Orders& orders) {
 void Session::CheckIncarnation() {
   if (!ready_ || orders_.incarnation() == incarnation_) return;
   EndWith(End::kRewound, "the model was rewound: it is loaded again");
+}
+
+void Session::TellFenced(const v1::Orders& orders) {
+  if (!ready_) return;
+  message::Fence fence;
+  for (const std::uint64_t worker : orders.fenced()) {
+    if (worker == number_) {
+      EndWith(End::kFenced, "it was silent for too long: its leases went to others");
+    } else if (told_fenced_.insert(worker).second) {
+      fence.workers.push_back(worker);
+    }
+  }
+  if (!fence.workers.empty()) Say(std::move(fence));
 }
 
 void Session::TellOrders(std::uint64_t boundary) {

@@ -8,6 +8,7 @@
 #include <deque>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <variant>
 #include <vector>
@@ -19,9 +20,10 @@
 namespace headrace::worker {
 
 // A call that is due, and its answer. A call that got none is made again with the same arguments.
-using Call =
-    std::variant<v1::RestoredRequest, v1::SavedRequest, v1::ExchangeRequest, v1::LeaveRequest>;
-using Reply = std::variant<v1::RestoredReply, v1::SavedReply, v1::ExchangeReply, v1::LeaveReply>;
+using Call = std::variant<v1::AttachRequest, v1::RestoredRequest, v1::SavedRequest,
+                          v1::ExchangeRequest, v1::LeaveRequest>;
+using Reply = std::variant<v1::AttachReply, v1::RestoredReply, v1::SavedReply, v1::ExchangeReply,
+                           v1::LeaveReply>;
 
 // Pure: knows neither sockets nor clocks nor threads. One call is out at a time.
 //
@@ -35,6 +37,7 @@ class Session {
   enum class End {
     kNone,
     kRewound,  // its model is of the past
+    kFenced,   // what it still does to a shared model is refused: it was silent for too long
     kUnknown,  // the master no longer knows it, or does not understand it
   };
 
@@ -84,6 +87,7 @@ class Session {
   };
 
   Status On(const feed::message::Hello&);
+  Status On(const feed::message::Attach& attach);
   Status On(const feed::message::Restored& restored);
   Status On(const feed::message::Want& want);
   Status On(const feed::message::Settled& settled);
@@ -97,12 +101,17 @@ class Session {
 
   bool MayAsk() const;
   v1::ExchangeRequest MakeExchange(std::int64_t now_ms);
+  void OnAttached(const v1::AttachReply& reply, std::int64_t now_ms);
+  void OnRestored(const Status& status, const v1::RestoredReply& reply);
+  void Begin(std::int64_t incarnation, const v1::Orders& orders);
   void OnExchange(const v1::ExchangeRequest& request, const v1::ExchangeReply& reply,
                   std::int64_t now_ms);
   void OnRefused(const v1::ReportRefused& refused);
   void Take(const v1::Grant& grant);
   void Revoke(std::uint64_t token, const std::string& reason);
   void CheckIncarnation();
+  // Workers that it does not know to be fenced off. Before the leases of the same answer.
+  void TellFenced(const v1::Orders& orders);
   // Tells the process of its orders: if they changed for it, or as the answer to a boundary.
   void TellOrders(std::uint64_t boundary);
   void EndWith(End end, const std::string& reason);
@@ -119,6 +128,7 @@ class Session {
   bool ready_;  // leases may be asked for
   v1::Orders orders_;
   std::string told_;  // of the orders, as the process knows them
+  std::set<std::uint64_t> told_fenced_;
   std::vector<feed::ToClient> messages_;
 
   std::map<std::uint64_t, Held> leases_;  // by token
@@ -130,6 +140,8 @@ class Session {
   // To be told.
   std::vector<v1::Report> reports_;
   std::vector<v1::Metric> metrics_;
+  std::optional<v1::AttachRequest> attach_;
+  std::int64_t attach_after_ms_ = 0;
   std::optional<v1::RestoredRequest> restored_;
   std::deque<v1::SavedRequest> saved_;
   std::int64_t step_ = 0;

@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <fstream>
@@ -109,7 +110,10 @@ inline bool Dead(pid_t pid) {
 // A job of two files in a folder of its own.
 class JobTest : public ::testing::Test {
  protected:
-  JobTest() { std::filesystem::create_directories(folder_); }
+  JobTest() {
+    std::filesystem::remove_all(folder_);  // of a run before, in the same process
+    std::filesystem::create_directories(folder_);
+  }
   ~JobTest() override {
     workers_.clear();
     master_.reset();
@@ -179,7 +183,7 @@ class JobTest : public ::testing::Test {
   // How often each record was trained, as the trainers wrote it down themselves.
   std::map<std::pair<std::string, std::int64_t>, int> Witness() {
     std::map<std::pair<std::string, std::int64_t>, int> counts;
-    std::ifstream lines(folder_ + "/trained");
+    std::ifstream lines(witness_);
     std::string path;
     for (std::int64_t index = 0; lines >> path >> index;) ++counts[{path, index}];
     return counts;
@@ -216,8 +220,14 @@ class JobTest : public ::testing::Test {
     EXPECT_EQ(master_->ExitCode(), code) << master_->output();
   }
 
-  const std::string folder_ = ::testing::TempDir() + "headrace_worker_" + std::to_string(getpid()) +
-                              "_" + ::testing::UnitTest::GetInstance()->current_test_info()->name();
+  static std::string NewFolder() {
+    std::string name = ::testing::UnitTest::GetInstance()->current_test_info()->name();
+    std::replace(name.begin(), name.end(), '/', '_');
+    return ::testing::TempDir() + "headrace_worker_" + std::to_string(getpid()) + "_" + name;
+  }
+
+  const std::string folder_ = NewFolder();
+  std::string witness_ = folder_ + "/trained";
   std::string address_;
   std::unique_ptr<Process> master_;
   std::map<std::string, std::unique_ptr<Process>> workers_;
