@@ -81,5 +81,18 @@ note: the program that gets it cannot name it (Keras's fit): the process's feed 
   and it is committed in its turn.
 )doc");
 
+REGISTER_OP("Headrace>Count")
+    .Input("value: T")
+    .Output("same: T")
+    .Attr("counter: string")
+    .Attr("T: type")
+    .SetIsStateful()
+    .SetShapeFn(tensorflow::shape_inference::UnchangedShape)
+    .Doc(R"doc(
+Adds one to a counter of this process (feed::Counters) whenever a step gets here.
+
+same: the value.
+)doc");
+
 }  // namespace
 }  // namespace headrace

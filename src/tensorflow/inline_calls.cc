@@ -79,7 +79,19 @@ struct Call {
   bool may_be_dead = false;  // it follows v1 control flow
 };
 
-// The calls to inline next, sorted by name: new nodes are numbered in the order of inlining.
+// A call is not inlined into what it calls itself.
+bool IsRecursive(const Node& node, const std::string& function, const Enclosing& enclosing) {
+  const auto within = enclosing.find(node.name());
+  return within != enclosing.end() && within->second.count(function) > 0;
+}
+
+// New nodes are numbered in the order of inlining.
+void SortByName(std::vector<Call>* calls) {
+  std::sort(calls->begin(), calls->end(),
+            [](const Call& a, const Call& b) { return a.node->name() < b.node->name(); });
+}
+
+// The calls to inline next, sorted by name.
 std::vector<Call> FindCalls(const FunctionLibraryDefinition& library,
                             const std::set<std::string>& leave, const Enclosing& enclosing,
                             bool is_function_graph, Graph* graph) {
@@ -89,8 +101,7 @@ std::vector<Call> FindCalls(const FunctionLibraryDefinition& library,
     if (function.empty() || leave.count(node->name()) > 0) continue;
     if (IsTrue(node->attrs(), kTargetAttr) || IsTrue(node->attrs(), kKeepAttr)) continue;
     if (IsCompiled(node->attrs())) continue;
-    const auto within = enclosing.find(node->name());
-    if (within != enclosing.end() && within->second.count(function) > 0) continue;
+    if (IsRecursive(*node, function, enclosing)) continue;
     calls.push_back({node, false});
   }
   if (calls.empty()) return calls;
@@ -104,8 +115,20 @@ std::vector<Call> FindCalls(const FunctionLibraryDefinition& library,
   };
   calls.erase(std::remove_if(calls.begin(), calls.end(), stays), calls.end());
   for (Call& call : calls) call.may_be_dead = traits.MayBeDead(*call.node);
-  std::sort(calls.begin(), calls.end(),
-            [](const Call& a, const Call& b) { return a.node->name() < b.node->name(); });
+  SortByName(&calls);
+  return calls;
+}
+
+std::vector<Call> FindAllCalls(const std::set<std::string>& refused, const char* leave,
+                               const Enclosing& enclosing, Graph* graph) {
+  std::vector<Call> calls;
+  for (Node* node : graph->op_nodes()) {
+    const std::string function = CalledFunction(*node);
+    if (function.empty() || refused.count(node->name()) > 0) continue;
+    if (node->attrs().Find(leave) != nullptr || IsCompiled(node->attrs())) continue;
+    if (!IsRecursive(*node, function, enclosing)) calls.push_back({node, false});
+  }
+  SortByName(&calls);
   return calls;
 }
 
@@ -149,8 +172,9 @@ void FreeFromFrame(const std::set<std::string>& constants, Graph* graph) {
 }
 
 // Returns whether the call was inlined; some must not be.
-absl::StatusOr<bool> InlineCall(const FunctionLibraryDefinition& library, bool is_function_graph,
-                                const Call& found, Enclosing* enclosing, Graph* graph) {
+absl::StatusOr<bool> InlineCall(const FunctionLibraryDefinition& library,
+                                const InlineFunctionBodyOptions& options, const Call& found,
+                                Enclosing* enclosing, Graph* graph) {
   Node* call = found.node;
   const std::string name = call->name();
   const std::string function = CalledFunction(*call);
@@ -169,7 +193,6 @@ absl::StatusOr<bool> InlineCall(const FunctionLibraryDefinition& library, bool i
       !s.ok()) {
     return s;
   }
-  const InlineFunctionBodyOptions options = OptionsFor(*call, is_function_graph);
   if (!tensorflow::ValidateInlining(call, body.get(), options).ok()) return false;
 
   std::set<std::string> within = (*enclosing)[name];
@@ -185,15 +208,13 @@ absl::StatusOr<bool> InlineCall(const FunctionLibraryDefinition& library, bool i
   return true;
 }
 
-}  // namespace
-
-absl::Status InlineCalls(const FunctionLibraryDefinition& library,
-                         const std::set<std::string>& leave, bool is_function_graph, Graph* graph) {
+// Until `find` finds no more calls.
+template <typename Find>
+absl::Status InlineFound(const FunctionLibraryDefinition& library, bool is_function_graph,
+                         std::set<std::string> refused, const Find& find, Graph* graph) {
   Enclosing enclosing;
-  std::set<std::string> refused = leave;
   while (true) {
-    const std::vector<Call> calls =
-        FindCalls(library, refused, enclosing, is_function_graph, graph);
+    const std::vector<Call> calls = find(refused, enclosing);
     if (calls.empty()) {
       tensorflow::FixupSourceAndSinkEdges(graph);
       return absl::OkStatus();
@@ -201,11 +222,41 @@ absl::Status InlineCalls(const FunctionLibraryDefinition& library,
     for (const Call& call : calls) {
       const std::string name = call.node->name();
       const absl::StatusOr<bool> inlined =
-          InlineCall(library, is_function_graph, call, &enclosing, graph);
+          InlineCall(library, OptionsFor(*call.node, is_function_graph), call, &enclosing, graph);
       if (!inlined.ok()) return inlined.status();
       if (!*inlined) refused.insert(name);
     }
   }
+}
+
+}  // namespace
+
+absl::Status InlineCalls(const FunctionLibraryDefinition& library,
+                         const std::set<std::string>& leave, bool is_function_graph, Graph* graph) {
+  const auto find = [&](const std::set<std::string>& refused, const Enclosing& enclosing) {
+    return FindCalls(library, refused, enclosing, is_function_graph, graph);
+  };
+  return InlineFound(library, is_function_graph, leave, find, graph);
+}
+
+absl::Status InlineAllCalls(const FunctionLibraryDefinition& library, const char* leave,
+                            Graph* graph) {
+  const auto find = [&](const std::set<std::string>& refused, const Enclosing& enclosing) {
+    return FindAllCalls(refused, leave, enclosing, graph);
+  };
+  return InlineFound(library, /*is_function_graph=*/false, {}, find, graph);
+}
+
+absl::Status InlineOnDevice(const FunctionLibraryDefinition& library, Node* call, Graph* graph) {
+  InlineFunctionBodyOptions options = OptionsFor(*call, /*is_function_graph=*/false);
+  options.inlined_function_body_placer = tensorflow::InlinedFunctionBodyPlacer::SingleDevice();
+  Enclosing enclosing;
+  const std::string name = call->name();
+  const absl::StatusOr<bool> inlined =
+      InlineCall(library, options, {call, false}, &enclosing, graph);
+  if (!inlined.ok()) return inlined.status();
+  if (*inlined) return absl::OkStatus();
+  return absl::InvalidArgumentError("the call '" + name + "' cannot be inlined");
 }
 
 }  // namespace headrace

@@ -12,6 +12,7 @@
 namespace tensorflow {
 class FunctionLibraryDefinition;
 class Graph;
+class Node;
 }  // namespace tensorflow
 
 namespace headrace {
@@ -27,6 +28,15 @@ namespace headrace {
 absl::Status InlineCalls(const tensorflow::FunctionLibraryDefinition& library,
                          const std::set<std::string>& leave, bool is_function_graph,
                          tensorflow::Graph* graph);
+
+// Inlines every call that TensorFlow can inline, and the calls that come to light by that, except
+// those with the attribute `leave`. For graphs of sessions; names and fetches as above.
+absl::Status InlineAllCalls(const tensorflow::FunctionLibraryDefinition& library, const char* leave,
+                            tensorflow::Graph* graph);
+
+// Inlines one call; all of its nodes get its device.
+absl::Status InlineOnDevice(const tensorflow::FunctionLibraryDefinition& library,
+                            tensorflow::Node* call, tensorflow::Graph* graph);
 
 }  // namespace headrace
 

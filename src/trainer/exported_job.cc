@@ -36,6 +36,20 @@ FunctionSpec ReadFunction(const json& from) {
   return spec;
 }
 
+std::vector<GradientSpec> ReadGradients(const json& from, const char* default_name) {
+  std::vector<GradientSpec> specs;
+  for (const json& item : from) {
+    GradientSpec spec;
+    spec.name = item.value("name", default_name + std::to_string(specs.size()));
+    spec.variable = item.at("variable");
+    spec.sparse = item.value("sparse", false);
+    spec.dtype = item.at("dtype");
+    spec.shape = item.at("shape").get<std::vector<std::int64_t>>();
+    specs.push_back(std::move(spec));
+  }
+  return specs;
+}
+
 void Read(const json& from, ExportedJob* job) {
   job->model_file = from.at("model_file");
   const json& datasets = from.at("datasets");
@@ -48,6 +62,13 @@ void Read(const json& from, ExportedJob* job) {
   job->predict = ReadFunction(from.at("predict"));
   job->sums = from.at("evaluate").at("sums");
   job->outputs = ReadElements(from.at("predict").at("outputs"));
+  job->sharded = from.value("sharded", false);
+  if (from.contains("gradients")) {
+    const json& gradients = from.at("gradients");
+    job->gradients = ReadFunction(gradients);
+    job->gradient_specs = ReadGradients(gradients.at("gradients"), "gradient_");
+    job->state_specs = ReadGradients(gradients.at("state"), "state_");
+  }
   job->lines = from.at("lines").get<std::map<std::string, int>>();
 }
 

@@ -30,6 +30,15 @@ struct FunctionSpec {
   std::vector<std::string> inputs;
 };
 
+// What a synchronous step takes from a batch: a variable's gradient, or its new value.
+struct GradientSpec {
+  std::string name;      // "gradient_0", "state_0"
+  std::string variable;  // as the model calls it
+  bool sparse = false;   // rows: name + "_indices" and name + "_values"
+  std::string dtype;
+  std::vector<std::int64_t> shape;  // of the variable
+};
+
 struct ExportedJob {
   static constexpr int kVersion = 1;
 
@@ -37,6 +46,10 @@ struct ExportedJob {
   std::string model_file;
   DatasetSpec training, evaluation, prediction;
   FunctionSpec train, evaluate, metrics, predict;
+  // For variables on parameter servers. No gradients: the step cannot be done in parts.
+  bool sharded = false;
+  FunctionSpec gradients;
+  std::vector<GradientSpec> gradient_specs, state_specs;
   std::int64_t sums = 0;             // numbers that `evaluate` gives
   std::vector<ElementSpec> outputs;  // of predict
   std::map<std::string, int> lines;  // op -> line of model_file

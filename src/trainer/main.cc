@@ -15,6 +15,7 @@
 #include "trainer/prediction_file.h"
 #include "trainer/program.h"
 #include "trainer/settings.h"
+#include "trainer/shared/shared_model.h"
 #include "trainer/trainer.h"
 
 namespace headrace::trainer {
@@ -26,26 +27,39 @@ int Exit(const Status& status) {
   return 1;
 }
 
-Status Work(feed::Client* client, std::string* output) {
+Status Work(feed::Client* client, std::unique_ptr<SharedModel>* shared, std::string* output) {
   Settings settings;
   if (Status status = ParseSettings(client->welcome().job, &settings); !status.ok()) return status;
   ExportedJob job;
   if (Status status = LoadExportedJob(settings.exported, &job); !status.ok()) return status;
+  if (!settings.parameter_servers.empty()) {
+    const std::uint64_t number = client->welcome().number;
+    Status status = SharedModel::Join(settings, number, shared);
+    if (status.ok()) status = (*shared)->Attach(client);
+    if (!status.ok()) return status;
+  }
   std::unique_ptr<Program> program;
-  if (Status status = Program::Load(job, settings, &program); !status.ok()) return status;
-  Trainer trainer(job, settings, program.get(), client);
+  if (Status status = Program::Load(job, settings, shared->get(), &program); !status.ok()) {
+    return status;
+  }
+  Trainer trainer(job, settings, program.get(), shared->get(), client);
   const Status status = trainer.Run(output);
   return status.ok() ? status : program->Explain(status);
 }
 
 Status Serve(const std::string& socket) {
+  std::unique_ptr<SharedModel> shared;  // outlives the client, whose thread uses it
   feed::Client::Options options;
   options.socket = socket;
   options.program = "headrace-trainer";
+  options.on_fence = [&shared](const std::vector<std::uint64_t>& workers) {
+    return shared->Fence(workers);
+  };
+  options.on_live = [&shared](std::int64_t workers) { return shared->TellLive(workers); };
   std::unique_ptr<feed::Client> client;
   if (Status status = feed::Client::Connect(options, &client); !status.ok()) return status;
   std::string output;
-  Status status = Work(client.get(), &output);
+  Status status = Work(client.get(), &shared, &output);
   const Status said = client->Bye(output, status);
   return status.ok() ? said : status;
 }

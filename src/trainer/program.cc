@@ -7,7 +7,6 @@
 #include "absl/status/status.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "tensorflow/c/c_api.h"
 #include "tensorflow/c_api.h"
 #include "tensorflow/cc/saved_model/loader_util.h"
 #include "tensorflow/cc/saved_model/reader.h"
@@ -16,6 +15,10 @@
 #include "tensorflow/core/protobuf/saved_model.pb.h"
 #include "tensorflow/core/protobuf/saver.pb.h"
 #include "tensorflow/runtime/convert.h"
+#include "trainer/op_library.h"
+#include "trainer/shared/push.h"
+#include "trainer/shared/saver.h"
+#include "trainer/shared/shared_graph.h"
 
 namespace headrace::trainer {
 namespace {
@@ -43,42 +46,35 @@ double ToDouble(const Tensor& tensor) {
   }
 }
 
-Status LoadOps(const std::string& path) {
-  std::unique_ptr<TF_Status, void (*)(TF_Status*)> status(TF_NewStatus(), TF_DeleteStatus);
-  TF_LoadLibrary(path.c_str(), status.get());  // stays loaded: its ops may be in use until the end
-  if (TF_GetCode(status.get()) == TF_OK) return Status();
-  return Status(Code::kInvalidArgument,
-                "the op library " + path + " cannot be loaded: " + TF_Message(status.get()));
-}
-
-tensorflow::SessionOptions SessionOptionsOf(const Settings& settings) {
-  tensorflow::SessionOptions options;
-  options.config.set_intra_op_parallelism_threads(static_cast<int>(settings.intra_op_threads));
-  options.config.set_inter_op_parallelism_threads(static_cast<int>(settings.inter_op_threads));
+tensorflow::ConfigProto ConfigOf(const Settings& settings) {
+  tensorflow::ConfigProto config;
+  config.set_intra_op_parallelism_threads(static_cast<int>(settings.intra_op_threads));
+  config.set_inter_op_parallelism_threads(static_cast<int>(settings.inter_op_threads));
   if (!settings.staging.empty()) {
-    options.config.mutable_graph_options()
+    config.mutable_graph_options()
         ->mutable_rewrite_options()
         ->add_custom_optimizers()
         ->ParseFromString(settings.staging);
   }
-  return options;
+  return config;
 }
 
 }  // namespace
 
-Program::Program(const ExportedJob& job, const Settings& settings)
-    : job_(job), settings_(settings) {}
+Program::Program(const ExportedJob& job, const Settings& settings, const SharedModel* shared)
+    : job_(job), settings_(settings), shared_(shared) {}
 
 Program::~Program() {
   if (session_ != nullptr) session_->Close().IgnoreError();
+  if (batches_ != nullptr) feed::Counters::Get().Close(kBatchesCounter);
 }
 
-Status Program::Load(const ExportedJob& job, const Settings& settings,
+Status Program::Load(const ExportedJob& job, const Settings& settings, const SharedModel* shared,
                      std::unique_ptr<Program>* program) {
   for (const std::string& library : settings.op_libraries) {
-    if (Status status = LoadOps(library); !status.ok()) return status;
+    if (Status status = LoadOpLibrary(library); !status.ok()) return status;
   }
-  std::unique_ptr<Program> loaded(new Program(job, settings));
+  std::unique_ptr<Program> loaded(new Program(job, settings, shared));
   if (absl::Status status = loaded->Open(); !status.ok()) {
     return loaded->Explain(FromAbsl(status));
   }
@@ -95,25 +91,70 @@ absl::Status Program::Open() {
                                                    " graphs, and must hold one: export again"));
   }
   exported_ = std::move(*saved.mutable_meta_graphs(0));
-  absl::StatusOr<RuntimeGraph> graph = BuildRuntimeGraph(job_, exported_);
-  if (!graph.ok()) return graph.status();
-  graph_ = *std::move(graph);
+  TF_RETURN_IF_ERROR(Connect());
   exported_.clear_graph_def();
-
-  session_.reset(tensorflow::NewSession(SessionOptionsOf(settings_)));
-  if (session_ == nullptr) return absl::InternalError("TensorFlow made no session");
   TF_RETURN_IF_ERROR(session_->Create(std::move(graph_.graph)));
   graph_.graph.Clear();
-  TF_RETURN_IF_ERROR(RunSaver(exported_.saver_def().restore_op_name(), "",
-                              job_.directory + "/variables/variables"));
+  if (shared_ == nullptr) TF_RETURN_IF_ERROR(ToAbsl(Restore(exported_values())));
   TF_RETURN_IF_ERROR(Initialize());
 
-  TF_RETURN_IF_ERROR(MakeCallable(graph_.train, 0, &train_[kPool]));
-  TF_RETURN_IF_ERROR(MakeCallable(graph_.train, -1, &train_[kCaller]));
+  if (settings_.synchronous) {
+    TF_RETURN_IF_ERROR(MakeSynchronous());
+  } else {
+    TF_RETURN_IF_ERROR(MakeCallable(graph_.train, 0, &train_[kPool]));
+    TF_RETURN_IF_ERROR(MakeCallable(graph_.train, -1, &train_[kCaller]));
+  }
   TF_RETURN_IF_ERROR(MakeCallable(graph_.evaluate, 0, &evaluate_));
   TF_RETURN_IF_ERROR(MakeCallable(graph_.predict, 0, &predict_));
   if (settings_.executor == Settings::Executor::kPool) train_choice_.Fix(kPool);
   if (settings_.executor == Settings::Executor::kCaller) train_choice_.Fix(kCaller);
+  // A session in a cluster has no thread of the caller's.
+  if (shared_ != nullptr) train_choice_.Fix(kPool);
+  return absl::OkStatus();
+}
+
+absl::Status Program::Connect() {
+  if (shared_ != nullptr) {
+    TF_RETURN_IF_ERROR(Share());
+    return shared_->cluster().NewSession(ConfigOf(settings_), &session_);
+  }
+  absl::StatusOr<RuntimeGraph> graph = BuildRuntimeGraph(job_, exported_, /*synchronous=*/false);
+  if (!graph.ok()) return graph.status();
+  graph_ = *std::move(graph);
+  tensorflow::SessionOptions options;
+  options.config = ConfigOf(settings_);
+  session_.reset(tensorflow::NewSession(options));
+  return session_ == nullptr ? absl::InternalError("TensorFlow made no session") : absl::OkStatus();
+}
+
+absl::Status Program::Share() {
+  const int servers = shared_->cluster().servers();
+  if (!job_.sharded) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(job_.directory, " was exported for a model in one process: export again"));
+  }
+  SharedGraph graph;
+  TF_RETURN_IF_ERROR(LoadGraph(job_, exported_, settings_.synchronous, servers, &graph));
+  if (settings_.synchronous) {
+    TF_RETURN_IF_ERROR(AddPushesOf(job_, servers, shared_->writer(), &graph));
+  }
+  TF_RETURN_IF_ERROR(
+      Distribute(RootsOf(exported_, graph.runtime), shared_->writer(), /*saves=*/true, &graph));
+  graph_ = std::move(graph.runtime);
+  graph.graph.ToGraphDef(&graph_.graph);
+  return absl::OkStatus();
+}
+
+absl::Status Program::MakeSynchronous() {
+  TF_RETURN_IF_ERROR(ToAbsl(feed::Counters::Get().Open(kBatchesCounter, &batches_)));
+  for (auto [pipeline, callable] :
+       {std::make_pair(&graph_.train, &push_), std::make_pair(&graph_.again, &push_again_)}) {
+    tensorflow::CallableOptions options;
+    options.add_feed(absl::StrCat(kPushedStep, ":0"));
+    for (const std::string& output : pipeline->outputs) options.add_fetch(output);
+    if (!pipeline->identities.empty()) options.add_fetch(pipeline->identities);
+    TF_RETURN_IF_ERROR(session_->MakeCallable(options, callable));
+  }
   return absl::OkStatus();
 }
 
@@ -132,22 +173,22 @@ absl::Status Program::Initialize() {
   return session_->Run(feeds, {}, {init}, nullptr);
 }
 
-absl::Status Program::RunSaver(const std::string& target, const std::string& fetch,
+absl::Status Program::RunSaver(const std::string& feed, const std::string& target,
                                const std::string& prefix) {
-  std::vector<std::string> targets, fetches;
-  if (!target.empty()) targets.push_back(target);
-  if (!fetch.empty()) fetches.push_back(fetch);
-  std::vector<Tensor> results;
-  return session_->Run({{exported_.saver_def().filename_tensor_name(), Scalar(prefix)}}, fetches,
-                       targets, &results);
+  return session_->Run({{feed, Scalar(prefix)}}, {}, {target}, nullptr);
 }
 
 Status Program::Restore(const std::string& prefix) {
-  return FromAbsl(RunSaver(exported_.saver_def().restore_op_name(), "", prefix));
+  if (shared_ != nullptr) return FromAbsl(RunSaver(kRestorePrefix, kRestore, prefix));
+  const auto& saver = exported_.saver_def();
+  return FromAbsl(RunSaver(saver.filename_tensor_name(), saver.restore_op_name(), prefix));
 }
 
 Status Program::Save(const std::string& prefix) {
-  return FromAbsl(RunSaver("", exported_.saver_def().save_tensor_name(), prefix));
+  if (shared_ != nullptr) return FromAbsl(RunSaver(kSavePrefix, kSave, prefix));
+  const auto& saver = exported_.saver_def();
+  const std::string save = saver.save_tensor_name();
+  return FromAbsl(RunSaver(saver.filename_tensor_name(), save.substr(0, save.find(':')), prefix));
 }
 
 absl::Status Program::MakeCallable(const Pipeline& pipeline, int inter_op_pool,
@@ -181,7 +222,34 @@ absl::Status Program::Call(Callable callable, std::vector<Tensor>* results,
   return absl::OkStatus();
 }
 
+Status Program::TrainSynchronously(Trained* trained) {
+  const bool again = !kept_.empty();
+  std::vector<Tensor> results;
+  if (absl::Status status =
+          session_->RunCallable(again ? push_again_ : push_, {Tensor(step_)}, &results, nullptr);
+      !status.ok()) {
+    return FromAbsl(status);
+  }
+  if (!again) {
+    const auto identities = results[2].flat<std::int64_t>();
+    kept_.assign(identities.data(), identities.data() + identities.size());
+  }
+  const auto answer = results[1].flat<std::int64_t>();
+  const auto decision = static_cast<Decision>(answer(0));
+  step_ = answer(1);
+  trained->loss = ToDouble(results[0]);
+  trained->step = step_;
+  trained->applied = decision == Decision::kTaken;
+  if (decision == Decision::kLost) {
+    return Status(Code::kAborted,
+                  "the applier of the parameter servers has no such model any more");
+  }
+  if (trained->applied) trained->identities = std::exchange(kept_, {});
+  return Status();
+}
+
 Status Program::Train(Trained* trained) {
+  if (settings_.synchronous) return TrainSynchronously(trained);
   std::vector<Tensor> results;
   const int way = train_choice_.Next();
   const auto begin = std::chrono::steady_clock::now();
@@ -250,6 +318,19 @@ bool Program::FromData(const Status& error) const {
     if (absl::StrContains(error.message(), pipeline->next)) return true;
   }
   return absl::StrContains(error.message(), "StagedCall");
+}
+
+bool Program::LostModel(const Status& error) const {
+  if (shared_ == nullptr) return false;
+  switch (error.code()) {
+    case Code::kUnavailable:
+    case Code::kAborted:
+    case Code::kCancelled: return true;
+    // A variable that is not there, or a server that does not know this session.
+    case Code::kFailedPrecondition:
+    case Code::kNotFound: return !FromData(error);
+    default: return absl::StrContains(error.message(), kFencedOff);
+  }
 }
 
 // The innermost op that the message names and that the model file made.

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/status.h"
+#include "feed/counters.h"
 #include "tensorflow/core/framework/tensor.h"
 #include "tensorflow/core/protobuf/meta_graph.pb.h"
 #include "tensorflow/core/public/session.h"
@@ -16,6 +17,7 @@
 #include "trainer/exported_job.h"
 #include "trainer/runtime_graph.h"
 #include "trainer/settings.h"
+#include "trainer/shared/shared_model.h"
 
 namespace headrace::trainer {
 
@@ -27,13 +29,16 @@ class Program {
  public:
   enum class Mode { kTrain, kEvaluate, kPredict };
 
-  // The variables have the values that were exported.
-  static Status Load(const ExportedJob& job, const Settings& settings,
+  // The variables have the values that were exported; with `shared` (which outlives the program),
+  // those that the parameter servers have.
+  static Status Load(const ExportedJob& job, const Settings& settings, const SharedModel* shared,
                      std::unique_ptr<Program>* program);
   ~Program();
   Program(const Program&) = delete;
   Program& operator=(const Program&) = delete;
 
+  // Prefix of the values that were exported.
+  std::string exported_values() const { return job_.directory + "/variables/variables"; }
   // All variables, from and to TensorFlow checkpoints with this prefix.
   Status Restore(const std::string& prefix);
   Status Save(const std::string& prefix);
@@ -44,10 +49,13 @@ class Program {
   Status End(Mode mode);
 
   struct Trained {
+    bool applied = true;  // false: the synchronous step went on without it; call again
     double loss = 0;
     std::int64_t step = 0;                 // of the model, after this one
     std::vector<std::int64_t> identities;  // of the batch
   };
+  // A synchronous step that is not applied keeps its batch: the next call computes on it again,
+  // with the model as it is then.
   Status Train(Trained* trained);
   // Adds to *sums.
   Status Evaluate(std::vector<double>* sums, std::vector<std::int64_t>* identities);
@@ -59,8 +67,13 @@ class Program {
 
   // Nothing of the model was touched by the step that failed so.
   bool FromData(const Status& error) const;
+  // The model on the parameter servers is gone, or not this process's to write any more.
+  bool LostModel(const Status& error) const;
   // The error with the line of the model file, where its op is known.
   Status Explain(const Status& error) const;
+
+  // Batches that synchronous steps got so far. Any thread.
+  std::int64_t batches() const { return batches_ == nullptr ? 0 : batches_->load(); }
 
   // What a pipeline's stage did so far; zero while it is not staged.
   struct StageTimes {
@@ -72,11 +85,15 @@ class Program {
  private:
   using Callable = tensorflow::Session::CallableHandle;
 
-  Program(const ExportedJob& job, const Settings& settings);
+  Program(const ExportedJob& job, const Settings& settings, const SharedModel* shared);
   absl::Status Open();
+  absl::Status Connect();
   absl::Status Initialize();
-  absl::Status RunSaver(const std::string& target, const std::string& fetch,
+  absl::Status RunSaver(const std::string& feed, const std::string& target,
                         const std::string& prefix);
+  absl::Status Share();
+  absl::Status MakeSynchronous();
+  Status TrainSynchronously(Trained* trained);
   absl::Status MakeCallable(const Pipeline& pipeline, int inter_op_pool, Callable* callable);
   absl::Status Call(Callable callable, std::vector<tensorflow::Tensor>* results,
                     std::vector<std::int64_t>* identities);
@@ -84,12 +101,19 @@ class Program {
 
   const ExportedJob job_;
   const Settings settings_;
+  const SharedModel* const shared_;
   tensorflow::MetaGraphDef exported_;  // without its graph, once that is in the session
   RuntimeGraph graph_;                 // likewise
   std::unique_ptr<tensorflow::Session> session_;
   ExecutorChoice train_choice_;
   Callable train_[2] = {-1, -1};  // on TensorFlow's pool, on the caller's thread
   Callable evaluate_ = -1, predict_ = -1;
+
+  // Of synchronous training.
+  Callable push_ = -1, push_again_ = -1;
+  std::shared_ptr<feed::Counter> batches_;
+  std::vector<std::int64_t> kept_;  // identities of the batch that is to be computed again
+  std::int64_t step_ = 0;           // of the model, as last told
 };
 
 }  // namespace headrace::trainer

@@ -49,14 +49,14 @@ absl::StatusOr<Types> TypesOf(const std::vector<ElementSpec>& elements) {
 
 class Builder {
  public:
-  Builder(const ExportedJob& job, const MetaGraphDef& exported) : job_(job), exported_(exported) {
+  Builder(const ExportedJob& job, const MetaGraphDef& exported, bool synchronous)
+      : job_(job), exported_(exported), synchronous_(synchronous) {
     *result_.graph.mutable_versions() = exported.graph_def().versions();
     *result_.graph.mutable_library() = exported.graph_def().library();
   }
 
   absl::StatusOr<RuntimeGraph> Build() {
-    TF_RETURN_IF_ERROR(
-        AddPipeline("train", job_.training, job_.train, {"loss", "step"}, &result_.train));
+    TF_RETURN_IF_ERROR(AddTraining());
     TF_RETURN_IF_ERROR(
         AddPipeline("evaluate", job_.evaluation, job_.evaluate, {"sums"}, &result_.evaluate));
     std::vector<std::string> outputs;
@@ -65,6 +65,7 @@ class Builder {
         AddPipeline("predict", job_.prediction, job_.predict, outputs, &result_.predict));
     TF_RETURN_IF_ERROR(AddMetrics());
     CopyExported();
+    if (synchronous_) TF_RETURN_IF_ERROR(AddAgain());
     return std::move(result_);
   }
 
@@ -221,17 +222,100 @@ class Builder {
     }
   }
 
+  absl::Status AddTraining() {
+    if (!synchronous_) {
+      return AddPipeline("train", job_.training, job_.train, {"loss", "step"}, &result_.train);
+    }
+    if (job_.gradients.signature.empty()) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          job_.directory, " has no synchronous step: export it for --use_async=false"));
+    }
+    std::vector<std::string> outputs{"loss"};
+    for (const GradientSpec& gradient : job_.gradient_specs) {
+      if (gradient.sparse) {
+        outputs.push_back(gradient.name + "_indices");
+        outputs.push_back(gradient.name + "_values");
+      } else {
+        outputs.push_back(gradient.name);
+      }
+    }
+    for (const GradientSpec& state : job_.state_specs) outputs.push_back(state.name);
+    TF_RETURN_IF_ERROR(
+        AddPipeline("train", job_.training, job_.gradients, outputs, &result_.train));
+    return Keep();
+  }
+
+  // The batch stays in this process until the next one comes; a counter says that it is here.
+  absl::Status Keep() {
+    absl::StatusOr<Types> types = TypesOf(job_.training.elements);
+    if (!types.ok()) return types.status();
+    types->types.erase(types->types.begin());
+    std::vector<std::string> elements;
+    for (std::size_t i = 0; i < types->types.size(); ++i) {
+      elements.push_back(absl::StrCat(result_.train.next, ":", i + 1));
+    }
+    const auto describe = [&](NodeDef* node) {
+      auto* list = (*node->mutable_attr())["dtypes"].mutable_list();
+      for (const DataType type : types->types) list->add_type(type);
+      (*node->mutable_attr())["shared_name"].set_s(kKept);
+    };
+    NodeDef* clear =
+        AddNode("headrace/train/forget", "StageClear", {absl::StrCat("^", result_.train.next)});
+    describe(clear);
+    elements.push_back("^" + clear->name());
+    describe(AddNode("headrace/train/keep", "Stage", elements));
+    NodeDef* zero = AddNode("headrace/again/first", "Const", {});
+    (*zero->mutable_attr())["dtype"].set_type(tensorflow::DT_INT32);
+    auto* value = (*zero->mutable_attr())["value"].mutable_tensor();
+    value->set_dtype(tensorflow::DT_INT32);
+    value->mutable_tensor_shape();
+    value->add_int_val(0);
+    describe(AddNode(kKept, "StagePeek", {zero->name()}));
+    NodeDef* here = AddNode("headrace/train/here", "Headrace>Count",
+                            {"headrace/train/identities", "^headrace/train/keep"});
+    (*here->mutable_attr())["counter"].set_s(kBatchesCounter);
+    (*here->mutable_attr())["T"].set_type(tensorflow::DT_INT64);
+    result_.train.identities = here->name() + ":0";
+    return absl::OkStatus();
+  }
+
+  // The call of the gradients once more, on what was kept.
+  absl::Status AddAgain() {
+    const std::string& loss = result_.train.outputs.front();
+    const std::string call = loss.substr(0, loss.find(':'));
+    const NodeDef* original = nullptr;
+    for (const NodeDef& node : result_.graph.node()) {
+      if (node.name() == call) original = &node;
+    }
+    if (original == nullptr) return absl::InternalError("the gradients are not in the graph");
+    NodeDef copy = *original;
+    copy.set_name("headrace/again/gradients");
+    for (std::string& input : *copy.mutable_input()) {
+      const std::string next = result_.train.next + ":";
+      if (input.compare(0, next.size(), next) != 0) continue;
+      input = absl::StrCat(kKept, ":", std::stoi(input.substr(next.size())) - 1);
+    }
+    for (const std::string& output : result_.train.outputs) {
+      result_.again.outputs.push_back(copy.name() + output.substr(call.size()));
+    }
+    *result_.graph.add_node() = std::move(copy);
+    return absl::OkStatus();
+  }
+
+  static constexpr char kKept[] = "headrace/again/batch";
+
   const ExportedJob& job_;
   const MetaGraphDef& exported_;
+  const bool synchronous_;
   std::map<std::string, std::string> replaced_;  // placeholder -> tensor
   RuntimeGraph result_;
 };
 
 }  // namespace
 
-absl::StatusOr<RuntimeGraph> BuildRuntimeGraph(const ExportedJob& job,
-                                               const MetaGraphDef& exported) {
-  return Builder(job, exported).Build();
+absl::StatusOr<RuntimeGraph> BuildRuntimeGraph(const ExportedJob& job, const MetaGraphDef& exported,
+                                               bool synchronous) {
+  return Builder(job, exported, synchronous).Build();
 }
 
 }  // namespace headrace::trainer

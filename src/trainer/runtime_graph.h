@@ -14,6 +14,9 @@
 
 namespace headrace::trainer {
 
+// Counts the batches that synchronous steps got (feed::Counters).
+inline constexpr char kBatchesCounter[] = "headrace/batches";
+
 // One dataset and the function that takes its elements.
 struct Pipeline {
   std::string begin;                 // target: a new iterator
@@ -25,7 +28,9 @@ struct Pipeline {
 
 struct RuntimeGraph {
   tensorflow::GraphDef graph;
-  Pipeline train;     // outputs: loss, step
+  // Outputs: loss, step; of a synchronous step loss, gradients, state, in the order of the job.
+  Pipeline train;
+  Pipeline again;     // a synchronous step on the last batch once more: outputs as of train
   Pipeline evaluate;  // sums
   Pipeline predict;   // as ExportedJob::outputs
   std::string metrics_input;
@@ -34,7 +39,8 @@ struct RuntimeGraph {
 
 // Errors: INVALID_ARGUMENT if the SavedModel is not what the description says.
 absl::StatusOr<RuntimeGraph> BuildRuntimeGraph(const ExportedJob& job,
-                                               const tensorflow::MetaGraphDef& exported);
+                                               const tensorflow::MetaGraphDef& exported,
+                                               bool synchronous);
 
 }  // namespace headrace::trainer
 

@@ -36,6 +36,14 @@ Reader Count(std::int64_t* to) {
   };
 }
 
+Reader Flag(bool* to) {
+  return [to](const std::string& key, const json& value) {
+    if (!value.is_boolean()) return Wrong(key, value, "true or false");
+    *to = value.get<bool>();
+    return Status();
+  };
+}
+
 template <typename T>
 Reader OneOf(std::map<std::string, T> choices, T* to) {
   return [choices = std::move(choices), to](const std::string& key, const json& value) {
@@ -93,6 +101,9 @@ std::map<std::string, Reader> Readers(Settings* s) {
            {{"jsonl", "jsonl"}, {"csv", "csv"}, {"tfrecord", "tfrecord"}, {"recordio", "recordio"}},
            &s->predictions)},
       {"op_libraries", Texts(&s->op_libraries)},
+      {"parameter_servers", Texts(&s->parameter_servers)},
+      {"synchronous", Flag(&s->synchronous)},
+      {"grads_to_wait", Count(&s->grads_to_wait)},
       {"executor",
        OneOf<Executor>(
            {{"auto", Executor::kAuto}, {"caller", Executor::kCaller}, {"pool", Executor::kPool}},

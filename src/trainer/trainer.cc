@@ -28,10 +28,12 @@ double Seconds(std::chrono::nanoseconds time) {
 
 }  // namespace
 
-Trainer::Trainer(const ExportedJob& job, const Settings& settings, Program* program, Client* client)
+Trainer::Trainer(const ExportedJob& job, const Settings& settings, Program* program,
+                 SharedModel* shared, Client* client)
     : job_(job),
       settings_(settings),
       program_(program),
+      shared_(shared),
       client_(client),
       events_(settings.verb == Settings::Verb::kTrain ? settings.events : ""),
       failpoint_(client->welcome().number == 1 ? settings.die_at : "") {}
@@ -40,11 +42,12 @@ Status Trainer::Run(std::string* output) {
   if (Status status = Restore(); !status.ok()) return status;
   if (settings_.verb != Settings::Verb::kTrain) return DoTasks();
   if (Status status = TrainAll(); !status.ok()) return status;
-  if (client_->draining()) return Status();
+  if (client_->draining() || !client_->deliver()) return Status();
   return WriteModel(output);
 }
 
 Status Trainer::Restore() {
+  if (shared_ != nullptr && !shared_->is_restorer()) return Status();
   Checkpoint from;
   std::vector<Checkpoint> checkpoints;
   if (!settings_.checkpoints.empty()) {
@@ -59,15 +62,27 @@ Status Trainer::Restore() {
   }
   if (!from.directory.empty()) {
     LOG(INFO) << "Headrace: the model begins as in " << from.directory << ", step " << from.step;
+  }
+  last_step_ = from.step;
+  if (shared_ != nullptr) {
+    const std::string prefix = from.directory.empty() ? program_->exported_values() : from.prefix();
+    const Status status = shared_->RestoreBy([&] { return program_->Restore(prefix); });
+    if (!status.ok()) return status;
+  } else if (!from.directory.empty()) {
     if (Status status = program_->Restore(from.prefix()); !status.ok()) return status;
   }
   if (client_->welcome().model == feed::ModelKind::kNone) return Status();
-  return client_->Restored(from.step, from.position, from.directory);
+  const std::int64_t generation = shared_ == nullptr ? 0 : shared_->writer().generation;
+  return client_->Restored(from.step, from.position, from.directory, generation);
 }
 
 // --- training ---------------------------------------------------------------------------------
 
 Status Trainer::TrainAll() {
+  if (shared_ != nullptr && shared_->synchronous()) {
+    idle_ = std::make_unique<IdleWatch>([this] { return program_->batches(); },
+                                        [this] { return shared_->TellIdle(); });
+  }
   client_->Start();
   for (bool more = true; more;) {
     if (client_->attention()) {
@@ -89,12 +104,17 @@ Status Trainer::Iterate(bool* more) {
     }
     failpoint_.Pass("read");
     const auto begin = Clock::now();
+    if (idle_ != nullptr) idle_->StepBegins();
     const Status status = program_->Train(&trained);
+    if (idle_ != nullptr) idle_->StepEnds();
     stepping_ += Clock::now() - begin;
     if (!status.ok()) {
       // Nothing may be read any more when the client looks at what was read.
       if (Status ended = program_->End(Mode::kTrain); !ended.ok()) return ended;
       if (status.code() == Code::kOutOfRange) return client_->IteratorEnded(kHeldBack, more);
+      if (program_->LostModel(status)) {
+        return Status(Code::kAborted, "the model is loaded again: " + status.message());
+      }
       if (!program_->FromData(status)) {
         LOG(WARNING)
             << "Headrace: a step failed in the model itself, and may have been applied in part";
@@ -102,6 +122,7 @@ Status Trainer::Iterate(bool* more) {
       *more = true;
       return client_->IteratorFailed(program_->Explain(status), -1);
     }
+    if (!trained.applied) continue;
     failpoint_.Pass("applied");
     if (Status applied =
             client_->Applied(trained.identities.data(), trained.identities.size(), trained.step);
@@ -124,10 +145,13 @@ void Trainer::Count(const Program::Trained& trained) {
   Tell("");
 }
 
-bool Trainer::IsBoundary(std::int64_t step) const {
-  const auto at = [step](std::int64_t every) { return every > 0 && step % every == 0; };
-  return at(settings_.evaluation_steps) ||
-         (at(settings_.checkpoint_steps) && !settings_.checkpoints.empty());
+// Other trainers' steps may lie between two of this one.
+bool Trainer::IsBoundary(std::int64_t step) {
+  const std::int64_t last = last_step_ < 0 ? step - 1 : last_step_;
+  last_step_ = step;
+  const auto crossed = [&](std::int64_t every) { return every > 0 && step / every > last / every; };
+  return crossed(settings_.evaluation_steps) ||
+         (crossed(settings_.checkpoint_steps) && !settings_.checkpoints.empty());
 }
 
 Status Trainer::StandAtBoundary(std::int64_t step) {
@@ -143,6 +167,10 @@ Status Trainer::Obey() {
   feed::Orders orders = client_->current_orders(&version);
   while (true) {
     if (orders.hold != held_) {
+      // Nobody waits for the gradients of who stands still.
+      if (shared_ != nullptr) {
+        if (Status status = shared_->TellIdle(); !status.ok()) return status;
+      }
       if (Status status = client_->Held(orders.hold); !status.ok()) return status;
       held_ = orders.hold;
       failpoint_.Pass("held");

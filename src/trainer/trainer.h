@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <string>
 
 #include "base/status.h"
@@ -14,14 +15,17 @@
 #include "trainer/failpoint.h"
 #include "trainer/program.h"
 #include "trainer/settings.h"
+#include "trainer/shared/idle_watch.h"
 
 namespace headrace::trainer {
 
-// Ownership: borrows its program and client.
+// Ownership: borrows all that it is given.
 // Thread safety: one thread.
 class Trainer {
  public:
-  Trainer(const ExportedJob& job, const Settings& settings, Program* program, feed::Client* client);
+  // shared: nullptr if the model is in this process.
+  Trainer(const ExportedJob& job, const Settings& settings, Program* program, SharedModel* shared,
+          feed::Client* client);
 
   // Until there is nothing left to do, or the agent wants this process to end. *output: the path of
   // what was written, if it was.
@@ -36,7 +40,7 @@ class Trainer {
   // One iterator, to its end. *more: make another one.
   Status Iterate(bool* more);
   void Count(const Program::Trained& trained);
-  bool IsBoundary(std::int64_t step) const;
+  bool IsBoundary(std::int64_t step);
   Status StandAtBoundary(std::int64_t step);
   // Stands still for as long as there is a hold, and does what is wanted meanwhile.
   Status Obey();
@@ -57,10 +61,13 @@ class Trainer {
   const ExportedJob& job_;
   const Settings& settings_;
   Program* const program_;
+  SharedModel* const shared_;
   feed::Client* const client_;
+  std::unique_ptr<IdleWatch> idle_;  // of synchronous training
   EventLog events_;
   Failpoint failpoint_;
 
+  std::int64_t last_step_ = -1;  // that was looked at for a boundary; -1: none yet
   std::uint64_t held_ = 0;       // the hold that this stands still for, as told to the agent
   std::uint64_t saved_ = 0;      // the last hold in which it saved
   std::int64_t evaluated_ = -1;  // the last round whose metrics it told

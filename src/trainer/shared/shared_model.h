@@ -1,0 +1,61 @@
+// A trainer's way to a model on parameter servers.
+#ifndef HEADRACE_TRAINER_SHARED_SHARED_MODEL_H_
+#define HEADRACE_TRAINER_SHARED_SHARED_MODEL_H_
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "feed/client.h"
+#include "trainer/cluster.h"
+#include "trainer/settings.h"
+#include "trainer/shared/fence.h"
+#include "trainer/shared/model_servers.h"
+
+namespace headrace::trainer {
+
+// Thread safety: Fence() and TellLive() may run at any time after Attach() began, on any thread;
+// the rest on one thread.
+class SharedModel {
+ public:
+  // Waits for the servers; UNAVAILABLE names the one that does not answer.
+  // number: of this training process.
+  static Status Join(const Settings& settings, std::uint64_t number,
+                     std::unique_ptr<SharedModel>* model);
+
+  // Agrees with the master on which model there is, and whether this process is to write it.
+  Status Attach(feed::Client* client);
+  // Whether it is. Then RestoreBy() comes before the first step.
+  bool is_restorer() const { return is_restorer_; }
+  // Writes the model with `restore`, for all trainers.
+  Status RestoreBy(const std::function<Status()>& restore);
+
+  // Nothing of these training processes comes into effect after this has returned.
+  Status Fence(const std::vector<std::uint64_t>& workers);
+
+  // Synchronous training: what the applier must know to wait for nobody in vain.
+  bool synchronous() const { return synchronous_; }
+  Status TellLive(std::int64_t workers);
+  Status TellIdle();
+
+  const Cluster& cluster() const { return *cluster_; }
+  // After Attach().
+  Writer writer() const { return {number_, generation_}; }
+
+ private:
+  SharedModel() = default;
+
+  std::unique_ptr<Cluster> cluster_;
+  std::unique_ptr<ModelServers> servers_;
+  bool synchronous_ = false;
+  std::uint64_t number_ = 0;
+  std::atomic<std::int64_t> generation_{0};
+  bool is_restorer_ = false;
+};
+
+}  // namespace headrace::trainer
+
+#endif  // HEADRACE_TRAINER_SHARED_SHARED_MODEL_H_
