@@ -101,7 +101,7 @@ def write_records(folder, count=RECORDS, files=2):
 
 
 class Runner:
-    """Runs jobs of one model module, which it exports once for each batch size.
+    """Runs jobs of one model module, which it exports once for each batch size, locally and for servers.
 
     shared: a folder for the exports. tmp_path: of this test.
     """
@@ -114,7 +114,8 @@ class Runner:
         monkeypatch.setattr(export_process, "export", self._export)
 
     def _export(self, directory, flags):
-        saved = self._shared / f"export-{flags.minibatch_size}"
+        kind = "sharded" if flags.servers else "local"
+        saved = self._shared / f"export-{kind}-{flags.minibatch_size}"
         notes = EXPORTS.get(str(saved))
         if notes is None:
             notes = EXPORTS[str(saved)] = REAL_EXPORT(str(saved), flags)
@@ -188,6 +189,10 @@ def processes(job_dir, program):
     return found if program != "child" else [pid for pid in _pids() if _parent(pid) in parents]
 
 
+def children(parent):
+    return [pid for pid in _pids() if _parent(pid) == parent]
+
+
 def _pids():
     return [int(entry.name) for entry in os.scandir("/proc") if entry.name.isdigit()]
 
@@ -232,6 +237,13 @@ class Killer(threading.Thread):
     def __exit__(self, *_):
         self._stopped.set()
         self.join()
+
+
+def has_checkpoint(folder):
+    """Whether a whole checkpoint is there, in a folder where others come and go."""
+    names = os.listdir(folder) if os.path.isdir(folder) else []
+    names = [name for name in names if ".unfinished-" not in name]
+    return any(os.path.isfile(os.path.join(folder, name, "manifest.json")) for name in names)
 
 
 def eventually(condition, deadline_s=30):

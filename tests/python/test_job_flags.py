@@ -57,7 +57,23 @@ def test_the_verb_and_the_data_say_the_type(verb, changes, kind):
         (TRAIN, {"num_workers": "3:2"}, "1 <= MIN <= MAX"),
         (TRAIN, {"num_workers": "many"}, "must be N or MIN:MAX"),
         (TRAIN, {"evaluation_steps": 5}, "need --validation_data"),
-        (TRAIN, {"num_ps": 1}, "not part of this version"),
+        (TRAIN, {"use_async": False}, "--use_async=false needs parameter servers"),
+        (TRAIN, {"grads_to_wait": 2}, "--grads_to_wait 2 needs --use_async=false and parameter servers"),
+        (TRAIN, {"grads_to_wait": 2, "num_ps": 1}, r"--grads_to_wait 2 needs --use_async=false \["),
+        (
+            TRAIN,
+            {"grads_to_wait": 3, "num_ps": 1, "use_async": False, "num_workers": "1:2"},
+            "2 workers never give that many",
+        ),
+        (TRAIN, {"exact": True, "checkpoint_steps": 5}, "--exact needs parameter servers"),
+        (TRAIN, {"exact": True, "num_ps": 1}, "--exact .* give --checkpoint_steps or --checkpoint_dir"),
+        (TRAIN, {"ps_addrs": ["a:1", "b:2"], "num_ps": 1}, "--num_ps 1 contradicts --ps_addrs, which names 2"),
+        (TRAIN, {"ps_addrs": ["a:1", "b:2", "a:1"]}, "--ps_addrs names a:1 twice"),
+        (TRAIN, {"ps_addrs": ["a"]}, "'a' is not host:port"),
+        (TRAIN, {"ps_addrs": ["a:0"]}, "'a:0' is not host:port"),
+        (EVALUATE, {"num_ps": 1}, "evaluate takes no --num_ps: it loads a checkpoint into one process"),
+        (PREDICT, {"ps_addrs": ["a:1"]}, "predict takes no --ps_addrs"),
+        (RUN, {"num_ps": 1}, "run takes no --num_ps: the program's model is its own"),
     ],
 )
 def test_what_cannot_be_is_refused(verb, changes, says):
@@ -88,6 +104,38 @@ def test_the_job_file_of_a_training_with_evaluation():
     trainer = job["trainer"]
     assert trainer["output"] == "/jobs/j/model" and trainer["events"] == "/jobs/j/events"
     assert trainer["checkpoint_steps"] == 7 and trainer["evaluation_steps"] == 5
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"num_ps": 2},
+        {"num_ps": 2, "num_workers": "1:3", "use_async": False, "grads_to_wait": 3},
+        {"num_ps": 1, "exact": True, "checkpoint_steps": 5},
+        {"num_ps": 1, "exact": True, "checkpoint_dir": "c"},
+        {"num_ps": 2, "ps_addrs": ["a:1", "[::1]:2"]},
+        {"grads_to_wait": 1},  # as in the seed's command line: what happens anyway
+    ],
+)
+def test_what_parameter_servers_take(changes):
+    _flags(TRAIN, **changes).check()
+
+
+def test_the_job_file_of_a_training_on_parameter_servers():
+    def describe(servers, **changes):
+        flags = _flags(num_ps=2, checkpoint_steps=5, **changes)
+        flags.check()
+        return job_file.describe(flags, "/jobs/j", [], [], "/jobs/j/export", "", servers)
+
+    job = describe(["h:1", "h:2"], exact=True)
+    assert job["model"] == "shared" and job["exact"] is True
+    assert job["trainer"]["parameter_servers"] == ["h:1", "h:2"]
+    assert job["trainer"]["synchronous"] is False and "grads_to_wait" not in job["trainer"]
+    job = describe(["h:1", "h:2"], num_workers="2", use_async=False, grads_to_wait=2)
+    assert job["exact"] is False and job["trainer"]["synchronous"] is True
+    assert job["trainer"]["grads_to_wait"] == 2
+    job = job_file.describe(_flags(), "/jobs/j", [], [], "/jobs/j/export", "")
+    assert "exact" not in job and "parameter_servers" not in job["trainer"]
 
 
 def test_where_checkpoints_go():
@@ -147,6 +195,29 @@ def test_the_seeds_flags_are_accepted(records):
     job = json.loads(result.stdout)
     assert job["task_records"] == 4096 and job["files"] == [{"path": records, "records": 3}]
     assert "without effect on one machine: --master_resource_request" in result.stderr
+
+
+def test_a_dry_run_names_the_servers(records):
+    arguments = ["train", "--model_def=m.py", f"--training_data={records}", "--dry_run", "--num_workers=2"]
+
+    def servers(*more):
+        result = _run(*arguments, *more)
+        assert result.exit_code == 0, result.output
+        job = json.loads(result.stdout)
+        assert job["model"] == "shared"
+        return job["trainer"]["parameter_servers"]
+
+    assert servers("--num_ps_pods=2") == ["ps-0", "ps-1"]
+    assert servers("--ps_addrs=a:1,b:2") == ["a:1", "b:2"]
+
+
+@pytest.mark.parametrize("verb, data", [("evaluate", "validation"), ("predict", "prediction")])
+@pytest.mark.parametrize("flag", ["--num_ps=1", "--num_ps_pods=1", "--ps_addrs=a:1", "--use_async=true", "--exact"])
+def test_other_verbs_take_no_parameter_servers(records, verb, data, flag):
+    name = flag.split("=")[0]
+    result = _run(verb, "--model_def=m.py", f"--{data}_data={records}", flag, "--dry_run")
+    assert result.exit_code == 2
+    assert f"{verb} takes no {name}: it loads a checkpoint into one process" in result.stderr
 
 
 @pytest.mark.parametrize(

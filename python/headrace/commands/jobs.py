@@ -12,7 +12,7 @@ from typing import Annotated, List, Optional
 import typer
 
 from headrace.commands.common import Format, FormatOption, fail
-from headrace.elastic.flags import EVALUATE, PREDICT, RUN, TRAIN, JobFlags
+from headrace.elastic.flags import EVALUATE, NO_SERVERS, PREDICT, RUN, TRAIN, JobFlags
 from headrace.errors import HeadraceError, UsageError
 
 MODEL = "Model"
@@ -68,19 +68,47 @@ Seed = Annotated[int, _option("--seed", "Of that order.", DATA)]
 MaxQuarantined = Annotated[
     int, _option("--max_quarantined", "Bad records that are left out; one more fails the job.", DATA)
 ]
-Workers = Annotated[str, _option("--num_workers", "How many: N or MIN:MAX.", JOB)]
-Ps = Annotated[int, _option("--num_ps", "Parameter servers.", JOB, "--num_ps_pods")]
+Workers = Annotated[
+    str,
+    _option(
+        "--num_workers",
+        "How many: N or MIN:MAX. MAX are started, and the job goes on while MIN are left.",
+        JOB,
+    ),
+]
+Ps = Annotated[
+    int,
+    _option(
+        "--num_ps",
+        "Parameter servers that hold the model, for several workers; 0: it is in the worker.",
+        JOB,
+        "--num_ps_pods",
+    ),
+]
+PsAddrs = Annotated[
+    Optional[List[str]],
+    _option("--ps_addrs", "host:port,... of parameter servers that run already; none is started.", JOB),
+]
 Async = Annotated[
     str,
     _option(
         "--use_async",
-        "true: with parameter servers, each worker applies its own gradients; false: together.",
+        "With parameter servers: true: each worker applies its own gradients; false: together.",
         JOB,
         callback=_truth,
     ),
 ]
 Grads = Annotated[
     int, _option("--grads_to_wait", "Synchronous training: gradients that make one step.", JOB)
+]
+Exact = Annotated[
+    bool,
+    _option(
+        "--exact",
+        "With parameter servers and checkpoints: a lost worker's model goes back to the last checkpoint, so "
+        "that no record is trained twice.",
+        JOB,
+    ),
 ]
 CheckpointDir = Annotated[
     str, _option("--checkpoint_dir", "Where checkpoints go, and are resumed from.", JOB)
@@ -174,12 +202,18 @@ def _split(values):
     return [part for value in values or () for part in value.split(",") if part]
 
 
-def _take_cluster_flags(context):
+# Of training on parameter servers.
+_SERVER_FLAGS = ("--num_ps", "--num_ps_pods", "--ps_addrs", "--use_async", "--grads_to_wait", "--exact")
+
+
+def _take_cluster_flags(verb, context):
     """Names the flags that only mean something on Kubernetes; refuses everything else."""
     rest, unused = list(context.args), []
     while rest:
         flag = rest.pop(0)
         name, given, _ = flag.partition("=")
+        if name in _SERVER_FLAGS:
+            fail(f"{verb} takes no {name}: {NO_SERVERS[verb]}; leave it out", 2)
         if name.lstrip("-") not in _CLUSTER_FLAGS or not name.startswith("--"):
             fail(f"there is no flag {name}; see --help", 2)
         if not given:
@@ -198,8 +232,8 @@ def _run(verb, *, context, format, dry_run, config, command=(), **values):
     from headrace.elastic.progress import Progress
 
     if verb != RUN:
-        _take_cluster_flags(context)
-    for name in ("training_data", "validation_data", "prediction_data", "load_op_library"):
+        _take_cluster_flags(verb, context)
+    for name in ("training_data", "validation_data", "prediction_data", "load_op_library", "ps_addrs"):
         if name in values:
             values[name] = _split(values[name])
     if "use_async" in values:
@@ -242,8 +276,10 @@ def train(
     max_quarantined: MaxQuarantined = 0,
     num_workers: Workers = "1",
     num_ps: Ps = 0,
+    ps_addrs: PsAddrs = None,
     use_async: Async = "true",
     grads_to_wait: Grads = 1,
+    exact: Exact = False,
     checkpoint_dir: CheckpointDir = "",
     checkpoint_steps: CheckpointSteps = 0,
     keep_checkpoint_max: KeepMax = 3,

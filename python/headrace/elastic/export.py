@@ -8,19 +8,22 @@ The SavedModel is the only contract between the model's Python and the C++ that 
     metrics(sums)              {name: float64 scalar} of all that was added
     predict(*features)         {output: tensor}
 
+and, for variables on parameter servers, the step in parts (headrace.elastic.sharded).
+
 `elements` are the features and labels of `dataset_fn`, flattened; assets.extra/headrace_job.json
 (docs/formats.md, "Exported job") names them, and everything else that the trainer must know. Beside it,
 in `serving`, lies the SavedModel that the trained model becomes: serving_default on features, and no op
 that stock TensorFlow does not have.
 """
 
+import contextlib
 import json
 import os
 
 import tensorflow as tf
 
 from headrace.data import tracking
-from headrace.elastic import graph_checks, init_from
+from headrace.elastic import graph_checks, init_from, sharded, sparse
 from headrace.elastic.eval_metrics import EvalMetrics
 from headrace.elastic.model_module import ModelModule
 from headrace.errors import ExportError
@@ -103,22 +106,32 @@ class Job(tf.Module):
                 raise
             return self.model(features)
 
-    def total_loss(self, features, labels):
-        loss = self._module.loss(labels, self.predictions(features, training=True))
-        loss = tf.reduce_mean(loss)
-        extra = getattr(self.model, "losses", None)
+    @property
+    def model_path(self):
+        return self._module.path
+
+    def batch_loss(self, features, labels):
+        """Without what regularizers and layers add."""
+        return tf.reduce_mean(self._module.loss(labels, self.predictions(features, training=True)))
+
+    def with_extra(self, loss, of_layers=()):
+        """With what layers (where their losses were collected apart) and regularizers add."""
+        extra = [*of_layers, *(getattr(self.model, "losses", None) or ())]
         return tf.add_n([loss, *extra]) if extra else loss
 
+    def total_loss(self, features, labels):
+        return self.with_extra(self.batch_loss(features, labels))
+
     def train_function(self, element_spec):
-        self._check_element(element_spec)
-        variables = self._trainable(element_spec[0])
+        variables = self.trainable(element_spec)
 
         @tf.function(input_signature=_batch_specs(element_spec))
         def train(*elements):
             features, labels = _packed(element_spec, elements)
             with tf.GradientTape() as tape:
                 loss = self.total_loss(features, labels)
-            gradients = tape.gradient(loss, variables)
+                scaled = self.optimizer.scale_loss(loss)
+            gradients = tape.gradient(scaled, variables)
             self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
             return {"loss": loss, "step": self.step.assign_add(1)}
 
@@ -134,7 +147,7 @@ class Job(tf.Module):
             features, labels = _packed(element_spec, elements)
             return {"sums": metrics.contribution(labels, self.predictions(features, False))}
 
-        size = evaluate.get_concrete_function().structured_outputs["sums"].shape
+        size = graph_checks.traced(evaluate).structured_outputs["sums"].shape
 
         @tf.function(input_signature=[tf.TensorSpec(size, tf.float64, name="sums")])
         def results(sums):
@@ -157,15 +170,25 @@ class Job(tf.Module):
             f"{element_spec}"
         )
 
-    def _trainable(self, features_spec):
-        """The model's variables, made if the model makes them with its first call."""
+    def sharded_step(self, element_spec, names):
+        variables = self.trainable(element_spec)
+        specs = _batch_specs(element_spec)
+        return sharded.Step(
+            self, specs, lambda elements: _packed(element_spec, elements), variables, names
+        )
+
+    def trainable(self, element_spec):
+        """The model's variables, made if the model makes them with its first call; the optimizer's too."""
+        self._check_element(element_spec)
+        features_spec = element_spec[0]
         build = tf.function(lambda *e: self.predictions(_packed(features_spec, e), True))
         if not getattr(self.model, "built", False):
-            build.get_concrete_function(*_flat_specs(features_spec, "features"))
+            graph_checks.traced(build, *_flat_specs(features_spec, "features"))
         variables = list(self.model.trainable_variables)
         if not variables:
             raise ExportError(f"{self._module.path}: the model has no trainable variables")
-        self.optimizer.build(variables)
+        if not self.optimizer.built:
+            self.optimizer.build(variables)
         return variables
 
 
@@ -220,43 +243,73 @@ class Names:
 
 
 def export(
-    module: ModelModule, directory: str, minibatch_size=None, metadata=None, init="", loaded=None
+    module: ModelModule,
+    directory: str,
+    minibatch_size=None,
+    metadata=None,
+    init="",
+    loaded=None,
+    sharded=False,
 ) -> dict:
     """Writes the SavedModel of a job, and returns its description.
 
     minibatch_size: records of a batch, unless dataset_fn batches by itself.
     metadata: handed to dataset_fn as it is.
     init: a checkpoint with the model's first values (init_from.load); the list `loaded` gets the names.
+    sharded: for variables on parameter servers: tables are used by rows, gradients and updates are marked,
+        and the step comes in parts too; without it the job trains exactly as plain Keras does.
     Errors: ExportError, TrackingError; what the module's own functions raise comes through.
     """
     job = Job(module, minibatch_size, metadata)
+    with sparse.lookups() if sharded else contextlib.nullcontext():
+        return _export(job, module, directory, init, loaded, sharded)
+
+
+def _export(job, module, directory, init, loaded, sharded):
     datasets = {mode: job.dataset_function(mode) for mode in MODES}
     element_spec = datasets[TRAINING][1]
     features_spec = _features_of(datasets[PREDICTION][1], element_spec)
-    train = job.train_function(element_spec)
+    job.trainable(element_spec)
+    names = Names([*job.model.variables, *job.optimizer.variables, job.step])
+    steps, apart = _steps(job, element_spec, names, sharded)
     if init:
         loaded += init_from.load(job.model, init)
     evaluate, metrics = job.evaluate_functions(datasets[EVALUATION][1])
     predict = job.predict_function(features_spec)
     signatures = {f"dataset_{mode}": build for mode, (build, _) in datasets.items()}
-    signatures |= {"train": train, "evaluate": evaluate, "metrics": metrics, "predict": predict}
+    signatures |= steps | {"evaluate": evaluate, "metrics": metrics, "predict": predict}
     lines = {}
     for name, function in signatures.items():
-        concrete = function.get_concrete_function()
+        concrete = graph_checks.traced(function)
         graph_checks.check(concrete, name)
+        if sharded:
+            graph_checks.check_by_rows(concrete, f"{module.path}: {name}", sparse.is_large, names.of)
         lines |= graph_checks.lines(concrete, module.path)
-    names = Names([*job.model.variables, *job.optimizer.variables, job.step])
     owners = [job.model]
     tf.saved_model.save(Saved(list(signatures.values()), names, owners), directory, signatures)
     serving = os.path.join(directory, SERVING)
     tf.saved_model.save(Saved([predict], names, owners), serving, {"serving_default": predict})
     description = _describe(job, module, datasets, features_spec, metrics, predict)
-    description["lines"] = lines
+    description |= {"sharded": sharded, **apart, "lines": lines}
     extra = os.path.join(directory, "assets.extra")
     os.makedirs(extra, exist_ok=True)
     with open(os.path.join(extra, "headrace_job.json"), "w", encoding="utf-8") as file:
         json.dump(description, file, indent=2)
     return description
+
+
+def _steps(job, element_spec, names, sharded):
+    """({name: function} of the training step, what the description says of its parts)."""
+    if not sharded:
+        return {"train": job.train_function(element_spec)}, {}
+    step = job.sharded_step(element_spec, names)
+    functions = {"train": step.train()}
+    graph_checks.traced(functions["train"])  # what both refuse is refused as of this
+    try:
+        functions |= step.parts()
+    except ExportError as error:
+        return functions, {"not_synchronous": error.message}
+    return functions, step.describe()
 
 
 def _features_of(element, trained):

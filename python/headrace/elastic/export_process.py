@@ -16,7 +16,8 @@ from headrace.errors import ExportError, HeadraceError
 
 def export(directory: str, flags) -> dict:
     """Runs this module for `flags` (JobFlags); returns {"staging": base64, "loaded": names of
-    variables that came from a checkpoint, "processor": whether predictions are processed in Python}.
+    variables that came from a checkpoint, "processor": whether predictions are processed in Python,
+    "not_synchronous": why its training cannot be synchronous, "" if it can}.
 
     Errors: ExportError with what the other process said.
     """
@@ -28,6 +29,7 @@ def export(directory: str, flags) -> dict:
         "metadata": flags.dataset_metadata,
         "op_libraries": [os.path.abspath(path) for path in flags.load_op_library],
         "init": flags.checkpoint_dir_for_init,
+        "sharded": flags.servers > 0,
         "staging": flags.staging,
         "capacity": flags.stage_capacity,
         "threads": flags.stage_threads,
@@ -58,20 +60,22 @@ def _main(request):
     module = model_module.load(request["model_def"], request["model_zoo"])
     metadata = json.loads(request["metadata"]) if request["metadata"] else None
     loaded = []
-    exporter.export(
+    description = exporter.export(
         module,
         request["directory"],
         minibatch_size=request["minibatch_size"],
         metadata=metadata,
         init=request["init"],
         loaded=loaded,
+        sharded=request["sharded"],
     )
     staging = ""
     if request["staging"]:
         options = StageOptions(capacity=request["capacity"], num_threads=request["threads"])
         staging = base64.b64encode(carrier.encode(options).SerializeToString()).decode()
     processor = module.prediction_outputs_processor is not None
-    return {"staging": staging, "loaded": loaded, "processor": processor}
+    refusal = description.get("not_synchronous", "")
+    return {"staging": staging, "loaded": loaded, "processor": processor, "not_synchronous": refusal}
 
 
 if __name__ == "__main__":

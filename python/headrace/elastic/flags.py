@@ -24,6 +24,12 @@ DATA_FLAG = {
     PREDICT: "--prediction_data",
     RUN: "--training_data",
 }
+# Why these take no parameter servers.
+NO_SERVERS = {
+    EVALUATE: "it loads a checkpoint into one process, and uses no parameter servers",
+    PREDICT: "it loads a checkpoint into one process, and uses no parameter servers",
+    RUN: "the program's model is its own",
+}
 
 
 @dataclasses.dataclass
@@ -42,8 +48,10 @@ class JobFlags:
     records_per_task: int | None = None  # instead of the two above, for models that batch themselves
     num_workers: str = "1"
     num_ps: int = 0
+    ps_addrs: list = dataclasses.field(default_factory=list)  # host:port of servers that run already
     use_async: bool = True
     grads_to_wait: int = 1
+    exact: bool = False
     shuffle: bool = True
     seed: int = 0
     checkpoint_dir: str = ""
@@ -131,14 +139,67 @@ class JobFlags:
             )
 
     def _check_cluster(self):
-        low, high = self.workers
-        if self.num_ps:
-            raise UsageError("--num_ps: parameter servers are not part of this version; see the README")
-        if self.verb == TRAIN and high > 1:
+        _, high = self.workers
+        if self.verb != TRAIN:
+            self._check_no_servers()
+            return
+        for address in self.ps_addrs:
+            if re.fullmatch(r"\[?[^\s,]+?\]?:[1-9]\d{0,4}", address) is None:
+                raise UsageError(f"--ps_addrs: '{address}' is not host:port")
+            if self.ps_addrs.count(address) > 1:
+                raise UsageError(f"--ps_addrs names {address} twice")
+        if self.ps_addrs and self.num_ps not in (0, len(self.ps_addrs)):
+            raise UsageError(
+                f"--num_ps {self.num_ps} contradicts --ps_addrs, which names {len(self.ps_addrs)}: leave "
+                "--num_ps out"
+            )
+        if high > 1 and not self.servers:
             raise UsageError(
                 f"--num_workers {self.num_workers}: more than one worker needs parameter servers to "
                 "train one model (--num_ps)"
             )
+        self._check_synchrony(high)
+        if self.exact and not self.servers:
+            raise UsageError(
+                "--exact needs parameter servers (--num_ps): without them nothing is trained twice in the "
+                "model that comes out"
+            )
+        if self.exact and not (self.checkpoint_steps or self.checkpoint_dir):
+            raise UsageError(
+                "--exact goes back to a checkpoint when a worker is lost: give --checkpoint_steps or "
+                "--checkpoint_dir"
+            )
+
+    def _check_synchrony(self, workers):
+        if not self.use_async and not self.servers:
+            raise UsageError("--use_async=false needs parameter servers (--num_ps): it has no effect without")
+        if self.grads_to_wait == 1:
+            return
+        needs = "" if self.servers else " and parameter servers (--num_ps)"
+        if self.use_async:
+            raise UsageError(f"--grads_to_wait {self.grads_to_wait} needs --use_async=false{needs}")
+        if self.grads_to_wait > workers:
+            raise UsageError(
+                f"--grads_to_wait {self.grads_to_wait}: {workers} workers never give that many gradients to "
+                "one step: raise --num_workers, or lower it"
+            )
+
+    def _check_no_servers(self):
+        given = {
+            "--num_ps": self.num_ps,
+            "--ps_addrs": self.ps_addrs,
+            "--use_async=false": not self.use_async,
+            "--grads_to_wait": self.grads_to_wait != 1,
+            "--exact": self.exact,
+        }
+        for name, value in given.items():
+            if value:
+                raise UsageError(f"{self.verb} takes no {name}: {NO_SERVERS[self.verb]}; leave it out")
+
+    @property
+    def servers(self):
+        """How many parameter servers; 0: the model is in the one process that trains."""
+        return len(self.ps_addrs) or self.num_ps
 
     @property
     def type(self):

@@ -12,12 +12,13 @@ from headrace.elastic import (
     export_process,
     job_file,
     local_run,
+    parameter_servers,
     process_predictions,
     progress,
     summary,
 )
 from headrace.elastic.flags import EVALUATE, PREDICT, RUN, TRAIN, JobFlags
-from headrace.errors import JobError, UsageError
+from headrace.errors import ExportError, JobError, UsageError
 
 
 def run(flags: JobFlags, show: progress.Progress, dry_run=False, command=()):
@@ -34,7 +35,8 @@ def run(flags: JobFlags, show: progress.Progress, dry_run=False, command=()):
     files, evaluation_files = _files(flags)
     if dry_run:
         exported = os.path.join(directory, "export")
-        return job_file.describe(flags, directory, files, evaluation_files, exported, ""), 0
+        servers = flags.ps_addrs or [f"ps-{i}" for i in range(flags.servers)]
+        return job_file.describe(flags, directory, files, evaluation_files, exported, "", servers), 0
     os.makedirs(directory, exist_ok=True)
     show.say(f"job {flags.job_name} ({flags.type}) in {directory}")
     exported = {"directory": "", "staging": ""}
@@ -45,11 +47,26 @@ def run(flags: JobFlags, show: progress.Progress, dry_run=False, command=()):
             raise UsageError(
                 "the module's prediction_outputs_processor reads jsonl: leave --output_format out"
             )
-    job = job_file.describe(
-        flags, directory, files, evaluation_files, exported["directory"], exported["staging"]
-    )
-    job_file.write(job, os.path.join(directory, "job.json"))
-    status, exit_code = _run(flags, directory, command, show)
+    started = 0 if flags.ps_addrs else flags.servers
+    with parameter_servers.ParameterServers(
+        directory,
+        started,
+        flags.load_op_library,
+        show.say,
+        exported="" if flags.use_async else exported["directory"],
+        grads_to_wait=flags.grads_to_wait,
+    ) as servers:
+        job = job_file.describe(
+            flags,
+            directory,
+            files,
+            evaluation_files,
+            exported["directory"],
+            exported["staging"],
+            flags.ps_addrs or servers.addresses,
+        )
+        job_file.write(job, os.path.join(directory, "job.json"))
+        status, exit_code = _run(flags, directory, command, show, servers)
     predictions = ()
     if flags.verb == PREDICT and exit_code in (0, 3):
         predictions = _merge_predictions(flags)
@@ -100,6 +117,8 @@ def _export(flags, directory, show):
         show.say(f"exporting {flags.model_def}")
         shutil.rmtree(exported, ignore_errors=True)
         result = export_process.export(exported, flags)
+        if result["not_synchronous"] and not flags.use_async:
+            raise ExportError(result["not_synchronous"])
         if result["loaded"]:
             show.say(f"from {flags.checkpoint_dir_for_init}: {', '.join(result['loaded'])}")
         with open(notes, "w", encoding="utf-8") as file:
@@ -108,7 +127,7 @@ def _export(flags, directory, show):
         return {"directory": exported, **json.load(file)}
 
 
-def _run(flags, directory, command, show):
+def _run(flags, directory, command, show, servers):
     """(last status or None, exit code)."""
     status, signals, told = None, [], False
     before = {
@@ -116,7 +135,7 @@ def _run(flags, directory, command, show):
         for number in (signal.SIGINT, signal.SIGTERM)
     }
     try:
-        with local_run.LocalRun(directory, flags.workers[1], list(command)) as job:
+        with local_run.LocalRun(directory, flags.workers, list(command), servers, show.say) as job:
             for news in job.statuses():
                 if news is not None:
                     status = news

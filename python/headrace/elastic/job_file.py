@@ -8,12 +8,15 @@ from headrace.elastic.flags import EVALUATE, PREDICT, RUN, TRAIN, JobFlags
 VERSION = 1
 
 
-def describe(flags: JobFlags, directory: str, files, evaluation_files, exported, staging: str) -> dict:
+def describe(
+    flags: JobFlags, directory: str, files, evaluation_files, exported, staging: str, servers=()
+) -> dict:
     """The job as a dict.
 
     directory: the job's own, for what the flags name no place for.
     files, evaluation_files: lists of {"path", "records"}.
     exported: directory of the exported job. staging: serialized options in base64, "" = unstaged.
+    servers: addresses of the parameter servers; none: the model is local.
     """
     trains = flags.verb == TRAIN
     checkpoints = _checkpoints(flags, directory) if trains else ""
@@ -22,7 +25,7 @@ def describe(flags: JobFlags, directory: str, files, evaluation_files, exported,
         "version": VERSION,
         "name": flags.job_name,
         "type": flags.type,
-        "model": "local" if trains else "none",
+        "model": ("shared" if servers else "local") if trains else "none",
         "files": files,
         "task_records": task_records,
         "epochs": flags.num_epochs,
@@ -39,13 +42,23 @@ def describe(flags: JobFlags, directory: str, files, evaluation_files, exported,
             "evaluation_every_ms": flags.evaluation_throttle_secs * 1000,
             "evaluation_at_end": True,
         }
+    if servers:
+        job["exact"] = flags.exact
     if checkpoints:
         job["checkpoint"] = {"directory": checkpoints, "every_steps": flags.checkpoint_steps}
     if flags.verb in (EVALUATE, PREDICT) and flags.checkpoint_dir:
         job["model_version"] = _step_of(latest_checkpoint(flags.checkpoint_dir))
     if flags.verb != RUN:
         job["trainer"] = _trainer(flags, directory, exported, staging, checkpoints)
+    if servers:
+        job["trainer"] |= _on_servers(flags, servers)
     return job
+
+
+def _on_servers(flags, servers):
+    """What the trainer must know of its parameter servers."""
+    section = {"parameter_servers": list(servers), "synchronous": not flags.use_async}
+    return section if flags.use_async else section | {"grads_to_wait": flags.grads_to_wait}
 
 
 def _trainer(flags, directory, exported, staging, checkpoints):

@@ -13,27 +13,33 @@ from headrace.errors import JobError
 
 START_S = 30  # for the master to listen
 GRACE_S = 20  # for a process to end when asked to
-RESTARTS = 20  # of one process that is killed, before the job is given up
-GIVEN_UP_S = 5  # for the master to end, once every worker has
+RESTARTS = 20  # of one process that is killed, before it is given up
+GIVEN_UP_S = 5  # for the master to end, once workers have
+LEFT = (0, 75)  # exit codes of an agent that left in order: the job is done, or stopped
 
 
 class LocalRun:
     """Master and workers of one job.
 
     directory: the job's: job.json is there; logs, the journal and the master's address go there.
-    workers: how many to keep alive. command: what each worker's agent starts.
+    workers: (least, most): the most are started, and kept alive; a worker that ends too often is given up,
+    and the job with it where fewer than the least are left. command: what each worker's agent starts.
+    servers: the job's ParameterServers, watched here. say: takes a line for people.
     """
 
-    def __init__(self, directory: str, workers: int, command: list):
+    def __init__(self, directory: str, workers, command: list, servers, say=lambda line: None):
         self.directory = directory
         self.command = command
+        self._least, most = workers
+        self._servers, self._say = servers, say
         self.journal = os.path.join(directory, "ledger.sqlite")
         self._status_file = os.path.join(directory, "status.json")
-        self._workers = {f"worker-{i}": None for i in range(workers)}
+        self._workers = {f"worker-{i}": None for i in range(most)}
+        self._given_up = {}  # worker: (how it ended, when), in this order
+        self._told = 0  # of them
         self._master = None
         self._address = ""
         self._restarts = {}
-        self._gave_up_at = None
         self._watch = None
         self._lines = queue.Queue()
 
@@ -154,27 +160,42 @@ class LocalRun:
             return False
         if code >= 0:
             return True
-        self._count("master", code)
+        if not self._may_restart("master"):
+            raise JobError(f"the master was started {RESTARTS} times: {processes.how_it_ended(code)}")
         self._start_master()
         return False
 
     def _supervise(self):
+        self._servers.supervise()
+        if self._master.poll() is not None:
+            return
         for name, process in self._workers.items():
             code = process.poll()
-            if code is not None and code < 0 and self._master.poll() is None:
-                self._count(name, code)
+            if code is None or code in LEFT or name in self._given_up:
+                continue
+            # An agent that ends by itself has tried what can be tried.
+            if code > 0 or not self._may_restart(name):
+                self._given_up[name] = (processes.how_it_ended(code), time.monotonic())
+            else:
                 self._start_worker(name)
-        gave_up = all(p.poll() == 1 for p in self._workers.values())
-        if not gave_up or self._master.poll() is not None:
-            self._gave_up_at = None
-            return
-        # They also leave a job that has failed, and then the master has more to say.
-        self._gave_up_at = self._gave_up_at or time.monotonic()
-        if time.monotonic() - self._gave_up_at > GIVEN_UP_S:
-            said = processes.last_lines(self._log("worker-0.agent"), 1)
-            raise JobError("every worker gave up: " + "\n".join(said))
+        self._check_workers()
 
-    def _count(self, name, code):
+    def _check_workers(self):
+        """They also leave a job that has failed; then the master, which ends at once, has more to say."""
+        before = time.monotonic() - GIVEN_UP_S
+        lost = [name for name, (_, since) in self._given_up.items() if since < before]
+        left = len(self._workers) - len(lost)
+        for name in lost[self._told :]:
+            how, _ = self._given_up[name]
+            said = "\n".join(processes.last_lines(self._log(f"{name}.agent"), 1))
+            if left < self._least:
+                raise JobError(
+                    f"workers that are left: {left}, that are needed: {self._least}; {name}: {how}: {said}"
+                )
+            self._say(f"{name} is given up ({how}); the job goes on with {left}")
+        self._told = len(lost)
+
+    def _may_restart(self, name):
+        """Counts a start again."""
         self._restarts[name] = self._restarts.get(name, 0) + 1
-        if self._restarts[name] > RESTARTS:
-            raise JobError(f"{name} was started {RESTARTS} times: {processes.how_it_ended(code)}")
+        return self._restarts[name] <= RESTARTS

@@ -1,0 +1,300 @@
+"""Whole jobs with the model on parameter servers: every record accounted for, whatever dies."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from concurrent import futures
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import jobs
+from headrace.elastic import model_module, parameter_servers, sparse
+from headrace.errors import HeadraceError
+from jobs import KEPT, RECORDS
+
+# A witness that counts by gradients, so that a gradient that is dropped is not counted: each record that is
+# trained adds 1 to its row, once the optimizer has applied it. The table is large enough to be cut.
+COUNTED = """
+    import keras
+    import tensorflow as tf
+
+    class Counted(tf.Module):
+        def __init__(self):
+            super().__init__()
+            self.table = tf.Variable(tf.zeros([ROWS, 2]))
+
+        def __call__(self, features, training):
+            return {"count": tf.gather(self.table, features["number"] * STRIDE)[:, 0]}
+
+    def custom_model():
+        return Counted()
+
+    def loss(labels, predictions):
+        return -tf.reduce_sum(predictions["count"])
+
+    def optimizer():
+        return keras.optimizers.SGD(1.0)
+""" + jobs.WITNESS[jobs.WITNESS.index("\n    def dataset_fn") :]
+STRIDE = sparse.LARGE_ROWS // RECORDS  # so that every server has some of them
+COUNTED = COUNTED.replace("ROWS", str(sparse.LARGE_ROWS)).replace("STRIDE", str(STRIDE))
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    return tmp_path_factory.mktemp("exports")
+
+
+@pytest.fixture(scope="module")
+def shared_counted(tmp_path_factory):
+    return tmp_path_factory.mktemp("exports-counted")
+
+
+@pytest.fixture
+def runner(shared, tmp_path, monkeypatch):
+    return jobs.Runner(shared, tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def counted(shared_counted, tmp_path, monkeypatch):
+    return jobs.Runner(shared_counted, tmp_path, monkeypatch, COUNTED)
+
+
+@pytest.fixture
+def records(tmp_path):
+    return jobs.write_records(tmp_path)
+
+
+TWO = {"num_workers": "2", "num_ps": 2}
+
+
+def _check_ledger(runner, made, epochs):
+    assert made["verdict"] == "done", runner.logs()
+    assert made["records"]["records"] == epochs * RECORDS
+    assert made["records"]["trained"] == epochs * KEPT.sum()
+    assert made["records"]["filtered"] == epochs * (RECORDS - KEPT.sum())
+    assert made["records"]["pending"] == 0
+
+
+def _check_exact(runner, made, epochs):
+    """Witness, ledger and files agree."""
+    _check_ledger(runner, made, epochs)
+    np.testing.assert_array_equal(jobs.counts(made["model"]), epochs * KEPT, err_msg=runner.logs())
+    assert made["possibly_repeated"] == []
+
+
+def _check_named(runner, made, epochs, files):
+    """Nothing is missing, and what was trained more than once is named for it."""
+    _check_ledger(runner, made, epochs)
+    most = np.zeros(RECORDS, int)
+    for entry in made["possibly_repeated"]:
+        first = files.index(entry["path"]) * RECORDS // 2
+        for begin, end in entry["ranges"]:
+            most[first + begin : first + end] += 1
+    seen = jobs.counts(made["model"])
+    wrong = np.flatnonzero((seen < epochs * KEPT) | ((seen > epochs * KEPT) & (most == 0)))
+    assert wrong.size == 0, (wrong, seen[wrong], runner.logs())
+
+
+def test_two_workers_train_one_model(runner, records):
+    made, code = runner.run(training_data=records, num_epochs=3, stage_capacity=8, **TWO)
+    assert code == 0, runner.logs()
+    _check_exact(runner, made, 3)
+    assert made["trained_before_rewind"] == []
+    for program in ("headrace-master", "headrace-worker", "headrace-ps"):
+        assert not jobs.processes(runner.folder, program), "no process is left"
+
+
+def test_a_table_that_is_cut_over_servers(counted, records):
+    made, code = counted.run(training_data=records, num_epochs=2, num_workers="2", num_ps=3)
+    assert code == 0, counted.logs()
+    _check_exact(counted, made, 2)
+
+
+def test_one_worker_trains_as_plain_keras_does(tmp_path, monkeypatch):
+    random = np.random.default_rng(7)
+    rows = random.normal(size=(640, 4)).round(3).astype(np.float32)
+    labels = (rows.sum(axis=1) > 0).astype(int) + (rows[:, 0] > 0)
+    path = tmp_path / "data.txt"
+    path.write_text(
+        "".join(",".join(map(str, row)) + f",{label}\n" for row, label in zip(rows, labels, strict=True))
+    )
+    runner = jobs.Runner(tmp_path, tmp_path, monkeypatch, jobs.CLASSIFIER)
+    made, code = runner.run(training_data=[str(path)], shuffle=False, minibatch_size=32, num_ps=2)
+    assert code == 0 and made["steps"] == 20, runner.logs()
+    module = model_module.load(runner.module)
+    model, optimizer = module.custom_model(), module.optimizer()
+    for begin in range(0, 640, 32):
+        with tf.GradientTape() as tape:
+            predictions = model(rows[begin : begin + 32], training=True)
+            loss = tf.reduce_mean(module.loss(labels[begin : begin + 32], predictions))
+        gradients = tape.gradient(loss, model.trainable_variables)
+        optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
+    assert made["loss"] == pytest.approx(float(loss), rel=1e-3)
+    served = tf.saved_model.load(made["model"]).signatures["serving_default"]
+    np.testing.assert_allclose(
+        served(features=rows)["output_0"], model(rows, training=False), rtol=1e-3, atol=1e-4
+    )
+
+
+def test_evaluation_while_two_workers_train(runner, records):
+    made, code = runner.run(
+        training_data=records, validation_data=records[:1], evaluation_steps=30, num_epochs=2, **TWO
+    )
+    assert code == 0, runner.logs()
+    assert len(made["metrics"]) >= 2
+    for entry in made["metrics"]:
+        assert entry["values"]["mean"] == pytest.approx(np.arange(RECORDS // 2).mean())
+    _check_exact(runner, made, 2)
+
+
+# --- synchronous ------------------------------------------------------------------------------
+
+
+def test_synchronous_with_one_gradient_a_step(counted, records):
+    """Gradients of the slower worker are dropped again and again; their records are trained all the same."""
+    made, code = counted.run(training_data=records, num_epochs=2, use_async=False, **TWO)
+    assert code == 0, counted.logs()
+    _check_exact(counted, made, 2)
+
+
+def test_synchronous_with_two_gradients_a_step(counted, records):
+    made, code = counted.run(training_data=records, use_async=False, grads_to_wait=2, **TWO)
+    assert code == 0, counted.logs()
+    _check_ledger(counted, made, 1)
+    # A step applies the mean of two gradients; of one, when only one worker is left.
+    seen = jobs.counts(made["model"])
+    assert set(np.unique(seen[KEPT == 1])) <= {0.5, 1.0} and np.all(seen[KEPT == 0] == 0)
+    assert np.mean(seen[KEPT == 1]) < 1
+
+
+def test_models_that_write_by_themselves_are_not_synchronous(runner, records):
+    with pytest.raises(HeadraceError, match="synchronous training .* is not possible: the model itself"):
+        runner.run(training_data=records, use_async=False, **TWO)
+
+
+# --- what dies --------------------------------------------------------------------------------
+
+
+# In the process that is the first to join; how many of the job's steps it gets is not said.
+@pytest.mark.parametrize("point", ["read:33", "applied:1", "applied:20"])
+def test_a_worker_killed_at_a_point(runner, records, point):
+    made, code = runner.run(training_data=records, num_epochs=4, die_at=point, **TWO)
+    assert code == 0, runner.logs()
+    assert "killed by signal 9" in runner.logs(), "it died"
+    _check_named(runner, made, 4, records)
+    assert made["trained_before_rewind"] == [], "the model outlived it"
+
+
+@pytest.mark.parametrize("point", ["applied:20", "saving:1", "saved:1"])
+def test_exact_goes_back_instead(runner, records, point):
+    made, code = runner.run(
+        training_data=records, num_epochs=4, die_at=point, exact=True, checkpoint_steps=15, **TWO
+    )
+    assert code == 0, runner.logs()
+    assert "killed by signal 9" in runner.logs(), "it died"
+    _check_exact(runner, made, 4)
+
+
+# Agents too: what they start then ends with them.
+@pytest.mark.parametrize("program, exact", [("child", False), ("child", True), ("headrace-worker", False)])
+def test_workers_killed_at_random(runner, records, program, exact):
+    seed = int.from_bytes(os.urandom(4), "little")
+    print("seed", seed)
+    with jobs.Killer(runner.folder / "job", program, 3, seed, longest_s=4) as killer:
+        made, code = runner.run(
+            training_data=records, num_epochs=12, checkpoint_steps=40, lease_s=2, exact=exact, **TWO
+        )
+    assert code == 0, (seed, runner.logs())
+    assert killer.killed > 0
+    if exact:
+        _check_exact(runner, made, 12)
+    else:
+        _check_named(runner, made, 12, records)
+
+
+def test_a_server_killed(counted, records):
+    """All go back to the last checkpoint: nothing is trained twice in the model that comes out.
+
+    The model is one with a part on every server: a server that holds nothing is not missed.
+    """
+    job_dir = counted.folder / "job"
+
+    def kill():
+        jobs.eventually(lambda: jobs.has_checkpoint(job_dir / "checkpoints"), 120)
+        threading.Event().wait(0.5)  # some steps beyond it
+        os.kill(jobs.processes(job_dir, "headrace-ps")[0], signal.SIGKILL)
+
+    with futures.ThreadPoolExecutor(1) as pool:
+        killing = pool.submit(kill)
+        made, code = counted.run(training_data=records, num_epochs=12, checkpoint_steps=300, **TWO)
+        killing.result()
+    assert code == 0, counted.logs()
+    _check_exact(counted, made, 12)
+    assert made["records"]["trained_before_rewind"] > 0
+
+
+def test_a_worker_that_sleeps_past_its_lease(runner, records):
+    """It wakes up among others who train its records: its late gradients are fenced off, or named."""
+    job_dir = runner.folder / "job"
+
+    def pause():
+        jobs.eventually(lambda: len(jobs.processes(job_dir, "child")) == 2, 120)
+        threading.Event().wait(2)
+        agent = jobs.processes(job_dir, "headrace-worker")[0]
+        both = [*jobs.children(agent), agent]
+        for pid in both:
+            os.kill(pid, signal.SIGSTOP)
+        threading.Event().wait(5)
+        for pid in both:
+            os.kill(pid, signal.SIGCONT)
+
+    with futures.ThreadPoolExecutor(1) as pool:
+        pausing = pool.submit(pause)
+        made, code = runner.run(training_data=records, num_epochs=12, lease_s=2, **TWO)
+        pausing.result()
+    assert code == 0, runner.logs()
+    _check_named(runner, made, 12, records)
+
+
+# --- stop, resume, servers of one's own -------------------------------------------------------
+
+
+def test_resumed_with_other_workers(runner, tmp_path, records):
+    arguments = ["train", "--model_def", runner.module, "--minibatch_size=20", "--num_epochs=30"]
+    arguments += [f"--training_data={path}" for path in records]
+    arguments += [f"--job_dir={tmp_path / 'job'}", "--checkpoint_steps=100", "--job_name=job", "--num_ps=2"]
+    command = [sys.executable, "-m", "headrace", *arguments]
+    begun = subprocess.Popen([*command, "--num_workers=2"], stdout=subprocess.PIPE, text=True)
+    jobs.eventually(lambda: jobs.has_checkpoint(tmp_path / "job" / "checkpoints"), 120)
+    begun.send_signal(signal.SIGINT)
+    out, _ = begun.communicate(timeout=60)
+    assert begun.returncode == 75, out
+    assert not jobs.processes(tmp_path / "job", "headrace-ps")
+    done = subprocess.run(
+        [*command, "--num_workers=1:3", "--resume", "--format=json"],
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    made = json.loads(done.stdout)
+    np.testing.assert_array_equal(jobs.counts(made["model"]), 30 * KEPT)
+
+
+def test_servers_that_run_already(runner, tmp_path, records):
+    with parameter_servers.ParameterServers(str(tmp_path), 2) as servers:
+        made, code = runner.run(training_data=records, num_workers="2", ps_addrs=servers.addresses)
+        assert code == 0, runner.logs()
+        _check_exact(runner, made, 1)
+        assert not (tmp_path / "job" / "logs" / "ps-0.log").exists()
+        # They still hold the model of that job, which is not the next one's.
+        made, code = runner.run(
+            training_data=records, ps_addrs=servers.addresses, job_dir=str(tmp_path / "other"), num_workers="2"
+        )
+        assert code == 0, runner.logs()
+        _check_exact(runner, made, 1)
