@@ -40,16 +40,26 @@ Status StartServer(const std::string& host, int port, std::string* address) {
 
 Status Cluster::Join(const std::vector<std::string>& servers, std::uint64_t number,
                      std::chrono::milliseconds deadline, std::unique_ptr<Cluster>* cluster) {
-  std::string host;
-  for (const std::string& server : servers) {
-    if (Status status = Reach(server, deadline, &host); !status.ok()) {
-      return Status(status.code(), "parameter server: " + status.message());
-    }
-  }
-  std::string own;
+  std::string host, own;
+  if (Status status = Reach(servers, deadline, &host); !status.ok()) return status;
   if (Status status = StartServer(host, 0, &own); !status.ok()) return status;
   cluster->reset(new Cluster(servers, number, std::move(own)));
   return Status();
+}
+
+Status Cluster::Reach(const std::vector<std::string>& servers, std::chrono::milliseconds deadline,
+                      std::string* own_host) {
+  for (const std::string& server : servers) {
+    if (Status status = trainer::Reach(server, deadline, own_host); !status.ok()) {
+      return Status(status.code(), "parameter server: " + status.message());
+    }
+  }
+  return Status();
+}
+
+Status Cluster::Reach(std::chrono::milliseconds deadline) const {
+  std::string host;
+  return Reach(servers_, deadline, &host);
 }
 
 absl::Status Cluster::NewSession(tensorflow::ConfigProto config,

@@ -34,6 +34,11 @@ class Cluster {
   static Status Join(const std::vector<std::string>& servers, std::uint64_t number,
                      std::chrono::milliseconds deadline, std::unique_ptr<Cluster>* cluster);
 
+  // Waits until every parameter server listens. Errors: as of Join().
+  static Status Reach(const std::vector<std::string>& servers, std::chrono::milliseconds deadline,
+                      std::string* own_host);
+  Status Reach(std::chrono::milliseconds deadline) const;
+
   // A session in the cluster. Variables on the servers are everybody's.
   absl::Status NewSession(tensorflow::ConfigProto config,
                           std::unique_ptr<tensorflow::Session>* session) const;

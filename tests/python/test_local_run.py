@@ -83,7 +83,8 @@ def test_a_server_that_cannot_start(tmp_path, program):
     (tmp_path / "server.broken").touch()
     with pytest.raises(JobError, match="no port"):
         parameter_servers.ParameterServers(str(tmp_path), 2).__enter__()
-    assert not any(map(_is_alive, _pids(tmp_path, 0)))
+    assert not any(map(_is_alive, _pids(tmp_path, 1)))
+    assert not (tmp_path / "logs" / "ps-0.log").exists(), "the first server is started last"
 
 
 def test_a_server_that_never_listens(tmp_path, program, monkeypatch):

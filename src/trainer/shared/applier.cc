@@ -1,5 +1,6 @@
 #include "trainer/shared/applier.h"
 
+#include <chrono>
 #include <utility>
 
 #include "absl/log/log.h"
@@ -21,6 +22,9 @@ using ::tensorflow::Tensor;
 
 constexpr char kTake[] = "take";          // fetch: a push
 constexpr char kAnswer[] = "the_answer";  // feed: int64 [2]
+
+// To find out that nobody listens.
+constexpr std::chrono::milliseconds kServerIsGone{200};
 
 Node* AddFeed(GraphEdit* edit) {
   edit->On(Cluster::WorkerDevice());
@@ -120,24 +124,42 @@ Status Applier::Serve() {
 }
 
 Status Applier::TakeUp(std::int64_t generation) {
-  std::int64_t held = 0;
-  // A server that is gone: whoever pushes will find out, too.
-  if (Status status = servers_->Generation(&held); !status.ok() || held != generation) {
-    return Status();
-  }
+  if (generation == 0 || !IsThere(generation)) return Status();
   if (model_ != nullptr) model_->Close().IgnoreError();
   model_.reset();
   tensorflow::GraphDef graph;
-  absl::Status status = MakeApplierGraph(job_, exported_, cluster_.servers(), generation, &graph);
-  if (status.ok()) status = cluster_.NewSession({}, &model_);
-  if (status.ok()) status = model_->Create(std::move(graph));
+  if (absl::Status status =
+          MakeApplierGraph(job_, exported_, cluster_.servers(), generation, &graph);
+      !status.ok()) {
+    return FromAbsl(status);
+  }
+  std::unique_ptr<tensorflow::Session> model;
+  absl::Status status = cluster_.NewSession({}, &model);
+  if (status.ok()) status = model->Create(std::move(graph));
   std::vector<Tensor> step;
-  if (status.ok()) status = model_->Run({}, {kModelStep}, {}, &step);
-  if (!status.ok()) return FromAbsl(status);
+  if (status.ok()) status = model->Run({}, {kModelStep}, {}, &step);
+  if (!status.ok()) {
+    // A server went away in between: the model is lost, and whoever pushed is told so.
+    LOG(WARNING) << "Headrace: the model of generation " << generation
+                 << " cannot be taken up: " << status;
+    return Status();
+  }
+  model_ = std::move(model);
   rounds_.Begin(generation, step[0].scalar<std::int64_t>()());
   LOG(INFO) << "Headrace: applies gradients to the model of generation " << generation << ", step "
             << rounds_.step();
   return Status();
+}
+
+bool Applier::IsThere(std::int64_t generation) {
+  std::int64_t held = 0;
+  Status status = servers_->Generation(&held);
+  if (!status.ok() && cluster_.Reach(kServerIsGone).ok()) {
+    // One was started again since: it does not know the session.
+    status = ModelServers::Open(cluster_, kApplierNumber, &servers_);
+    if (status.ok()) status = servers_->Generation(&held);
+  }
+  return status.ok() && held == generation;
 }
 
 Status Applier::Step(const std::vector<Push>& pushes) {

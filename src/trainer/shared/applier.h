@@ -38,6 +38,7 @@ class Applier {
 
   // Takes up the model of this generation, if it is the servers'.
   Status TakeUp(std::int64_t generation);
+  bool IsThere(std::int64_t generation);
   Status Step(const std::vector<Push>& pushes);
   Status Lose(const Status& why);
   Status Run(const std::string& target, const Push* push, std::int32_t count);

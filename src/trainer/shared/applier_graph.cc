@@ -146,11 +146,14 @@ class Builder {
         edit_.Add(prefix + "add", "SparseAccumulatorApplyGradient",
                   {sum, NeverOld(prefix), indices, values, edit_.Constant(prefix + "shape", dims)},
                   {Attr("has_known_shape", true)}));
-    Node* mean = edit_.Add(prefix + "mean", "SparseAccumulatorTakeGradient", {sum, count_},
-                           {Attr("dtype", dtype)});
+    Node* total = edit_.Add(prefix + "total", "SparseAccumulatorTakeGradient", {sum, count_},
+                            {Attr("dtype", dtype)});
+    // Its own mean of a row is of those gradients that have the row.
+    Node* count = edit_.Add(prefix + "count", "Cast", {count_}, {Attr("DstT", dtype)});
+    Node* mean = edit_.Add(prefix + "mean", "Div", {Out(total, 1), count});
     TF_RETURN_IF_ERROR(edit_.status());
-    TF_RETURN_IF_ERROR(Connect(name + "_indices", {mean, 0}));
-    return Connect(name + "_values", {mean, 1});
+    TF_RETURN_IF_ERROR(Connect(name + "_indices", {total, 0}));
+    return Connect(name + "_values", mean);
   }
 
   absl::Status AddDense(int server, const PushedTensor& tensor, const Out& value) {
