@@ -359,6 +359,22 @@ TEST(JobEnd, StopSavesThenSendsAllAway) {
   EXPECT_EQ(world.coordinator->job_state(), JobState::kRunning);
 }
 
+TEST(JobEnd, StepsOnTheWayOutNeedNoCheckpoint) {
+  World world(TestJob(ModelKind::kLocal));  // a checkpoint every 10 steps
+  const auto one = world.Train("w-0");
+  world.Restore(one);
+  world.Say(one, 3);
+  world.Must(StopAsked{"enough", false});
+  world.Settle();
+  world.Say(one, 4, world.Hold(one));
+  world.Save(one);
+  world.Say(one, 12);
+  EXPECT_EQ(world.OrdersFor(one).hold, 0u);
+  EXPECT_EQ(world.coordinator->job_state(), JobState::kStopping);
+  world.Leave(one);
+  EXPECT_TRUE(world.coordinator->over());
+}
+
 TEST(JobEnd, StopGoesOnWithoutTheCheckpointIfNobodyCanSave) {
   World world(TestJob(ModelKind::kLocal));
   world.Must(StopAsked{"enough", false});
