@@ -4,7 +4,7 @@
 #
 #   scripts/demo.sh [--data PATH ...] [options of examples/dlrm/train.py; --help lists them]
 #   scripts/demo.sh --adult [options of examples/adult/train.py]    wide and deep on UCI Adult
-#   scripts/demo.sh --elastic [options of examples/elastic/demo.py] two workers, one killed, another joins
+#   scripts/demo.sh --elastic [options of examples/elastic/demo.py] two workers and a parameter server; a worker is killed, another joins
 #
 # Exit status: 0 done and the losses agree, 1 failed, 2 usage.
 set -euo pipefail

@@ -1,10 +1,11 @@
-"""Two workers share a job; one is killed, another joins; every record is accounted for.
+"""Two workers and a parameter server train one model; a worker is killed, another joins; every record is
+accounted for.
 
-    scripts/demo.sh --elastic [--records N] [--step_ms MS]
+    scripts/demo.sh --elastic [--records N] [--epochs N]
 
-Starts `headrace run` with two workers of examples/elastic/program.py on numbers in text files, kills the first
-worker with everything it holds (SIGKILL), starts a third one by the master's address as another machine
-would, and prints the ledger. Exit status: 0 every record was trained, 1 not.
+Trains examples/elastic/model.py on generated lines in Criteo's format, kills the first worker with everything it
+holds (SIGKILL), starts a third one by the master's address, as another machine would, and prints the ledger.
+Exit status: 0 every record was trained, 1 not.
 """
 
 import argparse
@@ -19,33 +20,35 @@ import time
 
 from headrace import programs
 
-PROGRAM = str(pathlib.Path(__file__).with_name("program.py"))
+MODEL = str(pathlib.Path(__file__).with_name("model.py"))
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--records", type=int, default=40_000)
-    parser.add_argument("--step_ms", type=float, default=20)
+    parser = argparse.ArgumentParser(description=" ".join(__doc__.split("\n\n")[0].split()))
+    parser.add_argument("--records", type=int, default=50_000)
+    parser.add_argument("--epochs", type=int, default=2)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         return run(pathlib.Path(folder), args)
 
 
 def run(folder, args):
-    for part in range(4):
-        numbers = range(part, args.records, 4)
-        (folder / f"{part}.txt").write_text("".join(f"{n}\n" for n in numbers))
-    program = [sys.executable, PROGRAM, f"--step_ms={args.step_ms}"]
+    headrace = [sys.executable, "-m", "headrace"]
+    subprocess.run(
+        [*headrace, "data", "generate", "criteo", str(folder / "data"), "--files=4"]
+        + [f"--records={args.records}"],
+        check=True,
+    )
     job = folder / "job"
     command = subprocess.Popen(
-        [sys.executable, "-m", "headrace", "run", "--num_workers=2", "--lease_s=5", "--job_name=demo"]
-        + [f"--training_data={folder / '*.txt'}", f"--job_dir={job}", "--", *program]
+        [*headrace, "train", f"--model_def={MODEL}", "--minibatch_size=100", "--num_workers=1:2", "--num_ps=1"]
+        + [f"--training_data={folder / 'data'}", f"--num_epochs={args.epochs}", "--lease_s=5"]
+        + [f"--job_dir={job}", "--job_name=demo"]
     )
     address = wait(job / "master.address", command).read_text().strip()
     wait_for_workers(address, 2, command)
     third = None
     try:
-        time.sleep(2)
         victim = agents(job)[0]
         print(f"-- killing worker-0 (agent {victim}) and what it started", flush=True)
         for pid in [*children(victim), victim]:
@@ -53,7 +56,7 @@ def run(folder, args):
         print("-- worker-2 joins by the master's address", flush=True)
         third = subprocess.Popen(
             [programs.path("headrace-worker"), "--master", address, "--name", "worker-2"]
-            + ["--log_dir", str(job / "logs"), "--", *program],
+            + ["--log_dir", str(job / "logs"), "--", programs.path("headrace-trainer")],
             stderr=subprocess.DEVNULL,
         )
         code = command.wait()
@@ -62,7 +65,7 @@ def run(folder, args):
             if process is not None and process.poll() is None:
                 process.terminate()
                 process.wait()
-    subprocess.run([sys.executable, "-m", "headrace", "ledger", str(job)], check=True)
+    subprocess.run([*headrace, "ledger", str(job)], check=True)
     return code
 
 
