@@ -165,6 +165,7 @@ TEST(JobEnd, ASharedModelWaitsForSomebodyToDeliverIt) {
   world.FinishMain(one);
   world.Leave(one, "killed by signal 9 (KILL)");
   EXPECT_FALSE(world.coordinator->over());
+  EXPECT_EQ(world.WaitsFor(), "");
   const auto two = world.Join("w-0");
   EXPECT_EQ(world.OrdersFor(two).state, JobState::kRunning) << "it has not found the model so far";
   world.Attach(two);
@@ -179,6 +180,7 @@ TEST(JobEnd, ASharedModelThatIsLostBeforeItIsDeliveredIsTrainedAgain) {
   world.Must(ModelLost{world.now});
   world.Settle();
   EXPECT_EQ(world.OrdersFor(one).state, JobState::kRunning);
+  EXPECT_FALSE(world.coordinator->AwaitsDelivery(one));
   world.Leave(one);
   EXPECT_FALSE(world.state.delivered());
   const auto two = world.Join("w-0");

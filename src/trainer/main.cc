@@ -33,8 +33,8 @@ Status Work(feed::Client* client, std::unique_ptr<SharedModel>* shared, std::str
   ExportedJob job;
   if (Status status = LoadExportedJob(settings.exported, &job); !status.ok()) return status;
   if (!settings.parameter_servers.empty()) {
-    const std::uint64_t number = client->welcome().number;
-    Status status = SharedModel::Join(settings, number, shared);
+    const feed::Welcome& welcome = client->welcome();
+    Status status = SharedModel::Join(settings, welcome.number, welcome.worker, shared);
     if (status.ok()) status = (*shared)->Attach(client);
     if (!status.ok()) return status;
   }

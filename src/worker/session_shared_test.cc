@@ -102,6 +102,18 @@ TEST_F(SharedSessionTest, FencesComeAfterReadyAndBeforeTheLeasesOfTheSameAnswer)
   EXPECT_NE(lines[1].find("\"lease\""), std::string::npos) << lines[1];
 }
 
+// The watch was faster than the answer that makes it ready.
+TEST_F(SharedSessionTest, FencesThatCameBeforeItWasReadyAreToldThen) {
+  Say(message::Attach{4, 0});
+  const v1::AttachReply older = Answered(v1::ATTACH_READY, 4);
+  v1::Orders newer = Orders();
+  newer.add_fenced(2);
+  session_->OnOrders(newer);
+  EXPECT_TRUE(Messages().empty());
+  Answer(Due<v1::AttachRequest>(), older);
+  EXPECT_EQ(Types(), (std::vector<std::string>{"ready", "fence"}));
+}
+
 // The watch was faster than the answer, or slower.
 TEST_F(SharedSessionTest, FencesOfOlderOrdersStandToo) {
   BecomeReady();

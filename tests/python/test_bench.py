@@ -16,7 +16,7 @@ PROJECT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(PROJECT))
 
 from bench import calibrate, dlrm, loop, machine, overhead, pipeline  # noqa: E402
-from bench import ranges, report, run, take, workloads  # noqa: E402
+from bench import ranges, report, run, sparse, take, workloads  # noqa: E402
 from bench.intervals import estimate, over  # noqa: E402
 from bench.processes import Contender, Field, Round, WorkerError  # noqa: E402
 from examples.common.contenders import PARTS  # noqa: E402
@@ -187,6 +187,8 @@ RESULTS = {
     "overhead": [overhead._row(fake_rounds(("unstaged", "staged")), case)
                  for case in overhead.CASES],
     "ranges": [ranges._row(fake_rounds(ranges.CONTENDERS), size) for size in ranges.RECORDS],
+    "sparse": sparse._rows(
+        [{size: {"step_ms": 2.0 + at, "step_bytes": 1e5} for at, size in enumerate(sparse.ROWS)}] * 3),
     "loop": [loop._row(model, [{name: {"seconds": 2.0 + at, "steps": 8, "columns": {"compute_loss": 1.0}}
                                 for at, name in enumerate(loop.CONTENDERS)}] * 3)
              for model in loop.RECORDS],

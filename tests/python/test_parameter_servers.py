@@ -172,6 +172,20 @@ def test_synchronous_with_two_gradients_a_step(counted, records):
     assert np.mean(seen[KEPT == 1]) < 1
 
 
+def test_synchronous_when_a_worker_dies(counted, records):
+    """Nobody waits for its gradients; a step applies them as a whole or not at all."""
+    with jobs.Killer(counted.folder / "job", "child", 2, 5, longest_s=3) as killer:
+        made, code = counted.run(
+            training_data=records, num_epochs=6, use_async=False, grads_to_wait=2, lease_s=3, **TWO
+        )
+    assert code == 0, counted.logs()
+    assert killer.killed > 0
+    _check_ledger(counted, made, 6)
+    seen = jobs.counts(made["model"])
+    # Of a step of two gradients each counts half.
+    assert np.all(seen[KEPT == 1] >= 3) and np.all(seen[KEPT == 0] == 0), seen
+
+
 def test_models_that_write_by_themselves_are_not_synchronous(runner, records):
     with pytest.raises(HeadraceError, match="synchronous training .* is not possible: the model itself"):
         runner.run(training_data=records, use_async=False, **TWO)
@@ -198,6 +212,16 @@ def test_exact_goes_back_instead(runner, records, point):
     assert code == 0, runner.logs()
     assert "killed by signal 9" in runner.logs(), "it died"
     _check_exact(runner, made, 4)
+
+
+def test_the_tail_of_a_worker_that_dies(tmp_path, monkeypatch, records):
+    """All records lie in two shuffle buffers, and one of them is lost: the job ends all the same."""
+    text = jobs.WITNESS.replace("shuffle(300)", "shuffle(1_000_000)")
+    runner = jobs.Runner(tmp_path, tmp_path, monkeypatch, text)
+    made, code = runner.run(training_data=records, die_at="applied:1", lease_s=3, **TWO)
+    assert code == 0, runner.logs()
+    assert "killed by signal 9" in runner.logs(), "it died"
+    _check_named(runner, made, 1, records)
 
 
 # Agents too: what they start then ends with them.

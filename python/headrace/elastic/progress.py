@@ -60,7 +60,9 @@ def summary(status) -> str:
     parts = [f"step {status['step']}"]
     if float(status["steps_per_s"]) > 0:
         parts.append(f"{float(status['steps_per_s']):.1f} steps/s")
-    losses = [w["telemetry"]["loss"] for w in live if w.get("telemetry")]
+    # Only those who took steps have one.
+    told = [w["telemetry"] for w in live if int((w.get("telemetry") or {}).get("steps", 0)) > 0]
+    losses = [telemetry["loss"] for telemetry in told]
     losses = [float(loss) for loss in losses if loss not in ("NaN", "Infinity", None)]
     if losses:
         parts.append(f"loss {sum(losses) / len(losses):.4f}")

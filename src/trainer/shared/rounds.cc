@@ -18,15 +18,17 @@ void Rounds::Begin(std::int64_t generation, std::int64_t step) {
 
 Rounds::Answer Rounds::Take(const Push& push) {
   switch (push.kind) {
-    case Push::Kind::kLive: live_ = push.step; return Answer::kNone;
+    case Push::Kind::kLive: OnLive(push.step); return Answer::kNone;
+    case Push::Kind::kJoin: {
+      const auto [place, first] = places_.emplace(push.step, push.number);
+      if (!first) Forget(std::exchange(place->second, push.number));
+      return Answer::kNone;
+    }
     case Push::Kind::kIdle: working_.erase(push.number); return Answer::kNone;
     case Push::Kind::kFence: {
       const auto late = static_cast<std::uint64_t>(push.step);
       fenced_.insert(late);
-      working_.erase(late);
-      taken_.erase(std::remove_if(taken_.begin(), taken_.end(),
-                                  [&](const Push& taken) { return taken.number == late; }),
-                   taken_.end());
+      Forget(late);
       return Answer::kAnswered;
     }
     case Push::Kind::kGradients: break;
@@ -42,6 +44,21 @@ Rounds::Answer Rounds::Take(const Push& push) {
   working_.insert(push.number);
   taken_.push_back(push);
   return Answer::kTaken;
+}
+
+void Rounds::Forget(std::uint64_t number) {
+  working_.erase(number);
+  taken_.erase(std::remove_if(taken_.begin(), taken_.end(),
+                              [&](const Push& taken) { return taken.number == number; }),
+               taken_.end());
+}
+
+void Rounds::OnLive(std::int64_t workers) {
+  if (workers < live_) {
+    working_.clear();
+    for (const Push& push : taken_) working_.insert(push.number);
+  }
+  live_ = workers;
 }
 
 std::int64_t Rounds::wanted() const {

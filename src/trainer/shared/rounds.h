@@ -3,6 +3,7 @@
 #define HEADRACE_TRAINER_SHARED_ROUNDS_H_
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <set>
 #include <vector>
@@ -14,7 +15,8 @@ struct Push {
   enum class Kind : std::int64_t {
     kGradients = 0,  // of the model of `step`, complete on the servers
     kIdle = 1,       // nothing more for now: it stands still, or has no data
-    kLive = 2,       // `step` workers of the job are alive
+    kLive = 2,       // `step` workers of the job are alive now
+    kJoin = 4,       // it takes the place, `step`, of whoever had it before
     kFence = 3,      // nothing of worker `step` comes into effect after the answer to `number`
   };
   Kind kind = Kind::kGradients;
@@ -35,6 +37,8 @@ class Rounds {
   // The model is of this generation and at this step: a new one, or one more step.
   void Begin(std::int64_t generation, std::int64_t step);
 
+  // Dead trainers say nothing: that one is gone is known when another has its place, or when there
+  // are fewer. Then nobody counts as working before he says something again.
   enum class Answer {
     kNone,
     kTaken,     // it will be part of the step
@@ -55,7 +59,12 @@ class Rounds {
   std::int64_t refused() const { return refused_; }
 
  private:
+  // Nothing of this one is waited for or applied.
+  void Forget(std::uint64_t number);
+  void OnLive(std::int64_t workers);
+
   const std::int64_t grads_to_wait_;
+  std::map<std::int64_t, std::uint64_t> places_;  // who has it
   std::int64_t generation_ = 0, step_ = 0;
   std::vector<Push> taken_;
   std::set<std::uint64_t> working_, fenced_;

@@ -68,6 +68,35 @@ TEST_F(RoundsTest, DoesNotWaitForTheDead) {
   EXPECT_TRUE(rounds_.Ready().has_value());
 }
 
+TEST_F(RoundsTest, DoesNotWaitForTheDeadWhoseReplacementIsIdle) {
+  rounds_.Take({Kind::kJoin, 1, 1, 100});
+  rounds_.Take({Kind::kJoin, 2, 1, 200});
+  WarmUp();
+  rounds_.Take({Kind::kLive, 1, 1, 2});
+  rounds_.Take({Kind::kJoin, 3, 1, 200});  // 2 died, and that was all that was heard of it
+  rounds_.Take(Gradients(3, 11));
+  rounds_.Take(Gradients(1, 11));
+  EXPECT_EQ(rounds_.wanted(), 2);
+  ASSERT_TRUE(rounds_.Ready().has_value());
+  rounds_.Begin(1, 12);
+  rounds_.Take({Kind::kIdle, 3, 1, 0});
+  rounds_.Take(Gradients(1, 12));
+  EXPECT_TRUE(rounds_.Ready().has_value());
+}
+
+TEST_F(RoundsTest, TheGradientsOfWhoWasReplacedAreNotApplied) {
+  rounds_.Take({Kind::kJoin, 1, 1, 100});
+  rounds_.Take({Kind::kJoin, 2, 1, 200});
+  WarmUp();
+  rounds_.Take(Gradients(2, 11));
+  rounds_.Take({Kind::kJoin, 3, 1, 200});
+  rounds_.Take(Gradients(1, 11));
+  const auto ready = rounds_.Ready();
+  ASSERT_TRUE(ready.has_value());
+  ASSERT_EQ(ready->size(), 1);
+  EXPECT_EQ((*ready)[0].number, 1);
+}
+
 TEST_F(RoundsTest, RefusesWhatComesTooLate) {
   WarmUp();
   EXPECT_EQ(rounds_.Take(Gradients(2, 10)), Answer::kRefused);

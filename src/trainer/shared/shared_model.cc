@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/log/log.h"
+#include "ledger/codec.h"
 
 namespace headrace::trainer {
 namespace {
@@ -13,10 +14,11 @@ constexpr std::chrono::seconds kServersComeBack{120};
 
 }  // namespace
 
-Status SharedModel::Join(const Settings& settings, std::uint64_t number,
+Status SharedModel::Join(const Settings& settings, std::uint64_t number, const std::string& place,
                          std::unique_ptr<SharedModel>* model) {
   std::unique_ptr<SharedModel> joined(new SharedModel);
   joined->number_ = number;
+  joined->place_ = place;
   joined->synchronous_ = settings.synchronous;
   if (Status status =
           Cluster::Join(settings.parameter_servers, number, kServersComeBack, &joined->cluster_);
@@ -47,7 +49,9 @@ Status SharedModel::Attach(feed::Client* client) {
     LOG(INFO) << "Headrace: model of generation " << generation_
               << (is_restorer_ ? ", which this process writes to the parameter servers"
                                : ", as the parameter servers have it");
-    return Status();
+    if (!synchronous_) return Status();
+    const auto place = static_cast<std::int64_t>(ledger::Fingerprint(place_) >> 1);
+    return servers_->Tell({Push::Kind::kJoin, number_, generation_, place});
   }
 }
 

@@ -22,8 +22,8 @@ namespace headrace::trainer {
 class SharedModel {
  public:
   // Waits for the servers; UNAVAILABLE names the one that does not answer.
-  // number: of this training process.
-  static Status Join(const Settings& settings, std::uint64_t number,
+  // number: of this training process. place: the worker's name, which its next process has, too.
+  static Status Join(const Settings& settings, std::uint64_t number, const std::string& place,
                      std::unique_ptr<SharedModel>* model);
 
   // Agrees with the master on which model there is, and whether this process is to write it.
@@ -52,6 +52,7 @@ class SharedModel {
   std::unique_ptr<ModelServers> servers_;
   bool synchronous_ = false;
   std::uint64_t number_ = 0;
+  std::string place_;
   std::atomic<std::int64_t> generation_{0};
   bool is_restorer_ = false;
 };

@@ -1,0 +1,109 @@
+"""A step's time and bytes with a table of ten thousand rows on parameter servers, and of twenty million.
+
+A job for each: one worker, two parameter servers, Adam, width 16; 26 rows an example, batches of 32. Measured
+while it trains: steps by the master's account, bytes on the loopback interface, which carries nothing else.
+"""
+
+import pathlib
+import shutil
+import tempfile
+import time
+
+from bench.intervals import estimate
+
+NAME = "sparse"
+GOAL = 1.2
+ROWS = {"10 thousand": 10_000, "20 million": 20_000_000}
+BATCH, STEPS, WARM_UP = 32, 4000, 400
+
+
+def add_arguments(parser):
+    parser.add_argument("--sparse_rounds", type=int, default=3, help="jobs of each size (default: %(default)s)")
+
+
+def _loopback_bytes():
+    for line in pathlib.Path("/proc/net/dev").read_text().splitlines():
+        if line.strip().startswith("lo:"):
+            return int(line.split()[1])
+    raise OSError("there is no loopback interface")
+
+
+def _watch():
+    from headrace.elastic import progress
+
+    class Watch(progress.Progress):
+        """Keeps (seconds, step, bytes) of each status that has news."""
+
+        def __init__(self):
+            super().__init__(quiet=True)
+            self.samples = []
+
+        def show(self, status):
+            self.samples.append((time.monotonic(), int(status["step"]), _loopback_bytes()))
+
+    return Watch()
+
+
+def _measure(folder, rows):
+    """{"step_ms", "step_bytes"} of one job."""
+    from headrace.elastic import job
+    from headrace.elastic.flags import JobFlags
+
+    shutil.copy(pathlib.Path(__file__).with_name("sparse_model.py"), folder / "model.py")
+    (folder / "rows").write_text(str(rows))
+    (folder / "data.txt").write_text("".join(f"{i}\n" for i in range(BATCH * STEPS)))
+    watch = _watch()
+    flags = JobFlags(
+        "train", model_def=str(folder / "model.py"), training_data=[str(folder / "data.txt")],
+        minibatch_size=BATCH, num_minibatches_per_task=100, num_ps=2, job_dir=str(folder / "job"),
+        shuffle=False,
+    )
+    _, code = job.run(flags, watch)
+    if code != 0:
+        raise RuntimeError(f"the job ended with exit code {code}")
+    inside = [sample for sample in watch.samples if WARM_UP <= sample[1] < STEPS]
+    (began, first, before), (ended, last, after) = inside[0], inside[-1]
+    return {"step_ms": (ended - began) / (last - first) * 1e3, "step_bytes": (after - before) / (last - first)}
+
+
+def _rows(rounds):
+    """Of rounds of {size: what _measure() gave}."""
+    small, large = ROWS
+    rows = []
+    for what, unit in (("step_ms", "ms"), ("step_bytes", "bytes")):
+        ratio = estimate([r[large][what] / r[small][what] for r in rounds])
+        values = {size: estimate([r[size][what] for r in rounds]).as_json() for size in ROWS}
+        rows.append({"what": f"a step's {unit}", "values": values, "ratio": ratio.as_json(), "goal": GOAL,
+                     "met": ratio.median <= GOAL})
+    return rows
+
+
+def run(args, say):
+    """Rows of the result: time and bytes."""
+    rounds = []
+    for number in range(args.sparse_rounds):
+        measured = {}
+        for size in sorted(ROWS, reverse=bool((number + args.seed) % 2)):
+            say(f"{NAME}: round {number + 1} of {args.sparse_rounds}, {size} rows")
+            with tempfile.TemporaryDirectory() as folder:
+                measured[size] = _measure(pathlib.Path(folder), ROWS[size])
+        rounds.append(measured)
+    return _rows(rounds)
+
+
+COLUMNS = (
+    ("", lambda row: row["what"]),
+    *((f"{size} rows", lambda row, size=size: f"{row['values'][size]['median']:.4g}") for size in ROWS),
+    ("ratio (95% interval), at most",
+     lambda row: "{median:.2f} ({low:.2f} to {high:.2f})".format(**row["ratio"])),
+)
+
+
+def draw(rows, axes):
+    """Both ratios, with the limit."""
+    axes.bar(range(len(rows)), [row["ratio"]["median"] for row in rows], 0.5,
+             yerr=[[row["ratio"]["median"] - row["ratio"]["low"] for row in rows],
+                   [row["ratio"]["high"] - row["ratio"]["median"] for row in rows]], capsize=3)
+    axes.axhline(GOAL, color="black", linestyle="--", linewidth=1)
+    axes.set_xticks(range(len(rows)), [row["what"] for row in rows])
+    axes.set_ylabel("20 million rows over 10 thousand")
