@@ -214,16 +214,6 @@ def test_exact_goes_back_instead(runner, records, point):
     _check_exact(runner, made, 4)
 
 
-def test_the_tail_of_a_worker_that_dies(tmp_path, monkeypatch, records):
-    """All records lie in two shuffle buffers, and one of them is lost: the job ends all the same."""
-    text = jobs.WITNESS.replace("shuffle(300)", "shuffle(1_000_000)")
-    runner = jobs.Runner(tmp_path, tmp_path, monkeypatch, text)
-    made, code = runner.run(training_data=records, die_at="applied:1", lease_s=3, **TWO)
-    assert code == 0, runner.logs()
-    assert "killed by signal 9" in runner.logs(), "it died"
-    _check_named(runner, made, 1, records)
-
-
 # Agents too: what they start then ends with them.
 @pytest.mark.parametrize("program, exact", [("child", False), ("child", True), ("headrace-worker", False)])
 def test_workers_killed_at_random(runner, records, program, exact):
