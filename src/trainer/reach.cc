@@ -8,9 +8,10 @@
 
 #include <array>
 #include <cerrno>
-#include <cstring>
 #include <memory>
+#include <system_error>
 #include <thread>
+#include <utility>
 
 namespace headrace::trainer {
 namespace {
@@ -50,16 +51,16 @@ std::string LocalHost(int number) {
 std::string Connect(const addrinfo& to, Clock::time_point deadline, std::string* local_host) {
   const Socket socket_to(
       socket(to.ai_family, to.ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC, to.ai_protocol));
-  if (socket_to.number() < 0) return std::strerror(errno);
+  if (socket_to.number() < 0) return std::generic_category().message(errno);
   if (connect(socket_to.number(), to.ai_addr, to.ai_addrlen) != 0) {
-    if (errno != EINPROGRESS) return std::strerror(errno);
+    if (errno != EINPROGRESS) return std::generic_category().message(errno);
     pollfd waiting{socket_to.number(), POLLOUT, 0};
     const auto left = std::chrono::duration_cast<milliseconds>(deadline - Clock::now()).count();
     if (poll(&waiting, 1, left > 0 ? static_cast<int>(left) : 0) == 0) return "no answer";
     int error = 0;
     socklen_t size = sizeof(error);
     getsockopt(socket_to.number(), SOL_SOCKET, SO_ERROR, &error, &size);
-    if (error != 0) return std::strerror(error);
+    if (error != 0) return std::generic_category().message(error);
   }
   *local_host = LocalHost(socket_to.number());
   return "";
@@ -95,8 +96,9 @@ Status Reach(const std::string& address, milliseconds deadline, std::string* loc
     const std::string why = TryOnce(host, port, until, local_host);
     if (why.empty()) return Status();
     if (Clock::now() + kBetween >= until) {
-      return Status(Code::kUnavailable, "nobody can be reached at " + address + " (" + why +
-                                            ") for " + std::to_string(deadline.count()) + " ms");
+      std::string message = "nobody can be reached at " + address + " (";
+      message.append(why).append(") for ").append(std::to_string(deadline.count())).append(" ms");
+      return Status(Code::kUnavailable, std::move(message));
     }
     std::this_thread::sleep_for(kBetween);
   }
