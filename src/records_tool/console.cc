@@ -1,5 +1,7 @@
 #include "records_tool/console.h"
 
+#include <fcntl.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -34,18 +36,43 @@ bool PrintJson(const nlohmann::json& json) {
 namespace {
 
 volatile std::sig_atomic_t interrupted = 0;
+// Readable once interrupted: a flag alone is missed by a read that begins just after the look at
+// it.
+int interrupts[2] = {-1, -1};
 
 }  // namespace
 
 void CatchInterrupts() {
+  // Without the pipe the flag still works for all but what waits for input.
+  if (::pipe2(interrupts, O_CLOEXEC | O_NONBLOCK) != 0) {
+    Complain("pipe: " + std::generic_category().message(errno));
+  }
   struct sigaction action {};
-  action.sa_handler = [](int) { interrupted = 1; };  // without SA_RESTART: reads end with EINTR
-  action.sa_flags = SA_RESETHAND;                    // a second one ends the program
+  action.sa_handler = [](int) {
+    const int error = errno;
+    interrupted = 1;
+    static_cast<void>(::write(interrupts[1], "", 1) == 1);
+    errno = error;
+  };
+  action.sa_flags = SA_RESETHAND;  // a second one ends the program
   for (const int signal : {SIGINT, SIGTERM}) ::sigaction(signal, &action, nullptr);
 }
 
 bool Interrupted() {
   return interrupted != 0;
+}
+
+Status InterruptedError() {
+  return {Code::kCancelled, "interrupted; nothing is written"};
+}
+
+bool WaitForInput(int fd) {
+  pollfd waiting[] = {{fd, POLLIN, 0}, {interrupts[0], POLLIN, 0}};
+  while (!Interrupted()) {
+    // An error other than EINTR is found again, and told, by the read.
+    if (::poll(waiting, 2, -1) >= 0 || errno != EINTR) return !Interrupted();
+  }
+  return false;
 }
 
 Progress::Progress(std::string doing, std::uint64_t total)

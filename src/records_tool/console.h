@@ -23,6 +23,9 @@ bool PrintJson(const nlohmann::json& json);
 // can remove what it has begun.
 void CatchInterrupts();
 bool Interrupted();
+Status InterruptedError();  // CANCELLED
+// Waits until reading `fd` does not block: then true; false once Interrupted().
+bool WaitForInput(int fd);
 
 // How far a long command is, on standard error if that is a terminal, a few times a second.
 // Thread safety: one thread at a time.

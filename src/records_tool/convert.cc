@@ -47,8 +47,12 @@ class FramedInput {
     while (end_ < bytes) {
       // Room for what is announced only as it comes.
       buffer_.Grow(end_ + kReadBytes, end_);
+      if (!WaitForInput(STDIN_FILENO)) {
+        *status = InterruptedError();
+        return false;
+      }
       const ssize_t n = ::read(STDIN_FILENO, buffer_.data() + end_, buffer_.capacity() - end_);
-      if (n < 0 && errno == EINTR && !Interrupted()) continue;
+      if (n < 0 && errno == EINTR) continue;
       if (n < 0) {
         *status = record::SystemError("standard input", "reading", errno);
         return false;

@@ -148,7 +148,7 @@ OutputSet::~OutputSet() {
 }
 
 Status OutputSet::Write(std::string_view record) {
-  if (Interrupted()) return {Code::kCancelled, "interrupted; nothing is written"};
+  if (Interrupted()) return InterruptedError();
   return spool_ != nullptr ? spool_->Add(record) : Append(record);
 }
 
@@ -176,7 +176,7 @@ Status OutputSet::Append(std::string_view record) {
 Status OutputSet::Commit() {
   if (spool_ != nullptr) {
     Status status = spool_->Shuffled(options_.seed, [this](std::string_view record) {
-      if (Interrupted()) return Status(Code::kCancelled, "interrupted; nothing is written");
+      if (Interrupted()) return InterruptedError();
       return Append(record);
     });
     if (!status.ok()) return status;

@@ -19,6 +19,9 @@
 
 namespace headrace::trainer {
 
+// A server that died is started again within seconds, on another machine within a minute.
+inline constexpr std::chrono::seconds kServersComeBack{120};
+
 // A server that knows only itself; it lasts as long as the process, since TensorFlow's cannot be
 // stopped. host: under which the others find it; port 0: any that is free.
 // It listens on all interfaces, without encryption, and runs what it is sent: TensorFlow has no

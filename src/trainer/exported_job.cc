@@ -74,6 +74,21 @@ void Read(const json& from, ExportedJob* job) {
 
 }  // namespace
 
+std::vector<std::string> ExportedJob::GradientOutputs() const {
+  std::vector<std::string> outputs{"loss"};
+  for (const auto* specs : {&gradient_specs, &state_specs}) {
+    for (const GradientSpec& spec : *specs) {
+      if (spec.sparse) {
+        outputs.push_back(spec.indices());
+        outputs.push_back(spec.values());
+      } else {
+        outputs.push_back(spec.name);
+      }
+    }
+  }
+  return outputs;
+}
+
 Status LoadExportedJob(const std::string& directory, ExportedJob* job) {
   const std::string path = directory + "/assets.extra/headrace_job.json";
   std::ifstream file(path);

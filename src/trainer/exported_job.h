@@ -37,6 +37,9 @@ struct GradientSpec {
   bool sparse = false;   // rows: name + "_indices" and name + "_values"
   std::string dtype;
   std::vector<std::int64_t> shape;  // of the variable
+
+  std::string indices() const { return name + "_indices"; }
+  std::string values() const { return name + "_values"; }
 };
 
 struct ExportedJob {
@@ -50,6 +53,8 @@ struct ExportedJob {
   bool sharded = false;
   FunctionSpec gradients;
   std::vector<GradientSpec> gradient_specs, state_specs;
+  // The outputs of `gradients`, in order: loss, gradients, state.
+  std::vector<std::string> GradientOutputs() const;
   std::int64_t sums = 0;             // numbers that `evaluate` gives
   std::vector<ElementSpec> outputs;  // of predict
   std::map<std::string, int> lines;  // op -> line of model_file

@@ -2,7 +2,6 @@
 //
 // A plain TensorFlow server. Exit codes: 0 told to leave, 1 failed, 2 wrong usage.
 #include <CLI/CLI.hpp>
-#include <chrono>
 #include <csignal>
 #include <filesystem>
 #include <iostream>
@@ -18,8 +17,6 @@
 
 namespace headrace::trainer {
 namespace {
-
-constexpr std::chrono::seconds kServersComeBack{120};
 
 struct Flags {
   int index = 0;

@@ -187,8 +187,7 @@ Status Program::Restore(const std::string& prefix) {
 Status Program::Save(const std::string& prefix) {
   if (shared_ != nullptr) return FromAbsl(RunSaver(kSavePrefix, kSave, prefix));
   const auto& saver = exported_.saver_def();
-  const std::string save = saver.save_tensor_name();
-  return FromAbsl(RunSaver(saver.filename_tensor_name(), save.substr(0, save.find(':')), prefix));
+  return FromAbsl(RunSaver(saver.filename_tensor_name(), NodeOf(saver.save_tensor_name()), prefix));
 }
 
 absl::Status Program::MakeCallable(const Pipeline& pipeline, int inter_op_pool,

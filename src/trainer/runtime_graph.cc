@@ -101,6 +101,19 @@ class Builder {
     return node;
   }
 
+  void AddZero(const std::string& name, DataType type) {
+    NodeDef* zero = AddNode(name, "Const", {});
+    (*zero->mutable_attr())["dtype"].set_type(type);
+    auto* value = (*zero->mutable_attr())["value"].mutable_tensor();
+    value->set_dtype(type);
+    value->mutable_tensor_shape();
+    if (type == tensorflow::DT_INT32) {
+      value->add_int_val(0);
+    } else {
+      value->add_int64_val(0);
+    }
+  }
+
   static void SetTypes(const Types& types, NodeDef* node) {
     auto* type_list = (*node->mutable_attr())["output_types"].mutable_list();
     for (const DataType type : types.types) type_list->add_type(type);
@@ -110,7 +123,7 @@ class Builder {
 
   // In place of what the exported graph would be fed.
   absl::Status Replace(const std::string& placeholder_tensor, const std::string& tensor) {
-    const std::string node(placeholder_tensor.substr(0, placeholder_tensor.find(':')));
+    const std::string node = NodeOf(placeholder_tensor);
     if (!replaced_.emplace(node, tensor).second) {
       return absl::InvalidArgumentError(
           absl::StrCat(job_.directory, ": two signatures share the input ", node));
@@ -155,13 +168,8 @@ class Builder {
   // The iterator is replaced by one without elements: whatever the old one held is gone with it.
   void AddEnd(const std::string& prefix, const std::string& dataset, const Types& types,
               Pipeline* pipeline) {
-    NodeDef* zero = AddNode(prefix + "zero", "Const", {});
-    (*zero->mutable_attr())["dtype"].set_type(tensorflow::DT_INT64);
-    auto* value = (*zero->mutable_attr())["value"].mutable_tensor();
-    value->set_dtype(tensorflow::DT_INT64);
-    value->mutable_tensor_shape();
-    value->add_int64_val(0);
-    NodeDef* none = AddNode(prefix + "none", "TakeDataset", {dataset, zero->name()});
+    AddZero(prefix + "zero", tensorflow::DT_INT64);
+    NodeDef* none = AddNode(prefix + "none", "TakeDataset", {dataset, prefix + "zero"});
     SetTypes(types, none);
     pipeline->end = prefix + "end";
     AddNode(pipeline->end, "MakeIterator", {none->name(), prefix + "iterator"});
@@ -212,7 +220,7 @@ class Builder {
       *copy = node;
       copy->clear_input();
       for (const std::string& input : node.input()) {
-        const auto found = replaced_.find(std::string(input.substr(0, input.find(':'))));
+        const auto found = replaced_.find(NodeOf(input));
         if (found != replaced_.end()) {
           copy->add_input(found->second);
         } else if (input[0] != '^' || replaced_.count(input.substr(1)) == 0) {
@@ -230,18 +238,8 @@ class Builder {
       return absl::InvalidArgumentError(absl::StrCat(
           job_.directory, " has no synchronous step: export it for --use_async=false"));
     }
-    std::vector<std::string> outputs{"loss"};
-    for (const GradientSpec& gradient : job_.gradient_specs) {
-      if (gradient.sparse) {
-        outputs.push_back(gradient.name + "_indices");
-        outputs.push_back(gradient.name + "_values");
-      } else {
-        outputs.push_back(gradient.name);
-      }
-    }
-    for (const GradientSpec& state : job_.state_specs) outputs.push_back(state.name);
-    TF_RETURN_IF_ERROR(
-        AddPipeline("train", job_.training, job_.gradients, outputs, &result_.train));
+    TF_RETURN_IF_ERROR(AddPipeline("train", job_.training, job_.gradients, job_.GradientOutputs(),
+                                   &result_.train));
     return Keep();
   }
 
@@ -264,13 +262,8 @@ class Builder {
     describe(clear);
     elements.push_back("^" + clear->name());
     describe(AddNode("headrace/train/keep", "Stage", elements));
-    NodeDef* zero = AddNode("headrace/again/first", "Const", {});
-    (*zero->mutable_attr())["dtype"].set_type(tensorflow::DT_INT32);
-    auto* value = (*zero->mutable_attr())["value"].mutable_tensor();
-    value->set_dtype(tensorflow::DT_INT32);
-    value->mutable_tensor_shape();
-    value->add_int_val(0);
-    describe(AddNode(kKept, "StagePeek", {zero->name()}));
+    AddZero("headrace/again/first", tensorflow::DT_INT32);
+    describe(AddNode(kKept, "StagePeek", {"headrace/again/first"}));
     NodeDef* here = AddNode("headrace/train/here", "Headrace>Count",
                             {"headrace/train/identities", "^headrace/train/keep"});
     (*here->mutable_attr())["counter"].set_s(kBatchesCounter);
@@ -282,7 +275,7 @@ class Builder {
   // The call of the gradients once more, on what was kept.
   absl::Status AddAgain() {
     const std::string& loss = result_.train.outputs.front();
-    const std::string call = loss.substr(0, loss.find(':'));
+    const std::string call = NodeOf(loss);
     const NodeDef* original = nullptr;
     for (const NodeDef& node : result_.graph.node()) {
       if (node.name() == call) original = &node;
@@ -312,6 +305,10 @@ class Builder {
 };
 
 }  // namespace
+
+std::string NodeOf(const std::string& tensor) {
+  return tensor.substr(0, tensor.find(':'));
+}
 
 absl::StatusOr<RuntimeGraph> BuildRuntimeGraph(const ExportedJob& job, const MetaGraphDef& exported,
                                                bool synchronous) {

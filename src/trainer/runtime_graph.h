@@ -37,6 +37,9 @@ struct RuntimeGraph {
   std::vector<std::pair<std::string, std::string>> metrics;  // name, fetch
 };
 
+// The name of the node that gives a tensor: "a/b" of "a/b:0".
+std::string NodeOf(const std::string& tensor);
+
 // Errors: INVALID_ARGUMENT if the SavedModel is not what the description says.
 absl::StatusOr<RuntimeGraph> BuildRuntimeGraph(const ExportedJob& job,
                                                const tensorflow::MetaGraphDef& exported,

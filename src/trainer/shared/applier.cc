@@ -20,25 +20,16 @@ using ::tensorflow::Graph;
 using ::tensorflow::Node;
 using ::tensorflow::Tensor;
 
-constexpr char kTake[] = "take";          // fetch: a push
-constexpr char kAnswer[] = "the_answer";  // feed: int64 [2]
+constexpr char kTake[] = "take";  // fetch: a push
 
 // To find out that nobody listens.
 constexpr std::chrono::milliseconds kServerIsGone{200};
-
-Node* AddFeed(GraphEdit* edit) {
-  edit->On(Cluster::WorkerDevice());
-  return edit->Add(kAnswer, "Placeholder", {},
-                   {Attr("dtype", DT_INT64), Attr("shape", tensorflow::TensorShape({2}))});
-}
 
 absl::StatusOr<tensorflow::GraphDef> MailGraph() {
   Graph graph(tensorflow::OpRegistry::Global());
   GraphEdit edit("", &graph);
   Node* pushes = AddPushes(&edit, "pushes");
-  edit.Add(kTake, "QueueDequeueV2", {pushes},
-           {Attr("component_types", std::vector<tensorflow::DataType>{DT_INT64})});
-  AddFeed(&edit);
+  AddDequeue(kTake, pushes, {}, &edit);
   if (!edit.status().ok()) return edit.status();
   tensorflow::GraphDef def;
   graph.ToGraphDef(&def);
@@ -49,25 +40,27 @@ std::string AnswerOp(const Push& push) {
   return absl::StrCat(push.kind == Push::Kind::kFence ? "answer_fence_" : "answer_", push.number);
 }
 
-// What is added for a queue that is new. The feed is there already.
+// What is fed to it: int64 [2].
+std::string AnswerFeed(const Push& push) {
+  return AnswerOp(push) + "_value";
+}
+
+// What is added for a queue that is new.
 absl::StatusOr<tensorflow::GraphDef> AnswerGraph(const Push& push) {
   Graph graph(tensorflow::OpRegistry::Global());
   GraphEdit edit("", &graph);
-  Node* feed = AddFeed(&edit);
+  edit.On(Cluster::WorkerDevice());
+  Node* feed = edit.Add(AnswerFeed(push), "Placeholder", {},
+                        {Attr("dtype", DT_INT64), Attr("shape", tensorflow::TensorShape({2}))});
   const std::string name = AnswerOp(push);
   Node* queue = push.kind == Push::Kind::kFence
                     ? AddFenceAnswers(&edit, name + "_queue", push.number)
                     : AddAnswers(&edit, name + "_queue", push.number);
-  edit.Add(name, "QueueEnqueueV2", {queue, GraphEdit::Outs{{feed, 0}}},
-           {Attr("Tcomponents", std::vector<tensorflow::DataType>{DT_INT64})});
+  AddEnqueue(name, queue, feed, {}, &edit);
   if (!edit.status().ok()) return edit.status();
-  tensorflow::GraphDef def, added;
+  tensorflow::GraphDef def;
   graph.ToGraphDef(&def);
-  *added.mutable_versions() = def.versions();
-  for (const auto& node : def.node()) {
-    if (node.name() != kAnswer) *added.add_node() = node;
-  }
-  return added;
+  return def;
 }
 
 }  // namespace
@@ -111,7 +104,8 @@ Status Applier::Serve() {
     }
     case Rounds::Answer::kRefused: {
       if (!of_this_model) return Answer(push, Decision::kLost);
-      if (Status status = Run(kDropPush, &push, 0); !status.ok()) return Lose(status);
+      if (Status status = Run(kDropPush, kApplyKey, Tensor(KeyOf(push))); !status.ok())
+        return Lose(status);
       if (Status status = Answer(push, Decision::kRefused); !status.ok()) return status;
       break;
     }
@@ -165,9 +159,10 @@ bool Applier::IsThere(std::int64_t generation) {
 Status Applier::Step(const std::vector<Push>& pushes) {
   Status status;
   for (const Push& push : pushes) {
-    if (status.ok()) status = Run(kAddPush, &push, 0);
+    if (status.ok()) status = Run(kAddPush, kApplyKey, Tensor(KeyOf(push)));
   }
-  if (status.ok()) status = Run(kApply, nullptr, static_cast<std::int32_t>(pushes.size()));
+  const auto count = static_cast<std::int32_t>(pushes.size());
+  if (status.ok()) status = Run(kApply, kApplyCount, Tensor(count));
   if (status.ok()) rounds_.Begin(rounds_.generation(), rounds_.step() + 1);
   for (const Push& push : pushes) {
     const Decision decision = status.ok() ? Decision::kTaken : Decision::kLost;
@@ -188,11 +183,8 @@ Status Applier::Lose(const Status& why) {
   return Status();
 }
 
-Status Applier::Run(const std::string& target, const Push* push, std::int32_t count) {
-  std::vector<std::pair<std::string, Tensor>> feeds;
-  if (push != nullptr) feeds.emplace_back(kApplyKey, Tensor(KeyOf(*push)));
-  if (push == nullptr) feeds.emplace_back(kApplyCount, Tensor(count));
-  return FromAbsl(model_->Run(feeds, {}, {target}, nullptr));
+Status Applier::Run(const char* target, const char* feed, const Tensor& value) {
+  return FromAbsl(model_->Run({{feed, value}}, {}, {target}, nullptr));
 }
 
 Status Applier::Answer(const Push& push, Decision decision) {
@@ -205,7 +197,7 @@ Status Applier::Answer(const Push& push, Decision decision) {
   Tensor answer(DT_INT64, {2});
   answer.flat<std::int64_t>()(0) = static_cast<std::int64_t>(decision);
   answer.flat<std::int64_t>()(1) = rounds_.step();
-  return FromAbsl(mail_->Run({{kAnswer, answer}}, {}, {op}, nullptr));
+  return FromAbsl(mail_->Run({{AnswerFeed(push), answer}}, {}, {op}, nullptr));
 }
 
 }  // namespace headrace::trainer

@@ -41,7 +41,7 @@ class Applier {
   bool IsThere(std::int64_t generation);
   Status Step(const std::vector<Push>& pushes);
   Status Lose(const Status& why);
-  Status Run(const std::string& target, const Push* push, std::int32_t count);
+  Status Run(const char* target, const char* feed, const tensorflow::Tensor& value);
   Status Answer(const Push& push, Decision decision);
 
   const Cluster& cluster_;

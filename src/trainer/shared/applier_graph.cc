@@ -5,9 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/strip.h"
 #include "tensorflow/core/framework/tensor.h"
 #include "tensorflow/core/framework/types.h"
 #include "trainer/cluster.h"
@@ -24,13 +22,9 @@ using ::tensorflow::TensorShape;
 using Out = GraphEdit::Out;
 using Outs = GraphEdit::Outs;
 
-// Accumulators drop what is older than their own count of steps: what is here was looked at.
 constexpr char kStepVariable[] = "headrace_step";  // as the exporter calls it
+// Accumulators drop what is older than their own count of steps: what is here was looked at.
 constexpr std::int64_t kNeverOld = std::int64_t{1} << 62;
-
-std::string NodeOf(const std::string& tensor) {
-  return tensor.substr(0, tensor.find(':'));
-}
 
 class Builder {
  public:
@@ -46,8 +40,6 @@ class Builder {
     TF_RETURN_IF_ERROR(LoadGraph(job_, exported_, /*synchronous=*/true, servers_, &shared_));
     absl::StatusOr<PushedTensors> tensors = PushedBy(job_, shared_.variables, servers_);
     if (!tensors.ok()) return tensors.status();
-    for (const GradientSpec& spec : job_.gradient_specs) specs_[spec.name] = &spec;
-    for (const GradientSpec& spec : job_.state_specs) specs_[spec.name] = &spec;
     for (Node* node : shared_.graph.op_nodes()) nodes_[node->name()] = node;
     key_ = Feed(kApplyKey, tensorflow::DT_INT64);
     count_ = Feed(kApplyCount, tensorflow::DT_INT32);
@@ -90,25 +82,15 @@ class Builder {
   absl::Status AddServer(int server, const std::vector<PushedTensor>& list) {
     edit_.On(Cluster::ServerDevice(server));
     const std::string prefix = absl::StrCat("headrace/apply/server_", server, "/");
-    std::vector<tensorflow::DataType> dtypes;
-    Tensor places(tensorflow::DT_INT32, {static_cast<std::int64_t>(list.size())});
-    for (std::size_t i = 0; i < list.size(); ++i) {
-      places.flat<std::int32_t>()(static_cast<Eigen::Index>(i)) = static_cast<std::int32_t>(i);
-      dtypes.push_back(list[i].dtype);
-    }
-    const GraphEdit::Attrs attrs{Attr("dtypes", dtypes),
-                                 Attr("shared_name", StagedUnder(generation_))};
-    Node* where = edit_.Constant(prefix + "places", places);
+    const GraphEdit::Attrs attrs = StagingOf(list, generation_);
+    Node* where = edit_.Constant(prefix + "places", PlacesOf(list));
     Node* pushed = edit_.Add(prefix + "take", "MapUnstage", {key_, where}, attrs);
     drops_.push_back(edit_.Add(prefix + "drop", "MapUnstage", {key_, where}, attrs));
     for (std::size_t i = 0; i < list.size(); ++i) {
-      const std::string& name = list[i].name;
       const int output = static_cast<int>(i);
-      if (i + 1 < list.size() && absl::StrContains(name, "_indices") &&
-          list[i + 1].name == absl::StrCat(absl::StripSuffix(name, "_indices"), "_values")) {
-        TF_RETURN_IF_ERROR(AddSparse(server, std::string(absl::StripSuffix(name, "_indices")),
-                                     {pushed, output}, {pushed, output + 1}));
-        ++i;
+      if (list[i].part == PushedTensor::Part::kIndices) continue;  // with its values
+      if (list[i].part == PushedTensor::Part::kValues) {
+        TF_RETURN_IF_ERROR(AddSparse(server, list[i], {pushed, output - 1}, {pushed, output}));
       } else if (tensorflow::DataTypeIsFloating(list[i].dtype)) {
         TF_RETURN_IF_ERROR(AddDense(server, list[i], {pushed, output}));
       } else {
@@ -118,9 +100,9 @@ class Builder {
     return edit_.status();
   }
 
-  TensorShape ShapeOf(const std::string& name) const {
+  static TensorShape ShapeOf(const PushedTensor& tensor) {
     TensorShape shape;
-    for (const std::int64_t size : specs_.at(name)->shape) shape.AddDim(size);
+    for (const std::int64_t size : tensor.spec->shape) shape.AddDim(size);
     return shape;
   }
 
@@ -130,13 +112,13 @@ class Builder {
     return absl::StrCat("headrace/sum_", generation_, "/", name);
   }
 
-  absl::Status AddSparse(int server, const std::string& name, const Out& indices,
+  absl::Status AddSparse(int server, const PushedTensor& tensor, const Out& indices,
                          const Out& values) {
     edit_.On(Cluster::ServerDevice(server));
+    const std::string& name = tensor.spec->name;
     const std::string prefix = absl::StrCat("headrace/apply/", name, "/");
-    const TensorShape shape = ShapeOf(name);
-    tensorflow::DataType dtype;
-    tensorflow::DataTypeFromString(specs_.at(name)->dtype, &dtype);
+    const TensorShape shape = ShapeOf(tensor);
+    const tensorflow::DataType dtype = tensor.dtype;
     Node* sum = edit_.Add(
         prefix + "sum", "SparseConditionalAccumulator", {},
         {Attr("dtype", dtype), Attr("shape", shape), Attr("shared_name", SharedName(name))});
@@ -152,37 +134,37 @@ class Builder {
     Node* count = edit_.Add(prefix + "count", "Cast", {count_}, {Attr("DstT", dtype)});
     Node* mean = edit_.Add(prefix + "mean", "Div", {Out(total, 1), count});
     TF_RETURN_IF_ERROR(edit_.status());
-    TF_RETURN_IF_ERROR(Connect(name + "_indices", {total, 0}));
-    return Connect(name + "_values", mean);
+    TF_RETURN_IF_ERROR(Connect(tensor.spec->indices(), {total, 0}));
+    return Connect(tensor.spec->values(), mean);
   }
 
   absl::Status AddDense(int server, const PushedTensor& tensor, const Out& value) {
     edit_.On(Cluster::ServerDevice(server));
-    const std::string prefix = absl::StrCat("headrace/apply/", tensor.name, "/");
+    const std::string prefix = absl::StrCat("headrace/apply/", tensor.spec->name, "/");
     Node* sum = edit_.Add(prefix + "sum", "ConditionalAccumulator", {},
-                          {Attr("dtype", tensor.dtype), Attr("shape", ShapeOf(tensor.name)),
-                           Attr("shared_name", SharedName(tensor.name))});
+                          {Attr("dtype", tensor.dtype), Attr("shape", ShapeOf(tensor)),
+                           Attr("shared_name", SharedName(tensor.spec->name))});
     adds_.push_back(
         edit_.Add(prefix + "add", "AccumulatorApplyGradient", {sum, NeverOld(prefix), value}));
     Node* mean = edit_.Add(prefix + "mean", "AccumulatorTakeGradient", {sum, count_},
                            {Attr("dtype", tensor.dtype)});
     TF_RETURN_IF_ERROR(edit_.status());
-    return Connect(tensor.name, mean);
+    return Connect(tensor.name(), mean);
   }
 
   // What has no mean, such as the state of a random generator: the last one counts.
   absl::Status AddLast(int server, const PushedTensor& tensor, const Out& value) {
     edit_.On(Cluster::ServerDevice(server));
-    const std::string prefix = absl::StrCat("headrace/apply/", tensor.name, "/");
+    const std::string prefix = absl::StrCat("headrace/apply/", tensor.spec->name, "/");
     Node* last = edit_.Add(prefix + "last", "VarHandleOp", {},
-                           {Attr("dtype", tensor.dtype), Attr("shape", ShapeOf(tensor.name)),
-                            Attr("shared_name", SharedName(tensor.name))});
+                           {Attr("dtype", tensor.dtype), Attr("shape", ShapeOf(tensor)),
+                            Attr("shared_name", SharedName(tensor.spec->name))});
     adds_.push_back(edit_.Add(prefix + "keep", "AssignVariableOp", {last, value},
                               {Attr("dtype", tensor.dtype)}));
     Node* read =
         edit_.Add(prefix + "read", "ReadVariableOp", {last}, {Attr("dtype", tensor.dtype)});
     TF_RETURN_IF_ERROR(edit_.status());
-    return Connect(tensor.name, read);
+    return Connect(tensor.name(), read);
   }
 
   absl::Status AddTargets() {
@@ -214,7 +196,6 @@ class Builder {
   SharedGraph shared_;
   GraphEdit edit_;
   std::unordered_map<std::string, Node*> nodes_;
-  std::map<std::string, const GradientSpec*> specs_;
   Node *key_ = nullptr, *count_ = nullptr;
   std::vector<Node*> adds_, drops_;
 };

@@ -7,7 +7,6 @@
 #include "absl/strings/str_cat.h"
 #include "tensorflow/core/framework/tensor.h"
 #include "trainer/cluster.h"
-#include "trainer/shared/graph_edit.h"
 
 namespace headrace::trainer {
 namespace {
@@ -21,9 +20,7 @@ absl::Status AddNumberCheck(const std::string& prefix, int server, std::uint64_t
                             const std::vector<Node*>& after, Graph* graph, Node** check) {
   GraphEdit edit(prefix, graph);
   edit.On(Cluster::ServerDevice(server));
-  Node* table = edit.Add("table", "MutableHashTableV2", {},
-                         {Attr("shared_name", kFenced), Attr("key_dtype", tensorflow::DT_INT64),
-                          Attr("value_dtype", tensorflow::DT_INT64)});
+  Node* table = AddFencedTable("table", &edit);
   Node* fenced = edit.Add("find", "LookupTableFindV2",
                           {table, edit.Scalar("number", static_cast<std::int64_t>(number)),
                            edit.Scalar("not_fenced", std::int64_t{0})},
@@ -68,14 +65,9 @@ std::map<int, std::vector<Node*>> FindWrites(const NodeSet& before, const Graph&
   std::map<int, std::vector<Node*>> writes;
   for (Node* node : graph.op_nodes()) {
     if (OnlyReads(*node) || before.count(node) > 0) continue;
-    for (int i = 0; i < node->num_inputs(); ++i) {
-      const Node* handle = nullptr;
-      if (node->input_type(i) != tensorflow::DT_RESOURCE || !node->input_node(i, &handle).ok() ||
-          handle->type_string() != "VarHandleOp" || ServerOf(*handle) == kWorker) {
-        continue;
-      }
+    const Node* const handle = HandleOf(*node);
+    if (handle != nullptr && ServerOf(*handle) != kWorker) {
       writes[ServerOf(*handle)].push_back(node);
-      break;
     }
   }
   return writes;
@@ -83,14 +75,24 @@ std::map<int, std::vector<Node*>> FindWrites(const NodeSet& before, const Graph&
 
 }  // namespace
 
+Node* AddNumber(const std::string& node, const std::string& name, GraphEdit* edit) {
+  return edit->Add(node, "VarHandleOp", {},
+                   {Attr("shared_name", name), Attr("dtype", tensorflow::DT_INT64),
+                    Attr("shape", tensorflow::TensorShape({}))});
+}
+
+Node* AddFencedTable(const std::string& node, GraphEdit* edit) {
+  return edit->Add(node, "MutableHashTableV2", {},
+                   {Attr("shared_name", kFenced), Attr("key_dtype", tensorflow::DT_INT64),
+                    Attr("value_dtype", tensorflow::DT_INT64)});
+}
+
 absl::Status AddCheck(const std::string& prefix, int server, const std::string& name,
                       std::int64_t value, const std::string& message,
                       const std::vector<Node*>& after, Graph* graph, Node** check) {
   GraphEdit edit(prefix, graph);
   edit.On(Cluster::ServerDevice(server));
-  Node* handle = edit.Add("handle", "VarHandleOp", {},
-                          {Attr("shared_name", name), Attr("dtype", tensorflow::DT_INT64),
-                           Attr("shape", tensorflow::TensorShape({}))});
+  Node* handle = AddNumber("handle", name, &edit);
   Node* read =
       edit.Add("read", "ReadVariableOp", {handle}, {Attr("dtype", tensorflow::DT_INT64)}, after);
   Node* same = edit.Add("same", "Equal", {read, edit.Scalar("value", value)});

@@ -6,6 +6,7 @@
 
 #include "absl/status/status.h"
 #include "tensorflow/core/graph/graph.h"
+#include "trainer/shared/graph_edit.h"
 #include "trainer/shared/placement.h"
 
 namespace headrace::trainer {
@@ -30,6 +31,11 @@ struct Writer {
 // effect on a server or none, whenever its worker stops or wakes up.
 absl::Status AddFences(const Writer& writer, const Arrivals& arrivals, const NodeSet& before,
                        tensorflow::Graph* graph);
+
+// Handles, under the name `node`, on the edit's server: of the variable kGeneration or kClaim, and
+// of the table kFenced.
+tensorflow::Node* AddNumber(const std::string& node, const std::string& name, GraphEdit* edit);
+tensorflow::Node* AddFencedTable(const std::string& node, GraphEdit* edit);
 
 // An op that fails with `message` unless the int64 variable `name` of that server has this value.
 absl::Status AddCheck(const std::string& prefix, int server, const std::string& name,

@@ -32,9 +32,7 @@ std::string Name(const std::string& variable, int server, const std::string& wha
 // Nodes of one variable on one server.
 void AddVariable(const std::string& variable, int server, Node* value, GraphEdit* edit) {
   edit->On(Cluster::ServerDevice(server));
-  Node* handle = edit->Add(Name(variable, server, "handle"), "VarHandleOp", {},
-                           {Attr("shared_name", variable), Attr("dtype", tensorflow::DT_INT64),
-                            Attr("shape", tensorflow::TensorShape({}))});
+  Node* handle = AddNumber(Name(variable, server, "handle"), variable, edit);
   edit->Add(Name(variable, server, "is_there"), "VarIsInitializedOp", {handle});
   edit->Add(Name(variable, server, "read"), "ReadVariableOp", {handle},
             {Attr("dtype", tensorflow::DT_INT64)});
@@ -48,11 +46,9 @@ void AddApplier(std::uint64_t number, GraphEdit* edit) {
       edit->Add(kPush, "Placeholder", {},
                 {Attr("dtype", tensorflow::DT_INT64), Attr("shape", tensorflow::TensorShape({4}))});
   Node* pushes = AddPushes(edit, "pushes");
-  const std::vector<tensorflow::DataType> types{tensorflow::DT_INT64};
-  edit->Add(kTell, "QueueEnqueueV2", {pushes, GraphEdit::Outs{{push, 0}}},
-            {Attr("Tcomponents", types)});
+  AddEnqueue(kTell, pushes, push, {}, edit);
   Node* answers = AddFenceAnswers(edit, "fence_answers", number);
-  edit->Add(kFenceAnswer, "QueueDequeueV2", {answers}, {Attr("component_types", types)});
+  AddDequeue(kFenceAnswer, answers, {}, edit);
 }
 
 absl::StatusOr<tensorflow::GraphDef> MakeGraph(std::uint64_t number, int servers) {
@@ -69,9 +65,7 @@ absl::StatusOr<tensorflow::GraphDef> MakeGraph(std::uint64_t number, int servers
   for (int server = 0; server < servers; ++server) {
     AddVariable(kGeneration, server, value, &edit);
     AddVariable(kClaim, server, value, &edit);
-    Node* table = edit.Add(Name(kFenced, server, "table"), "MutableHashTableV2", {},
-                           {Attr("shared_name", kFenced), Attr("key_dtype", tensorflow::DT_INT64),
-                            Attr("value_dtype", tensorflow::DT_INT64)});
+    Node* table = AddFencedTable(Name(kFenced, server, "table"), &edit);
     fenced.push_back(edit.Add(Name(kFenced, server, "insert"), "LookupTableInsertV2",
                               {table, workers, workers}));
   }

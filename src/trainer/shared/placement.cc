@@ -8,9 +8,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "tensorflow/core/framework/op.h"
 #include "tensorflow/core/graph/algorithm.h"
 #include "tensorflow/core/util/device_name_utils.h"
 #include "trainer/cluster.h"
@@ -28,10 +26,6 @@ constexpr int kNowhere = -2;
 
 bool IsPinned(const Node& node) {
   return ServerOf(node) != kWorker;
-}
-
-bool HoldsState(const Node& node) {
-  return node.op_def().is_stateful();
 }
 
 // The server of the first update that comes of this gradient, by data. kNowhere: there is none, or
@@ -96,7 +90,7 @@ class Placer {
   void Place(Node* node) {
     if (IsPinned(*node)) return;
     const std::set<int>& servers = updates_[node];
-    const bool stays = servers.empty() || before_.count(node) > 0 || HoldsState(*node);
+    const bool stays = servers.empty() || before_.count(node) > 0 || node->op_def().is_stateful();
     if (stays) {
       ToWorker(node);
       return;
@@ -201,14 +195,8 @@ int ServerOf(const Node& node) {
 
 void PinToVariables(const SharedVariables& variables, Graph* graph, Arrivals* arrivals) {
   for (Node* node : graph->op_nodes()) {
-    if (IsPinned(*node)) continue;
-    for (int i = 0; i < node->num_inputs(); ++i) {
-      if (node->input_type(i) != tensorflow::DT_RESOURCE) continue;
-      const Node* handle = nullptr;
-      if (!node->input_node(i, &handle).ok() || handle->type_string() != "VarHandleOp") continue;
-      node->set_requested_device(handle->requested_device());
-      break;
-    }
+    const Node* const handle = IsPinned(*node) ? nullptr : HandleOf(*node);
+    if (handle != nullptr) node->set_requested_device(handle->requested_device());
   }
   NodeSet sparse;
   for (const auto& [server, nodes] : *arrivals) sparse.insert(nodes.begin(), nodes.end());

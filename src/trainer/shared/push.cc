@@ -1,6 +1,6 @@
 #include "trainer/shared/push.h"
 
-#include <algorithm>
+#include <numeric>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
@@ -47,11 +47,12 @@ absl::StatusOr<PushedTensors> PushedBy(const ExportedJob& job, const SharedVaria
     }
     // The gradients of a table in parts go to all servers in turn: each then gives the rows on.
     const int server = found->second->shards.empty() ? found->second->server : place % servers;
+    using Part = PushedTensor::Part;
     if (gradient.sparse) {
-      pushed[server].push_back({gradient.name + "_indices", DT_INT64, server});
-      pushed[server].push_back({gradient.name + "_values", dtype, server});
+      pushed[server].push_back({&gradient, Part::kIndices, DT_INT64});
+      pushed[server].push_back({&gradient, Part::kValues, dtype});
     } else {
-      pushed[server].push_back({gradient.name, dtype, server});
+      pushed[server].push_back({&gradient, Part::kWhole, dtype});
     }
     return absl::OkStatus();
   };
@@ -84,8 +85,28 @@ Push PushOf(const Tensor& tensor) {
           values(3)};
 }
 
-std::string StagedUnder(std::int64_t generation) {
-  return absl::StrCat("headrace/pushed_", generation);
+std::string PushedTensor::name() const {
+  switch (part) {
+    case Part::kIndices: return spec->indices();
+    case Part::kValues: return spec->values();
+    case Part::kWhole: break;
+  }
+  return spec->name;
+}
+
+GraphEdit::Attrs StagingOf(const std::vector<PushedTensor>& tensors, std::int64_t generation) {
+  std::vector<tensorflow::DataType> dtypes;
+  for (const PushedTensor& tensor : tensors) dtypes.push_back(tensor.dtype);
+  // Each model has its own, so that nothing of an earlier one's trainers is taken for its own.
+  return {Attr("dtypes", dtypes),
+          Attr("shared_name", absl::StrCat("headrace/pushed_", generation))};
+}
+
+Tensor PlacesOf(const std::vector<PushedTensor>& tensors) {
+  Tensor places(tensorflow::DT_INT32, {static_cast<std::int64_t>(tensors.size())});
+  auto flat = places.flat<std::int32_t>();
+  std::iota(flat.data(), flat.data() + flat.size(), 0);
+  return places;
 }
 
 Node* AddPushes(GraphEdit* edit, const std::string& name) {
@@ -98,6 +119,18 @@ Node* AddAnswers(GraphEdit* edit, const std::string& name, std::uint64_t number)
 
 Node* AddFenceAnswers(GraphEdit* edit, const std::string& name, std::uint64_t number) {
   return Queue(edit, name, absl::StrCat(kFenceAnswers, number), 2);
+}
+
+Node* AddEnqueue(const std::string& name, Node* queue, Node* value, const std::vector<Node*>& after,
+                 GraphEdit* edit) {
+  return edit->Add(name, "QueueEnqueueV2", {queue, GraphEdit::Outs{{value, 0}}},
+                   {Attr("Tcomponents", std::vector<tensorflow::DataType>{DT_INT64})}, after);
+}
+
+Node* AddDequeue(const std::string& name, Node* queue, const std::vector<Node*>& after,
+                 GraphEdit* edit) {
+  return edit->Add(name, "QueueDequeueV2", {queue},
+                   {Attr("component_types", std::vector<tensorflow::DataType>{DT_INT64})}, after);
 }
 
 absl::Status AddPush(const std::string& prefix, const PushedTensors& tensors,
@@ -116,20 +149,12 @@ absl::Status AddPush(const std::string& prefix, const PushedTensors& tensors,
   Node* key = edit.Add("key", "Add", {wrapped, edit.Scalar("number_in_key", number << kStepBits)});
   std::vector<Node*> staged;
   for (const auto& [server, list] : tensors) {
-    edit.On(Cluster::WorkerDevice());
-    std::vector<tensorflow::DataType> dtypes;
     GraphEdit::Outs values;
-    Tensor places(tensorflow::DT_INT32, {static_cast<std::int64_t>(list.size())});
-    for (std::size_t i = 0; i < list.size(); ++i) {
-      places.flat<std::int32_t>()(static_cast<Eigen::Index>(i)) = static_cast<std::int32_t>(i);
-      dtypes.push_back(list[i].dtype);
-      values.push_back(outputs.at(list[i].name));
-    }
+    for (const PushedTensor& tensor : list) values.push_back(outputs.at(tensor.name()));
     edit.On(Cluster::ServerDevice(server));
-    staged.push_back(
-        edit.Add(absl::StrCat("server_", server), "MapStage",
-                 {key, edit.Constant(absl::StrCat("places_", server), places), values},
-                 {Attr("dtypes", dtypes), Attr("shared_name", StagedUnder(writer.generation))}));
+    Node* places = edit.Constant(absl::StrCat("places_", server), PlacesOf(list));
+    staged.push_back(edit.Add(absl::StrCat("server_", server), "MapStage", {key, places, values},
+                              StagingOf(list, writer.generation)));
   }
   edit.On(Cluster::WorkerDevice());
   Node* entry = edit.Add(
@@ -139,13 +164,9 @@ absl::Status AddPush(const std::string& prefix, const PushedTensors& tensors,
                        {edit.Scalar("generation", writer.generation), 0},
                        {step, 0}}});
   Node* pushes = AddPushes(&edit, "pushes");
-  Node* pushed =
-      edit.Add("push", "QueueEnqueueV2", {pushes, GraphEdit::Outs{{entry, 0}}},
-               {Attr("Tcomponents", std::vector<tensorflow::DataType>{DT_INT64})}, staged);
+  Node* pushed = AddEnqueue("push", pushes, entry, staged, &edit);
   Node* answers = AddAnswers(&edit, "answers", writer.number);
-  Node* decided =
-      edit.Add("decided", "QueueDequeueV2", {answers},
-               {Attr("component_types", std::vector<tensorflow::DataType>{DT_INT64})}, {pushed});
+  Node* decided = AddDequeue("decided", answers, {pushed}, &edit);
   TF_RETURN_IF_ERROR(edit.status());
   *answer = decided->name() + ":0";
   return absl::OkStatus();
@@ -155,16 +176,7 @@ absl::Status AddPushesOf(const ExportedJob& job, int servers, const Writer& writ
                          SharedGraph* shared) {
   absl::StatusOr<PushedTensors> tensors = PushedBy(job, shared->variables, servers);
   if (!tensors.ok()) return tensors.status();
-  std::vector<std::string> names{"loss"};  // of the pipelines' outputs
-  for (const GradientSpec& gradient : job.gradient_specs) {
-    if (gradient.sparse) {
-      names.push_back(gradient.name + "_indices");
-      names.push_back(gradient.name + "_values");
-    } else {
-      names.push_back(gradient.name);
-    }
-  }
-  for (const GradientSpec& state : job.state_specs) names.push_back(state.name);
+  const std::vector<std::string> names = job.GradientOutputs();  // of the pipelines' outputs
   GraphEdit edit("", &shared->graph);
   edit.On(Cluster::WorkerDevice());
   edit.Add(kPushedStep, "Placeholder", {},

@@ -41,14 +41,23 @@ std::string CheckpointKey(const std::string& name);
 
 // A tensor of a push, and where it waits to be applied.
 struct PushedTensor {
-  std::string name;  // output of the gradients' signature
+  enum class Part {
+    kWhole,
+    kIndices,
+    kValues
+  };  // the last two of a sparse gradient, in this order
+
+  const GradientSpec* spec = nullptr;
+  Part part = Part::kWhole;
   tensorflow::DataType dtype = tensorflow::DT_INVALID;
-  int server = 0;
+
+  std::string name() const;  // output of the gradients' signature
 };
 // By server, in the order in which they are staged.
 using PushedTensors = std::map<int, std::vector<PushedTensor>>;
 
-// The same for trainers and applier. Errors: INVALID_ARGUMENT for a job whose variables are others.
+// The same for trainers and applier; refers to the job. Errors: INVALID_ARGUMENT for a job whose
+// variables are others.
 absl::StatusOr<PushedTensors> PushedBy(const ExportedJob& job, const SharedVariables& variables,
                                        int servers);
 
@@ -57,15 +66,22 @@ std::int64_t KeyOf(const Push& push);
 tensorflow::Tensor TensorOf(const Push& push);
 Push PushOf(const tensorflow::Tensor& tensor);
 
-// Name of the MapStage on each server. Each model has its own, so that nothing of an earlier one's
-// trainers is taken for its own.
-std::string StagedUnder(std::int64_t generation);
-
 // The queue's op, on the first server.
 tensorflow::Node* AddPushes(GraphEdit* edit, const std::string& name);
 tensorflow::Node* AddAnswers(GraphEdit* edit, const std::string& name, std::uint64_t number);
 // Answers to fences have a queue of their own: a push may wait meanwhile.
 tensorflow::Node* AddFenceAnswers(GraphEdit* edit, const std::string& name, std::uint64_t number);
+
+// Of these queues.
+tensorflow::Node* AddEnqueue(const std::string& name, tensorflow::Node* queue,
+                             tensorflow::Node* value, const std::vector<tensorflow::Node*>& after,
+                             GraphEdit* edit);
+tensorflow::Node* AddDequeue(const std::string& name, tensorflow::Node* queue,
+                             const std::vector<tensorflow::Node*>& after, GraphEdit* edit);
+
+// How the tensors of one server are staged: attributes of the ops, and their input `indices`.
+GraphEdit::Attrs StagingOf(const std::vector<PushedTensor>& tensors, std::int64_t generation);
+tensorflow::Tensor PlacesOf(const std::vector<PushedTensor>& tensors);
 
 // Adds the push of `outputs` (by name in the signature: the tensor in the graph) under `prefix`.
 // *answer: the tensor that comes when it is decided: int64 [2], a Decision, and the step of the

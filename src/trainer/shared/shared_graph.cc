@@ -22,10 +22,6 @@ using ::tensorflow::Node;
 
 constexpr char kInitSignature[] = "__saved_model_init_op";
 
-std::string NodeOf(const std::string& tensor) {
-  return tensor.substr(0, tensor.find(':'));
-}
-
 void AddPipeline(const Pipeline& pipeline, std::vector<std::string>* names) {
   for (const std::string& name : {pipeline.begin, pipeline.end, pipeline.identities}) {
     if (!name.empty()) names->push_back(NodeOf(name));

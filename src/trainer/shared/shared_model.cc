@@ -1,19 +1,11 @@
 #include "trainer/shared/shared_model.h"
 
-#include <chrono>
 #include <utility>
 
 #include "absl/log/log.h"
 #include "ledger/codec.h"
 
 namespace headrace::trainer {
-namespace {
-
-// A server that died is started again within seconds, on another machine within a minute.
-constexpr std::chrono::seconds kServersComeBack{120};
-
-}  // namespace
-
 Status SharedModel::Join(const Settings& settings, std::uint64_t number, const std::string& place,
                          std::unique_ptr<SharedModel>* model) {
   std::unique_ptr<SharedModel> joined(new SharedModel);

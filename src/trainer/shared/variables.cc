@@ -87,6 +87,17 @@ std::vector<std::string> VariablesOf(const SharedVariables& variables, const Nod
   return nodes;
 }
 
+const Node* HandleOf(const Node& node) {
+  for (int i = 0; i < node.num_inputs(); ++i) {
+    const Node* input = nullptr;
+    if (node.input_type(i) == tensorflow::DT_RESOURCE && node.input_node(i, &input).ok() &&
+        input->type_string() == "VarHandleOp") {
+      return input;
+    }
+  }
+  return nullptr;
+}
+
 bool OnlyReads(const Node& node) {
   static const std::set<std::string> kReads = {"ReadVariableOp",   "ResourceGather",
                                                "ResourceGatherNd", "VarIsInitializedOp",

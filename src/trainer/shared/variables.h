@@ -47,6 +47,9 @@ const SharedVariable* VariableAt(const SharedVariables& variables, const tensorf
 std::vector<std::string> VariablesOf(const SharedVariables& variables,
                                      const tensorflow::Node& node);
 
+// The VarHandleOp of the first variable that a node uses; nullptr: it uses none.
+const tensorflow::Node* HandleOf(const tensorflow::Node& node);
+
 bool OnlyReads(const tensorflow::Node& node);
 bool Writes(const SharedVariables& variables, const tensorflow::Node& node);
 
