@@ -104,7 +104,7 @@ Status Applier::Serve() {
     }
     case Rounds::Answer::kRefused: {
       if (!of_this_model) return Answer(push, Decision::kLost);
-      if (Status status = Run(kDropPush, kApplyKey, Tensor(KeyOf(push))); !status.ok())
+      if (Status status = Run(kDropPush, {{kApplyKey, Tensor(KeyOf(push))}}); !status.ok())
         return Lose(status);
       if (Status status = Answer(push, Decision::kRefused); !status.ok()) return status;
       break;
@@ -158,11 +158,13 @@ bool Applier::IsThere(std::int64_t generation) {
 
 Status Applier::Step(const std::vector<Push>& pushes) {
   Status status;
+  std::int64_t place = 0;
   for (const Push& push : pushes) {
-    if (status.ok()) status = Run(kAddPush, kApplyKey, Tensor(KeyOf(push)));
+    if (!status.ok()) break;
+    status = Run(kAddPush, {{kApplyKey, Tensor(KeyOf(push))}, {kApplyPlace, Tensor(place++)}});
   }
   const auto count = static_cast<std::int32_t>(pushes.size());
-  if (status.ok()) status = Run(kApply, kApplyCount, Tensor(count));
+  if (status.ok()) status = Run(kApply, {{kApplyCount, Tensor(count)}});
   if (status.ok()) rounds_.Begin(rounds_.generation(), rounds_.step() + 1);
   for (const Push& push : pushes) {
     const Decision decision = status.ok() ? Decision::kTaken : Decision::kLost;
@@ -183,8 +185,8 @@ Status Applier::Lose(const Status& why) {
   return Status();
 }
 
-Status Applier::Run(const char* target, const char* feed, const Tensor& value) {
-  return FromAbsl(model_->Run({{feed, value}}, {}, {target}, nullptr));
+Status Applier::Run(const char* target, const Feeds& feeds) {
+  return FromAbsl(model_->Run(feeds, {}, {target}, nullptr));
 }
 
 Status Applier::Answer(const Push& push, Decision decision) {

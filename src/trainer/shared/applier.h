@@ -41,7 +41,8 @@ class Applier {
   bool IsThere(std::int64_t generation);
   Status Step(const std::vector<Push>& pushes);
   Status Lose(const Status& why);
-  Status Run(const char* target, const char* feed, const tensorflow::Tensor& value);
+  using Feeds = std::vector<std::pair<std::string, tensorflow::Tensor>>;
+  Status Run(const char* target, const Feeds& feeds);
   Status Answer(const Push& push, Decision decision);
 
   const Cluster& cluster_;

@@ -10,6 +10,7 @@
 #include "tensorflow/core/framework/types.h"
 #include "trainer/cluster.h"
 #include "trainer/shared/push.h"
+#include "trainer/shared/row_sum.h"
 #include "trainer/shared/shared_graph.h"
 
 namespace headrace::trainer {
@@ -23,8 +24,6 @@ using Out = GraphEdit::Out;
 using Outs = GraphEdit::Outs;
 
 constexpr char kStepVariable[] = "headrace_step";  // as the exporter calls it
-// Accumulators drop what is older than their own count of steps: what is here was looked at.
-constexpr std::int64_t kNeverOld = std::int64_t{1} << 62;
 
 class Builder {
  public:
@@ -42,6 +41,7 @@ class Builder {
     if (!tensors.ok()) return tensors.status();
     for (Node* node : shared_.graph.op_nodes()) nodes_[node->name()] = node;
     key_ = Feed(kApplyKey, tensorflow::DT_INT64);
+    place_ = Feed(kApplyPlace, tensorflow::DT_INT64);
     count_ = Feed(kApplyCount, tensorflow::DT_INT32);
     for (const auto& [server, list] : *tensors) TF_RETURN_IF_ERROR(AddServer(server, list));
     TF_RETURN_IF_ERROR(AddTargets());
@@ -117,25 +117,12 @@ class Builder {
     edit_.On(Cluster::ServerDevice(server));
     const std::string& name = tensor.spec->name;
     const std::string prefix = absl::StrCat("headrace/apply/", name, "/");
-    const TensorShape shape = ShapeOf(tensor);
-    const tensorflow::DataType dtype = tensor.dtype;
-    Node* sum = edit_.Add(
-        prefix + "sum", "SparseConditionalAccumulator", {},
-        {Attr("dtype", dtype), Attr("shape", shape), Attr("shared_name", SharedName(name))});
-    Tensor dims(tensorflow::DT_INT64, {shape.dims()});
-    for (int i = 0; i < shape.dims(); ++i) dims.flat<std::int64_t>()(i) = shape.dim_size(i);
-    adds_.push_back(
-        edit_.Add(prefix + "add", "SparseAccumulatorApplyGradient",
-                  {sum, NeverOld(prefix), indices, values, edit_.Constant(prefix + "shape", dims)},
-                  {Attr("has_known_shape", true)}));
-    Node* total = edit_.Add(prefix + "total", "SparseAccumulatorTakeGradient", {sum, count_},
-                            {Attr("dtype", dtype)});
-    // Its own mean of a row is of those gradients that have the row.
-    Node* count = edit_.Add(prefix + "count", "Cast", {count_}, {Attr("DstT", dtype)});
-    Node* mean = edit_.Add(prefix + "mean", "Div", {Out(total, 1), count});
+    const RowSum sum{prefix, SharedName(name), tensor.dtype, ShapeOf(tensor)};
+    const RowMean mean = AddRowMean(sum, indices, values, place_, count_, &edit_);
     TF_RETURN_IF_ERROR(edit_.status());
-    TF_RETURN_IF_ERROR(Connect(tensor.spec->indices(), {total, 0}));
-    return Connect(tensor.spec->values(), mean);
+    adds_.push_back(mean.add);
+    TF_RETURN_IF_ERROR(Connect(tensor.spec->indices(), mean.indices));
+    return Connect(tensor.spec->values(), mean.values);
   }
 
   absl::Status AddDense(int server, const PushedTensor& tensor, const Out& value) {
@@ -196,7 +183,7 @@ class Builder {
   SharedGraph shared_;
   GraphEdit edit_;
   std::unordered_map<std::string, Node*> nodes_;
-  Node *key_ = nullptr, *count_ = nullptr;
+  Node *key_ = nullptr, *place_ = nullptr, *count_ = nullptr;
   std::vector<Node*> adds_, drops_;
 };
 

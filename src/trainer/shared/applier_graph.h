@@ -13,6 +13,7 @@ namespace headrace::trainer {
 
 // Names in the graph.
 inline constexpr char kApplyKey[] = "headrace/apply/key";      // feed: int64, of a push
+inline constexpr char kApplyPlace[] = "headrace/apply/place";  // feed: int64, its place in the step
 inline constexpr char kApplyCount[] = "headrace/apply/count";  // feed: int32, pushes of the step
 inline constexpr char kAddPush[] = "headrace/apply/add";       // target: the push is added
 inline constexpr char kDropPush[] = "headrace/apply/drop";     // target: the push is thrown away
