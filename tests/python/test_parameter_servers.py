@@ -172,6 +172,23 @@ def test_synchronous_with_two_gradients_a_step(counted, records):
     assert np.mean(seen[KEPT == 1]) < 1
 
 
+def test_synchronous_gradients_of_the_same_rows(tmp_path, records, monkeypatch):
+    """Rows that both gradients of a step have are summed, and not averaged once more."""
+    text = COUNTED.replace('["number"] * ', '["number"] % 8 * ')
+    (tmp_path / "exports").mkdir()
+    runner = jobs.Runner(tmp_path / "exports", tmp_path, monkeypatch, text)
+    made, code = runner.run(training_data=records, use_async=False, grads_to_wait=2, **TWO)
+    assert code == 0, runner.logs()
+    _check_ledger(runner, made, 1)
+    seen = jobs.counts(made["model"])
+    rows = [seen[row] for row in range(8)]
+    assert all(np.all(seen[row::8] == seen[row]) for row in range(8))
+    # A step of two gradients counts half of their records; of the last batches one a worker is not full.
+    batches = -(-KEPT.sum() // 20)
+    halved = 20 * np.array([batches - made["steps"], batches + 1 - made["steps"]])
+    assert KEPT.sum() - halved[1] - 1 < sum(rows) < KEPT.sum() - halved[0] + 20, (rows, made["steps"])
+
+
 def test_synchronous_when_a_worker_dies(counted, records):
     """Nobody waits for its gradients; a step applies them as a whole or not at all."""
     with jobs.Killer(counted.folder / "job", "child", 2, 5, longest_s=3) as killer:
