@@ -103,7 +103,6 @@ std::map<std::string, Reader> Readers(Settings* s) {
       {"op_libraries", Texts(&s->op_libraries)},
       {"parameter_servers", Texts(&s->parameter_servers)},
       {"synchronous", Flag(&s->synchronous)},
-      {"grads_to_wait", Count(&s->grads_to_wait)},
       {"executor",
        OneOf<Executor>(
            {{"auto", Executor::kAuto}, {"caller", Executor::kCaller}, {"pool", Executor::kPool}},

@@ -32,7 +32,6 @@ struct Settings {
   std::vector<std::string> op_libraries;
   std::vector<std::string> parameter_servers;  // host:port each; none: the model is in this process
   bool synchronous = false;                    // a step is of several trainers' gradients
-  std::int64_t grads_to_wait = 1;              // so many
   Executor executor = Executor::kAuto;
   std::int64_t intra_op_threads = 0;  // 0: as many as cores
   std::int64_t inter_op_threads = 0;

@@ -341,3 +341,16 @@ def test_models_that_write_by_themselves_train_only_asynchronously(made):
     )
     assert "ResourceScatterAdd" in description["not_synchronous"]
     assert "gradients" not in tf.saved_model.load(str(folder)).signatures
+
+
+def test_gradients_that_accumulators_do_not_take_train_only_asynchronously(made):
+    text = jobs.CLASSIFIER.replace(
+        "def custom_model():", "def custom_model():\n        keras.config.set_dtype_policy('bfloat16')"
+    )
+    assert text != jobs.CLASSIFIER
+    try:
+        description, folder = made(text)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert "TensorFlow adds up no gradients of bfloat16" in description["not_synchronous"]
+    assert "gradients" not in tf.saved_model.load(str(folder)).signatures

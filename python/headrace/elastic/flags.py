@@ -178,6 +178,11 @@ class JobFlags:
         needs = "" if self.servers else " and parameter servers (--num_ps)"
         if self.use_async:
             raise UsageError(f"--grads_to_wait {self.grads_to_wait} needs --use_async=false{needs}")
+        if self.ps_addrs:
+            raise UsageError(
+                f"--grads_to_wait {self.grads_to_wait}: with --ps_addrs the first server has the say: start it "
+                "with --grads_to_wait, and leave it out here"
+            )
         if self.grads_to_wait > workers:
             raise UsageError(
                 f"--grads_to_wait {self.grads_to_wait}: {workers} workers never give that many gradients to "

@@ -51,14 +51,8 @@ def describe(
     if flags.verb != RUN:
         job["trainer"] = _trainer(flags, directory, exported, staging, checkpoints)
     if servers:
-        job["trainer"] |= _on_servers(flags, servers)
+        job["trainer"] |= {"parameter_servers": list(servers), "synchronous": not flags.use_async}
     return job
-
-
-def _on_servers(flags, servers):
-    """What the trainer must know of its parameter servers."""
-    section = {"parameter_servers": list(servers), "synchronous": not flags.use_async}
-    return section if flags.use_async else section | {"grads_to_wait": flags.grads_to_wait}
 
 
 def _trainer(flags, directory, exported, staging, checkpoints):

@@ -81,6 +81,7 @@ class Step:
             return {"loss": loss} | _named_gradients(self._gradients) | _named("state", state)
 
         self._check_writes_nothing(graph_checks.traced(gradients))
+        self._check_means()
         return {"gradients": gradients, "apply": self._apply_part(), "update_state": self._state_part()}
 
     def _apply_part(self):
@@ -207,6 +208,18 @@ class Step:
                     f"{self._job.model_path}: synchronous training (--use_async=false) is not possible: the "
                     f"model itself writes {what}, which would also count for gradients that are dropped: "
                     "make it a Keras variable that layers assign, or train asynchronously"
+                )
+
+    def _check_means(self):
+        """TensorFlow's accumulators, which add up the gradients of a step, have no kernels for others."""
+        used = {self._name(place): gradient.dtype for place, gradient in self._gradients}
+        used |= {self._names.of(v.value): v.value.dtype for v in self._written}
+        for name, dtype in used.items():
+            if dtype.is_floating and dtype not in (tf.float16, tf.float32, tf.float64):
+                raise ExportError(
+                    f"{self._job.model_path}: synchronous training (--use_async=false) is not possible: "
+                    f"TensorFlow adds up no gradients of {dtype.name}, which '{name}' has: keep variables in "
+                    "float32 (as the mixed_bfloat16 policy does), or train asynchronously"
                 )
 
 
