@@ -94,11 +94,12 @@ TEST(Events, DamageIsSurvived) {
 
 TEST(Events, NewerVersionIsRefusedByName) {
   std::string bytes = Encode(Event(Tick{1}));
-  bytes[0] = 2;
+  bytes[0] = kEventVersion + 1;
   Event read;
   const Status status = Decode(bytes, &read);
   EXPECT_EQ(status.code(), Code::kUnimplemented);
-  EXPECT_NE(status.message().find("version 2"), std::string::npos);
+  EXPECT_NE(status.message().find("version " + std::to_string(kEventVersion + 1)),
+            std::string::npos);
   Position position;
   EXPECT_EQ(Decode("\x07", &position).code(), Code::kUnimplemented);
   Ledger ledger;

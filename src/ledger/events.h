@@ -203,7 +203,7 @@ using Event = std::variant<CreateJob, Join, Disconnect, Request, Renew, Report, 
                            Progress, PinEvaluation, RewindTo, LoseModel>;
 
 // Version 1: a byte with the version, a byte with the kind (its place in Event), the fields.
-inline constexpr int kEventVersion = 1;
+inline constexpr int kEventVersion = 2;
 std::string Encode(const Event& event);
 // DATA_LOSS for bytes that are no event, with the offset in them; UNIMPLEMENTED for a newer
 // version.

@@ -19,10 +19,11 @@ const char* Name(TaskType type);
 struct FileSpec {
   std::string path;
   std::int64_t records = 0;
+  bool whole = false;  // one task, however long: what cannot be entered in the middle, such as gzip
 
   template <class A>
   void Fields(A& a) {
-    a(path, records);
+    a(path, records, whole);
   }
 };
 
@@ -30,7 +31,7 @@ struct JobSpec {
   // The main work: what `files` are for.
   TaskType type = TaskType::kTrain;
   std::vector<FileSpec> files;
-  std::int64_t task_records = 1000;  // records a task; more: fewer leases, a longer tail
+  std::int64_t task_records = 1000;  // records a task at most; more: fewer leases, a longer tail
   std::int64_t epochs = 1;           // 1 unless type is kTrain
   std::uint64_t seed = 0;
   bool shuffle = true;         // the order of tasks, anew for each epoch

@@ -21,7 +21,8 @@ Line::Line(const std::vector<FileSpec>& files, std::int64_t task_records, std::i
     file_start_.push_back(records_);
     task_start_.push_back(tasks_);
     records_ += file.records;
-    tasks_ += file.records / task_records + (file.records % task_records != 0);
+    const std::int64_t task = file.whole ? std::max<std::int64_t>(file.records, 1) : task_records;
+    tasks_ += file.records / task + (file.records % task != 0);
   }
   file_start_.push_back(records_);
   task_start_.push_back(tasks_);
@@ -52,7 +53,8 @@ Range Line::Task(std::int64_t epoch, std::int64_t position) const {
   const std::int64_t file = Find(task_start_, position);
   const Range whole = File(epoch, file);
   const std::int64_t begin = whole.begin + (position - task_start_[file]) * task_records_;
-  return {begin, std::min(begin + task_records_, whole.end)};
+  const bool is_last = position + 1 == task_start_[file + 1];
+  return {begin, is_last ? whole.end : begin + task_records_};
 }
 
 }  // namespace headrace::ledger

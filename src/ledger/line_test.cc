@@ -88,5 +88,14 @@ TEST(JobSpec, IsChecked) {
       "epochs");
 }
 
+TEST(Line, AWholeFileIsOneTask) {
+  const Line line({{"a", 25}, {"b", 25, true}, {"c", 0, true}, {"d", 3, true}}, 10, 2, false, 0);
+  EXPECT_EQ(line.tasks(), 5);
+  EXPECT_EQ(line.Task(0, 2), (Range{20, 25}));
+  EXPECT_EQ(line.Task(0, 3), (Range{25, 50}));
+  EXPECT_EQ(line.Task(0, 4), (Range{50, 53}));
+  EXPECT_EQ(line.Task(1, 3), (Range{78, 103}));
+}
+
 }  // namespace
 }  // namespace headrace::ledger

@@ -16,7 +16,7 @@ SimulationOptions RandomSimulation(std::uint64_t seed) {
   o.workers = static_cast<int>(often(10) ? draw(8, 64) : draw(1, 6));
   const std::int64_t files = draw(1, 5);
   for (std::int64_t i = 0; i < files; ++i) {
-    o.spec.files.push_back({"file-" + std::to_string(i), draw(i == 0 ? 1 : 0, 80)});
+    o.spec.files.push_back({"file-" + std::to_string(i), draw(i == 0 ? 1 : 0, 80), often(20)});
   }
   o.spec.task_records = draw(1, 25);
   o.spec.type = often(80) ? TaskType::kTrain : often(50) ? TaskType::kEvaluate : TaskType::kPredict;

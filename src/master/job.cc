@@ -105,12 +105,14 @@ class Reader {
 void ReadFiles(Reader* reader, const char* key, std::vector<ledger::FileSpec>* files) {
   const Json* list = reader->Find(key);
   if (list == nullptr) return;
-  if (!list->is_array()) return reader->Fail(key, "give a list of {\"path\", \"records\"}");
+  if (!list->is_array())
+    return reader->Fail(key, "give a list of {\"path\", \"records\", \"whole\"}");
   for (std::size_t i = 0; i < list->size(); ++i) {
     Reader file((*list)[i], std::string(key) + "[" + std::to_string(i) + "].");
     ledger::FileSpec spec;
     if (file.Require("path") != nullptr) file.Text("path", &spec.path);
     if (file.Require("records") != nullptr) file.Number("records", &spec.records);
+    file.Flag("whole", &spec.whole);
     reader->Adopt(file.Finish());
     files->push_back(std::move(spec));
   }

@@ -18,7 +18,7 @@ TEST(JobFile, ReadsEveryKey) {
   Job job;
   const Status status = ParseJob(
       R"({"version": 1, "name": "cifar", "type": "training-with-evaluation", "model": "local",
-          "files": [{"path": "a", "records": 30}, {"path": "b", "records": 0}],
+          "files": [{"path": "a", "records": 30}, {"path": "b", "records": 0, "whole": true}],
           "evaluation_files": [{"path": "v", "records": 5}],
           "task_records": 1, "epochs": 2, "seed": 3, "shuffle": false, "strict_epochs": true,
           "model_version": 4, "lease_ms": 5, "straggler_ms": 6, "train_backup": true,
@@ -34,6 +34,8 @@ TEST(JobFile, ReadsEveryKey) {
   EXPECT_EQ(job.model, ModelKind::kLocal);
   EXPECT_EQ(job.spec.files.size(), 2u);
   EXPECT_EQ(job.spec.files[0].records, 30);
+  EXPECT_FALSE(job.spec.files[0].whole);
+  EXPECT_TRUE(job.spec.files[1].whole);
   EXPECT_EQ(job.spec.evaluation_files[0].path, "v");
   EXPECT_EQ(job.spec.task_records, 1);
   EXPECT_EQ(job.spec.epochs, 2);

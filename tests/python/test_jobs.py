@@ -1,5 +1,6 @@
 """Whole jobs on this machine: every record accounted for, whatever dies."""
 
+import gzip
 import json
 import os
 import pathlib
@@ -58,6 +59,20 @@ def test_a_shuffle_larger_than_the_data(shared, tmp_path, monkeypatch, records):
     runner = jobs.Runner(tmp_path, tmp_path, monkeypatch, text)
     made, _ = runner.run(training_data=records, num_epochs=2)
     _check_exact(runner, made, 2)
+
+
+def test_gzip_files_are_a_task_each(runner, records):
+    packed = []
+    for path in records:
+        packed.append(path + ".gz")
+        pathlib.Path(packed[-1]).write_bytes(gzip.compress(pathlib.Path(path).read_bytes()))
+    made, code = runner.run(
+        training_data=packed, num_epochs=2, checkpoint_steps=20, die_at="applied:57"
+    )
+    assert code == 0 and "killed by signal 9" in runner.logs()
+    _check_exact(runner, made, 2)
+    described = json.loads((runner.folder / "job" / "job.json").read_text())
+    assert [file["whole"] for file in described["files"]] == [True, True]
 
 
 @pytest.mark.parametrize(

@@ -102,7 +102,7 @@ def _files(flags):
     from headrace.data import files
 
     def found(paths):
-        return [{"path": f.path, "records": f.records} for f in files.resolve(paths)]
+        return [{"path": f.path, "records": f.records, "whole": f.gzip} for f in files.resolve(paths)]
 
     main = {EVALUATE: flags.validation_data, PREDICT: flags.prediction_data}
     evaluation = found(flags.validation_data) if flags.verb == TRAIN and flags.validation_data else []

@@ -14,7 +14,7 @@ def describe(
     """The job as a dict.
 
     directory: the job's own, for what the flags name no place for.
-    files, evaluation_files: lists of {"path", "records"}.
+    files, evaluation_files: lists of {"path", "records", "whole"}.
     exported: directory of the exported job. staging: serialized options in base64, "" = unstaged.
     servers: addresses of the parameter servers; none: the model is local.
     """
