@@ -233,6 +233,7 @@ void Source::ReadLocked(std::unique_lock<std::mutex>* lock, Deferred* deferred) 
   // is nothing to report: the next read asks the resource again.
   const bool stopped = read.status.code() == Code::kCancelled && cancel->cancelled();
   lock->lock();
+  reading_time_ += domain_->Now() - reading_since_;
   reading_ = nullptr;
   // A reset that is waiting (paused) drops the element, and so does closing.
   if (paused_ || closing_ || stopped) {

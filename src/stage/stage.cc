@@ -182,6 +182,9 @@ StageFigures Stage::FiguresLocked() const {
     return slot->state == SlotState::kDone;
   }));
   f.depth_limit = static_cast<int>(limit_);
+  Clock::duration reading{0};
+  for (const Input& input : inputs_) reading += input.source->reading_time_;
+  f.read_us = std::chrono::duration_cast<std::chrono::microseconds>(reading).count();
   f.waiting = static_cast<std::int64_t>(waiters_.size());
   f.held_bytes = static_cast<std::int64_t>(HeldBytesLocked());
   return f;

@@ -64,6 +64,7 @@ struct StageFigures {
   std::int64_t held_bytes = 0;        // raw and staged, now
   std::int64_t producer_wait_us = 0;  // time the body threads waited for an element or for room
   std::int64_t consumer_wait_us = 0;  // time takes waited
+  std::int64_t read_us = 0;           // time reads of its sources took
   std::int64_t body_us = 0;           // time spent in bodies, all threads
   std::string last_error;
 };

@@ -302,6 +302,7 @@ TEST_F(StageTest, FiguresOfWaitingAndComputing) {
   EXPECT_EQ(take.Await(), "0=0");
   EXPECT_EQ(stage->figures().waiting, 0);
   EXPECT_EQ(stage->figures().consumer_wait_us, 43000);
+  EXPECT_EQ(stage->figures().read_us, 40000);
   EXPECT_EQ(stage->figures().body_us, 3000);
 }
 

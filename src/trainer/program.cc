@@ -362,6 +362,7 @@ Program::StageTimes Program::TimesOf(Mode mode) const {
     // Stages are named after their source.
     if (!absl::StrContains(stage.value("name", ""), PipelineOf(mode).next)) continue;
     times.waited_s += stage.value("consumer_wait_us", 0.0) / 1e6;
+    times.read_s += stage.value("read_us", 0.0) / 1e6;
     times.body_s += stage.value("body_us", 0.0) / 1e6;
   }
   return times;

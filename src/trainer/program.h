@@ -78,6 +78,7 @@ class Program {
   // What a pipeline's stage did so far; zero while it is not staged.
   struct StageTimes {
     double waited_s = 0;  // steps, for the stage
+    double read_s = 0;    // in reads: the dataset function, and what it waits for
     double body_s = 0;    // in the stage's body, all threads
   };
   StageTimes TimesOf(Mode mode) const;

@@ -339,7 +339,7 @@ void Trainer::Tell(const std::string& waits_for) {
   telemetry_.waits_for = waits_for;
   const Program::StageTimes stage = program_->TimesOf(Mode::kTrain);
   telemetry_.times["total"] = {Seconds(told_ - began_), 0.0};
-  telemetry_.times["get_batch"] = {0.0, stage.waited_s};
+  telemetry_.times["get_batch"] = {stage.read_s, stage.waited_s};
   telemetry_.times["input_fn"] = {stage.body_s, 0.0};
   telemetry_.times["compute_loss"] = {Seconds(stepping_) - stage.waited_s, 0.0};
   client_->Tell(telemetry_);

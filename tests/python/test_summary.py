@@ -129,3 +129,13 @@ def test_without_any_status():
     made = summary.make(flags, "/j", None, None, 1)
     assert made["verdict"] == "failed" and made["loss"] is None and made["steps"] == 0
     summary.print_text(made, lambda line: None)
+
+
+def test_what_is_not_measured_alone_is_not_zero():
+    flags = JobFlags(verb=TRAIN, model_def="m", training_data=["a"], job_name="j", num_ps=2)
+    made = summary.make(flags, "/j", STATUS, LEDGER, 0)
+    assert made["time_table"]["get_model"] is None and made["time_table"]["compute_loss"]["busy_s"] == 1.5
+    lines = []
+    made["time_table"]["total"]["busy_s"] = 2.0
+    summary.print_text(made, lines.append)
+    assert any(line.split("  ")[-1].strip() == "in compute_loss" for line in lines)

@@ -30,7 +30,7 @@ def make(flags, directory, status, ledger, exit_code, predictions=()) -> dict:
         "steps": int((status or {}).get("step", 0)),
         "loss": _loss(status),
         "metrics": _metrics(status),
-        "time_table": _time_table(status),
+        "time_table": _time_table(status, flags.servers > 0),
         "running_s": int((status or {}).get("running_ms", 0)) / 1000,
         "model": (status or {}).get("model", "") if flags.verb == "train" else "",
         "predictions": list(predictions),
@@ -92,9 +92,15 @@ def _metrics(status):
     return [rounds[number] for number in sorted(rounds)]
 
 
-def _time_table(status):
-    """{column: {"busy_s", "waited_s"}} over all workers; `total` is all of a worker's time."""
+def _time_table(status, on_servers):
+    """{column: {"busy_s", "waited_s"}} over all workers; `total` is all of a worker's time.
+
+    With parameter servers `get_model` and `report_gradient` are None: they are within `compute_loss`, for one
+    call of the session reads the model, computes, and sends the gradients, all of it overlapping.
+    """
     table = {name: {"busy_s": 0.0, "waited_s": 0.0} for name in COLUMNS}
+    if on_servers:
+        table |= {"get_model": None, "report_gradient": None}
     for worker in _workers(status):
         for time in worker["telemetry"].get("times", []):
             column = table.setdefault(time["name"], {"busy_s": 0.0, "waited_s": 0.0})
@@ -132,8 +138,12 @@ def _print_table(table, echo):
     echo("")
     echo(f"{'seconds':<10}" + "".join(f"{name:>17}" for name in table))
     for key in ("busy", "waited"):
-        echo(f"{key:<10}" + "".join(f"{table[name][key + '_s']:>17.1f}" for name in table))
+        echo(f"{key:<10}" + "".join(f"{_seconds(table[name], key):>17}" for name in table))
     echo("")
+
+
+def _seconds(column, key):
+    return f"{column[key + '_s']:.1f}" if column else "in compute_loss"
 
 
 def _named(ranges):

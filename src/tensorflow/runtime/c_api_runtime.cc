@@ -31,6 +31,7 @@ char* headrace_stats(const char* tag) {
                     {"held_bytes", f.held_bytes},
                     {"producer_wait_us", f.producer_wait_us},
                     {"consumer_wait_us", f.consumer_wait_us},
+                    {"read_us", f.read_us},
                     {"body_us", f.body_us},
                     {"last_error", f.last_error}});
   }
