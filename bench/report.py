@@ -38,8 +38,24 @@ def markdown(result, columns):
         f"{machine['memory']}, {machine['system']}; load before the run "
         f"{machine['load_average'][0]:.2f}; Python {machine['python']}, TensorFlow "
         f"{machine['tensorflow']}, Headrace {machine['headrace'] or 'not installed'}.", "",
-        f"Medians over {result['settings']['rounds']} rounds.", "",
+        f"Medians over {_rounds(result['rows'])} rounds.", "",
         table(columns, result["rows"]), ""])
+
+
+def _rounds(rows):
+    """How many each estimate is of: "9", or "3 to 9" where they differ."""
+    counts = set()
+
+    def visit(value):
+        if isinstance(value, dict):
+            if isinstance(value.get("rounds"), list):
+                counts.add(len(value["rounds"]))
+            for inner in value.values():
+                visit(inner)
+
+    for row in rows:
+        visit(row)
+    return " to ".join(map(str, sorted({min(counts), max(counts)}))) if counts else "no"
 
 
 def write(folder, figures, result, columns, draw):

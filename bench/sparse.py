@@ -5,16 +5,16 @@ while it trains: steps by the master's account, bytes on the loopback interface,
 """
 
 import pathlib
-import shutil
 import tempfile
 import time
 
+from bench import table_job
 from bench.intervals import estimate
 
 NAME = "sparse"
 GOAL = 1.2
 ROWS = {"10 thousand": 10_000, "20 million": 20_000_000}
-BATCH, STEPS, WARM_UP = 32, 4000, 400
+STEPS, WARM_UP = 4000, 400
 
 
 def add_arguments(parser):
@@ -46,21 +46,8 @@ def _watch():
 
 def _measure(folder, rows):
     """{"step_ms", "step_bytes"} of one job."""
-    from headrace.elastic import job
-    from headrace.elastic.flags import JobFlags
-
-    shutil.copy(pathlib.Path(__file__).with_name("sparse_model.py"), folder / "model.py")
-    (folder / "rows").write_text(str(rows))
-    (folder / "data.txt").write_text("".join(f"{i}\n" for i in range(BATCH * STEPS)))
     watch = _watch()
-    flags = JobFlags(
-        "train", model_def=str(folder / "model.py"), training_data=[str(folder / "data.txt")],
-        minibatch_size=BATCH, num_minibatches_per_task=100, num_ps=2, job_dir=str(folder / "job"),
-        shuffle=False,
-    )
-    _, code = job.run(flags, watch)
-    if code != 0:
-        raise RuntimeError(f"the job ended with exit code {code}")
+    table_job.run(folder, rows, STEPS, watch, num_minibatches_per_task=100, num_ps=2)
     inside = [sample for sample in watch.samples if WARM_UP <= sample[1] < STEPS]
     (began, first, before), (ended, last, after) = inside[0], inside[-1]
     return {"step_ms": (ended - began) / (last - first) * 1e3, "step_bytes": (after - before) / (last - first)}

@@ -1,4 +1,4 @@
-"""A model whose table has as many rows as the file `rows` beside it says; for bench/sparse.py.
+"""A model whose table has as many rows as the file `rows` beside it says; for bench/table_job.py.
 
 Whatever the number, each batch names the same number of different rows, spread over the whole table.
 """

@@ -15,7 +15,7 @@ import tensorflow as tf
 PROJECT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(PROJECT))
 
-from bench import calibrate, dlrm, loop, machine, overhead, pipeline  # noqa: E402
+from bench import calibrate, checkpoint, dlrm, loop, machine, overhead, pipeline  # noqa: E402
 from bench import ranges, report, run, sparse, take, workloads  # noqa: E402
 from bench.intervals import estimate, over  # noqa: E402
 from bench.processes import Contender, Field, Round, WorkerError  # noqa: E402
@@ -189,6 +189,8 @@ RESULTS = {
     "ranges": [ranges._row(fake_rounds(ranges.CONTENDERS), size) for size in ranges.RECORDS],
     "sparse": sparse._rows(
         [{size: {"step_ms": 2.0 + at, "step_bytes": 1e5} for at, size in enumerate(sparse.ROWS)}] * 3),
+    "checkpoint": checkpoint._rows(
+        [{name: 2.0 + at for at, name in enumerate([*checkpoint.PLACES, "stock"])}] * 3),
     "loop": [loop._row(model, [{name: {"seconds": 2.0 + at, "steps": 8, "columns": {"compute_loss": 1.0}}
                                 for at, name in enumerate(loop.CONTENDERS)}] * 3)
              for model in loop.RECORDS],
@@ -199,10 +201,11 @@ RESULTS = {
 def test_a_report_says_where_its_figures_are_from(name, tmp_path):
     module = run.BENCHMARKS[name]
     header = machine.header([str(PROJECT / "bench" / "run.py"), name])
-    result = report.as_json(name, header, {"rounds": 3}, RESULTS[name])
+    result = report.as_json(name, header, {"rounds": 12}, RESULTS[name])
     data, text, picture = report.write(tmp_path, tmp_path, result, module.COLUMNS, module.draw)
     assert json.loads(data.read_text()) == json.loads(json.dumps(result))
     written = text.read_text()
+    assert "Medians over 3 rounds." in written, "as many as there were, whatever was asked for"
     assert f"python bench/run.py {name}" in written and tf.__version__ in written
     assert header["commit"][:12] in written and header["cpu"] in written
     assert len(written.splitlines()[-1].split("|")) == len(module.COLUMNS) + 3

@@ -1,0 +1,118 @@
+"""How long a checkpoint of 1 GB of variables stops the training, against TensorFlow writing the same variables.
+
+A table and Adam's two slots of it; a job with the model in its one process, and one with it on two parameter
+servers. The pause is from the last step before to when the checkpoint is complete on disk, synced and renamed.
+"""
+
+import os
+import pathlib
+import statistics
+import tempfile
+import time
+
+from bench import table_job
+from bench.intervals import estimate
+
+NAME = "checkpoint"
+WIDTH, SLOTS = 16, 3
+ROWS = 1_000_000_000 // (4 * WIDTH * SLOTS)
+STEPS, EVERY = 400, 100
+PLACES = {"one process": 0, "two parameter servers": 2}
+
+
+def add_arguments(parser):
+    parser.add_argument("--checkpoint_rounds", type=int, default=3,
+                        help="jobs of each kind (default: %(default)s)")
+
+
+def _watch():
+    from headrace.elastic import progress
+
+    class Watch(progress.Progress):
+        """Keeps {step: seconds of the pause} of the checkpoints that it hears of."""
+
+        def __init__(self):
+            super().__init__(quiet=True)
+            self.pauses = {}
+
+        def show(self, status):
+            step = int(status.get("checkpoint_step", 0))
+            if step > 0:
+                self.pauses[step] = int(status["checkpoint_pause_ms"]) / 1e3
+
+    return Watch()
+
+
+def _job(folder, servers):
+    """Seconds: the median pause of one job's checkpoints, the last one aside, after which nothing trains."""
+    watch = _watch()
+    table_job.run(folder, ROWS, STEPS, watch, num_minibatches_per_task=10, num_ps=servers,
+                  checkpoint_steps=EVERY, keep_checkpoint_max=1)
+    pauses = [pause for step, pause in watch.pauses.items() if step < STEPS]
+    if not pauses:
+        raise RuntimeError("the job made no checkpoint before its end")
+    return statistics.median(pauses)
+
+
+def _stock(folder):
+    """Seconds in which TensorFlow writes such variables, synced."""
+    import tensorflow as tf
+
+    variables = [tf.Variable(tf.zeros([ROWS, WIDTH])) for _ in range(SLOTS)]
+    checkpoint = tf.train.Checkpoint(variables=variables)
+    begin = time.monotonic()
+    prefix = checkpoint.write(str(folder / "stock"))
+    for path in pathlib.Path(prefix).parent.glob("stock*"):
+        with open(path, "rb") as file:
+            os.fsync(file.fileno())
+    return time.monotonic() - begin
+
+
+def _rows(rounds):
+    """Of rounds of {place: seconds, "stock": seconds}."""
+    gigabytes = ROWS * WIDTH * SLOTS * 4 / 1e9
+    return [
+        {"place": place, "gigabytes": gigabytes, "pause_s": estimate([r[place] for r in rounds]).as_json(),
+         "stock_s": estimate([r["stock"] for r in rounds]).as_json(),
+         "over_stock": estimate([r[place] / r["stock"] for r in rounds]).as_json(), "goal": None, "met": None}
+        for place in PLACES
+    ]
+
+
+def run(args, say):
+    """Rows of the result: one for each place of the model."""
+    rounds = []
+    for number in range(args.checkpoint_rounds):
+        measured = {}
+        contenders = sorted([*PLACES, "stock"], reverse=bool((number + args.seed) % 2))
+        for what in contenders:
+            say(f"{NAME}: round {number + 1} of {args.checkpoint_rounds}, {what}")
+            with tempfile.TemporaryDirectory() as folder:
+                folder = pathlib.Path(folder)
+                measured[what] = _stock(folder) if what == "stock" else _job(folder, PLACES[what])
+        rounds.append(measured)
+    return _rows(rounds)
+
+
+COLUMNS = (
+    ("the model is in", lambda row: row["place"]),
+    ("GB", lambda row: f"{row['gigabytes']:.2f}"),
+    ("pause, s", lambda row: "{median:.2f} ({low:.2f} to {high:.2f})".format(**row["pause_s"])),
+    ("tf.train.Checkpoint, s", lambda row: f"{row['stock_s']['median']:.2f}"),
+    ("pause / that (95% interval)",
+     lambda row: "{median:.2f} ({low:.2f} to {high:.2f})".format(**row["over_stock"])),
+)
+
+
+def draw(rows, axes):
+    """Each round's pause, beside TensorFlow's own writing."""
+    for at, row in enumerate(rows):
+        axes.plot([at] * len(row["pause_s"]["rounds"]), row["pause_s"]["rounds"], "o", color="C0",
+                  label=None if at else "Headrace: training stands still")
+        axes.plot([at + 0.15] * len(row["stock_s"]["rounds"]), row["stock_s"]["rounds"], "x", color="0.5",
+                  label=None if at else "tf.train.Checkpoint.write")
+    axes.set_xticks(range(len(rows)), [f"{row['place']}, {row['gigabytes']:.2g} GB" for row in rows])
+    axes.set_xlim(-0.5, len(rows) - 0.5)
+    axes.set_ylim(bottom=0)
+    axes.set_ylabel("seconds")
+    axes.legend()
