@@ -31,6 +31,8 @@ class Trainer {
   // what was written, if it was.
   Status Run(std::string* output);
 
+  std::int64_t steps() const { return telemetry_.steps; }  // that this process trained
+
  private:
   using Clock = std::chrono::steady_clock;
 

@@ -16,7 +16,7 @@ PROJECT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(PROJECT))
 
 from bench import calibrate, checkpoint, dlrm, loop, machine, overhead, pipeline  # noqa: E402
-from bench import ranges, report, run, sparse, take, workloads  # noqa: E402
+from bench import ranges, report, run, sparse, steps, take, workloads  # noqa: E402
 from bench.intervals import estimate, over  # noqa: E402
 from bench.processes import Contender, Field, Round, WorkerError  # noqa: E402
 from examples.common.contenders import PARTS  # noqa: E402
@@ -191,6 +191,9 @@ RESULTS = {
         [{size: {"step_ms": 2.0 + at, "step_bytes": 1e5} for at, size in enumerate(sparse.ROWS)}] * 3),
     "checkpoint": checkpoint._rows(
         [{name: 2.0 + at for at, name in enumerate([*checkpoint.PLACES, "stock"])}] * 3),
+    "steps": steps._rows(
+        [{"loop": {"seconds": 3.0, "steps": 10}, "bare": {"seconds": 2.0, "steps": 10},
+          "unstaged": {"step_us": 1.0, "switch_us": 5.0}}] * 3),
     "loop": [loop._row(model, [{name: {"seconds": 2.0 + at, "steps": 8, "columns": {"compute_loss": 1.0}}
                                 for at, name in enumerate(loop.CONTENDERS)}] * 3)
              for model in loop.RECORDS],

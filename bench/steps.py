@@ -1,0 +1,120 @@
+"""What headrace-trainer's loop adds to a step, and what the change from one lease to the next costs.
+
+`loop` is the trainer as it is: acknowledges every record, counts, tells the agent; `bare` calls the same callable
+and does nothing else. Both are processes that a real agent feeds from a real master. The change of leases is looked at
+without staging, where nothing hides it.
+"""
+
+import json
+import pathlib
+import shutil
+import statistics
+import tempfile
+
+from bench.intervals import estimate
+
+NAME = "steps"
+BATCH, LEASE, STEPS = 4, 100, 40_000  # LEASE: steps
+GOALS = {"loop": 20.0, "switch": 200.0}  # microseconds
+PROGRAM = pathlib.Path(__file__).resolve().parents[1] / "build/release/src/trainer/step_benchmark"
+
+
+def add_arguments(parser):
+    parser.add_argument("--step_program", type=pathlib.Path, default=PROGRAM,
+                        help="the step_benchmark of a build with HEADRACE_BUILD_BENCHMARKS (default: %(default)s)")
+
+
+def _export(folder):
+    """{staged: path of the settings for the program}."""
+    from headrace.elastic import export_process
+    from headrace.elastic.flags import JobFlags
+
+    shutil.copy(pathlib.Path(__file__).with_name("steps_model.py"), folder / "model.py")
+    (folder / "data.txt").write_text("".join(f"{i % 1000}\n" for i in range(BATCH * STEPS)))
+    flags = JobFlags("train", model_def=str(folder / "model.py"), training_data=[str(folder / "data.txt")],
+                     minibatch_size=BATCH)
+    notes = export_process.export(str(folder / "export"), flags)
+    paths = {}
+    for staged in (True, False):
+        paths[staged] = folder / f"settings-{staged}.json"
+        paths[staged].write_text(json.dumps({
+            "verb": "train", "exported": str(folder / "export"), "output": "",
+            "staging": notes["staging"] if staged else ""}))
+    return paths
+
+
+def _measure(folder, program, mode, settings):
+    """What the program found in a job of its own."""
+    from headrace.elastic import job, progress
+    from headrace.elastic.flags import JobFlags
+
+    with tempfile.TemporaryDirectory(dir=folder) as own:
+        own = pathlib.Path(own)
+        flags = JobFlags("run", training_data=[str(folder / "data.txt")], minibatch_size=BATCH,
+                         num_minibatches_per_task=LEASE, job_dir=str(own / "job"), shuffle=False)
+        command = [str(program), mode, str(settings), str(own / "found.json")]
+        _, code = job.run(flags, progress.Progress(quiet=True), command=command)
+        if code != 0:
+            logs = "\n".join(path.read_text()[-2000:] for path in own.glob("job/logs/*.log"))
+            raise RuntimeError(f"the job ended with exit code {code}\n{logs}")
+        return json.loads((own / "found.json").read_text())
+
+
+def _rows(rounds):
+    """Of rounds of {"loop", "bare", "unstaged": what the program found}."""
+    def mean(found):
+        return found["seconds"] / found["steps"] * 1e6
+
+    pairs = {
+        "loop": [(mean(r["bare"]), mean(r["loop"])) for r in rounds],
+        "switch": [(r["unstaged"]["step_us"], r["unstaged"]["switch_us"]) for r in rounds],
+    }
+    rows = []
+    for what, values in pairs.items():
+        added = estimate([more - less for less, more in values])
+        rows.append({"what": what, "without_us": statistics.median(less for less, _ in values),
+                     "with_us": statistics.median(more for _, more in values), "added_us": added.as_json(),
+                     "goal": GOALS[what], "met": added.median <= GOALS[what]})
+    return rows
+
+
+def run(args, say):
+    """Rows of the result: the loop around a step, the change of leases."""
+    if not args.step_program.exists():
+        raise ImportError(f"{args.step_program} is not there: build it (cmake --build build/release), or give "
+                          "--step_program")
+    contenders = {"loop": ("loop", True), "bare": ("bare", True), "unstaged": ("bare", False)}
+    rounds = []
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        settings = _export(folder)
+        for number in range(args.rounds):
+            say(f"{NAME}: round {number + 1} of {args.rounds}")
+            measured = {}
+            for name in sorted(contenders, reverse=bool((number + args.seed) % 2)):
+                mode, staged = contenders[name]
+                measured[name] = _measure(folder, args.step_program, mode, settings[staged])
+            rounds.append(measured)
+    return _rows(rounds)
+
+
+WHAT = {"loop": "a step in headrace-trainer, over the bare callable",
+        "switch": "a step that begins a lease, over one within"}
+COLUMNS = (
+    ("", lambda row: WHAT[row["what"]]),
+    ("without, µs", lambda row: f"{row['without_us']:.0f}"),
+    ("with, µs", lambda row: f"{row['with_us']:.0f}"),
+    ("added, µs (95% interval), at most",
+     lambda row: "{median:.1f} ({low:.1f} to {high:.1f})".format(**row["added_us"])),
+)
+
+
+def draw(rows, axes):
+    """What is added, with its limits."""
+    for at, row in enumerate(rows):
+        added = row["added_us"]
+        axes.bar(at, added["median"], 0.5, color="C0")
+        axes.plot([at] * len(added["rounds"]), added["rounds"], ".", color="black")
+        axes.hlines(row["goal"], at - 0.3, at + 0.3, color="black", linestyle="--", linewidth=1)
+    axes.set_xticks(range(len(rows)), ["the trainer's loop", "the change of leases"])
+    axes.set_ylabel("microseconds added to a step")
