@@ -14,6 +14,7 @@ import sys
 import time
 import xml.sax.saxutils
 
+LONGEST_FIRST = ("random", "job", "parameter", "parity", "data_cli", "examples")  # in their names
 LONGEST_S = 2400  # for one file: tests end by themselves long before (conftest.py)
 DIED = """<testsuites><testsuite name="python" tests="1" failures="1">
 <testcase classname={name} name="its process"><failure message="it died">{said}</failure></testcase>
@@ -40,8 +41,11 @@ def run(path: pathlib.Path, results: pathlib.Path):
 
 
 def main(results: str, processes: str, *paths: str) -> int:
-    # Those that take longest first, so that no core is idle at the end: whole jobs, real images.
-    ordered = sorted(map(pathlib.Path, paths), key=lambda path: ("job" not in path.stem, path.stem))
+    # So that no core is idle at the end.
+    ordered = sorted(
+        map(pathlib.Path, paths),
+        key=lambda path: (not any(word in path.stem for word in LONGEST_FIRST), path.stem),
+    )
     all_passed = True
     with concurrent.futures.ThreadPoolExecutor(int(processes)) as pool:
         running = {pool.submit(run, path, pathlib.Path(results)): path for path in ordered}
