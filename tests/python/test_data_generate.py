@@ -84,5 +84,13 @@ def test_cifars_signal_can_be_learnt_and_not_read_off_a_pixel():
     assert (nearest == labels).mean() < 0.25
 
 
+def test_another_seed_gives_other_records_of_the_same_signal():
+    assert np.array_equal(Cifar(1, 3).patterns, Cifar(1, 4).patterns)
+    assert not np.array_equal(next(Cifar(9, 3).draw())[0], next(Cifar(9, 4).draw())[0])
+    criteo = [example.Generator(seed) for seed in (3, 4)]
+    assert np.array_equal(*(generator._dense_weights for generator in criteo))
+    assert criteo[0].draw(9)[0] != criteo[1].draw(9)[0]
+
+
 def source_norm(patterns):
     return 12.0 * (patterns**2).sum(axis=1) / 2

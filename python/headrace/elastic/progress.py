@@ -34,7 +34,7 @@ class Progress:
         total, pending = int(totals["records"]), int(totals["pending"])
         text = summary(status)
         if self._bar is not None:
-            stage = status["waits_for"] or f"epoch {min(int(status['epoch']) + 1, int(status['epochs']))}"
+            stage = status["waits_for"] or _epoch(total - pending, total, int(status["epochs"]))
             self._bar.update(
                 self._task, total=total, completed=total - pending, description=stage, text=text
             )
@@ -52,6 +52,11 @@ class Progress:
             self._bar.console.print(line, highlight=False, markup=False)
         else:
             print(line, file=self._stream, flush=True)
+
+
+def _epoch(done, total, epochs):
+    """Which one most records are of: tasks of the next one may be out already."""
+    return f"epoch {min(done * epochs // total + 1, epochs) if total else 1} of {epochs}"
 
 
 def summary(status) -> str:

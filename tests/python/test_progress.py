@@ -1,0 +1,57 @@
+"""What people see of a job while it runs."""
+
+import io
+
+import pytest
+
+from headrace.elastic import progress
+
+
+def _status(done, total=200, waits_for="", epochs=2):
+    return {
+        "totals": {"records": str(total), "pending": str(total - done)},
+        "epochs": str(epochs),
+        "epoch": "1",  # of the newest task
+        "waits_for": waits_for,
+        "step": "7",
+        "steps_per_s": 2.5,
+        "workers": [
+            {"state": "training", "telemetry": {"steps": "7", "loss": 0.25}},
+            {"state": "gone", "telemetry": {"steps": "9", "loss": 4.0}},
+        ],
+    }
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.mark.parametrize(
+    "done, says",
+    [(0, "epoch 1 of 2"), (99, "epoch 1 of 2"), (100, "epoch 2 of 2"), (200, "epoch 2 of 2")],
+)
+def test_the_epoch_is_that_of_what_is_done(monkeypatch, done, says):
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setenv("TERM", "xterm")
+    terminal = Terminal()
+    with progress.Progress(stream=terminal) as shown:
+        shown.show(_status(done))
+    last = terminal.getvalue()
+    assert says in last and f"{done}/200" in last and "step 7, 2.5 steps/s, loss 0.2500, 1 worker" in last
+
+
+def test_nothing_to_do_is_the_first_epoch(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    terminal = Terminal()
+    with progress.Progress(stream=terminal) as shown:
+        shown.show(_status(0, total=0))
+    assert "epoch 1 of 2" in terminal.getvalue()
+
+
+def test_plain_lines_where_there_is_no_terminal():
+    stream = io.StringIO()
+    with progress.Progress(stream=stream) as shown:
+        shown.show(_status(100, waits_for="worker-0 to stand still"))
+    said = "100 of 200 records, step 7, 2.5 steps/s, loss 0.2500, 1 worker, waits for worker-0 to stand still"
+    assert stream.getvalue() == said + "\n"
