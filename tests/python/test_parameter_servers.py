@@ -189,6 +189,24 @@ def test_synchronous_gradients_of_the_same_rows(tmp_path, records, monkeypatch):
     assert KEPT.sum() - halved[1] - 1 < sum(rows) < KEPT.sum() - halved[0] + 20, (rows, made["steps"])
 
 
+@pytest.mark.parametrize("waits_for", [1, 2])
+def test_a_bad_record_among_synchronous_steps(counted, records, tmp_path, waits_for):
+    """It alone is left out, and nobody waits for the gradient of its batch."""
+    path = tmp_path / "bad.txt"
+    path.write_text("".join("bad\n" if i == 801 else f"{i}\n" for i in range(RECORDS)))
+    made, code = counted.run(
+        training_data=[str(path)], use_async=False, grads_to_wait=waits_for, max_quarantined=1, **TWO
+    )
+    assert code == 3, counted.logs()
+    assert [entry["record"] for entry in made["quarantined"]] == [801]
+    kept = np.where(np.arange(RECORDS) == 801, 0, KEPT)
+    assert made["records"]["trained"] == kept.sum() and made["records"]["pending"] == 0
+    seen = jobs.counts(made["model"])
+    assert np.all(seen[kept == 0] == 0) and np.all(seen[kept == 1] >= 1 / waits_for)
+    if waits_for == 1:
+        np.testing.assert_array_equal(seen, kept)
+
+
 def test_synchronous_when_a_worker_dies(counted, records):
     """Nobody waits for its gradients; a step applies them as a whole or not at all."""
     with jobs.Killer(counted.folder / "job", "child", 2, 5, longest_s=3) as killer:
