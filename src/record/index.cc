@@ -8,6 +8,7 @@
 
 #include "record/bytes.h"
 #include "record/crc.h"
+#include "record/file_system.h"
 #include "record/output_file.h"
 
 namespace headrace::record {
@@ -127,7 +128,9 @@ std::string IndexPath(const std::string& data_path, const std::string& folder) {
   const std::string extension(kIndexExtension);
   if (folder.empty()) return data_path + extension;
   std::error_code error;
-  const std::filesystem::path full = std::filesystem::weakly_canonical(data_path, error);
+  const std::filesystem::path full = IsRemote(data_path)
+                                         ? std::filesystem::path(data_path)
+                                         : std::filesystem::weakly_canonical(data_path, error);
   std::uint64_t hash = 14695981039346656037u;  // FNV-1a
   for (const char c : error ? data_path : full.string()) {
     hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211u;
@@ -153,6 +156,9 @@ Status LoadIndex(const std::string& path, const InputFile& file, const Layout& l
 }
 
 Status SaveIndex(const std::string& path, const Index& index) {
+  if (IsRemote(path) && RemoteFiles() != nullptr) {
+    return RemoteFiles()->Write(path, EncodeIndex(index));
+  }
   std::unique_ptr<OutputFile> file;
   if (Status status = OutputFile::Create(path, &file); !status.ok()) return status;
   if (Status status = file->Append(EncodeIndex(index)); !status.ok()) return status;

@@ -11,6 +11,8 @@
 #include <system_error>
 #include <utility>
 
+#include "record/file_system.h"
+
 namespace headrace::record {
 namespace {
 
@@ -78,6 +80,9 @@ class MemoryFile final : public InputFile {
 }  // namespace
 
 Status OpenInputFile(const std::string& path, std::shared_ptr<const InputFile>* file) {
+  if (IsRemote(path)) {
+    return RemoteFiles() == nullptr ? NoRemoteFiles(path) : RemoteFiles()->Open(path, file);
+  }
   // Not blocking: opening a pipe would wait for its writer.
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) return SystemError(path, "opening", errno);

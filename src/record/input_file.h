@@ -46,13 +46,14 @@ class InputFile {
   const std::int64_t mtime_ns_;
 };
 
-// A regular local file. NOT_FOUND, PERMISSION_DENIED or INVALID_ARGUMENT (a folder, a pipe) else.
+// A regular local file, or a remote one (file_system.h). NOT_FOUND, PERMISSION_DENIED or
+// INVALID_ARGUMENT (a folder, a pipe) else.
 Status OpenInputFile(const std::string& path, std::shared_ptr<const InputFile>* file);
 
 // Bytes in memory, last changed at the beginning of time.
 std::shared_ptr<const InputFile> MakeMemoryFile(std::string name, std::string contents);
 
-// The whole of a local file of at most `max_bytes`.
+// The whole of a file of at most `max_bytes`.
 Status ReadWholeFile(const std::string& path, std::uint64_t max_bytes, std::string* contents);
 
 // DATA_LOSS: "FILE: byte OFFSET: WHAT", and DamageAdvice().

@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <utility>
 
+#include "record/file_system.h"
 #include "record/input_file.h"
 
 namespace headrace::record {
@@ -28,6 +29,7 @@ Status SyncFolder(const std::string& folder) {
 }
 
 Status OutputFile::Create(const std::string& path, std::unique_ptr<OutputFile>* file) {
+  if (IsRemote(path)) return NoRemoteFiles(path);
   static std::atomic<std::uint64_t> next{0};
   // Left over from a process that was killed, a name may be taken already.
   for (int attempt = 0; attempt < 100; ++attempt) {

@@ -10,6 +10,7 @@
 #include <system_error>
 #include <utility>
 
+#include "record/file_system.h"
 #include "record/index.h"
 #include "record/output_file.h"
 
@@ -49,11 +50,7 @@ class Resolver {
 
   Status Add(const std::string& argument) {
     argument_ = argument;
-    if (const std::size_t end = argument.find("://"); end != std::string::npos) {
-      return {Code::kUnimplemented,
-              argument + ": is remote (" + argument.substr(0, end) +
-                  "); record files are read from local or mounted folders only: copy it to one"};
-    }
+    if (record::IsRemote(argument)) return AddRemote(argument);
     std::error_code error;
     const fs::file_status found = fs::status(argument, error);
     if (fs::exists(found)) return AddFound(argument, found);
@@ -74,11 +71,39 @@ class Resolver {
     return AddFile(path);
   }
 
+  Status AddRemote(const std::string& argument) {
+    if (record::RemoteFiles() == nullptr) return record::NoRemoteFiles(argument);
+    std::vector<std::string> found;
+    if (Status status = record::RemoteFiles()->Find(argument, &found); !status.ok()) return status;
+    if (found.size() != 1 || found.front() != argument) {
+      // Names that begin with a dot, and what is below them, are left out as in local folders.
+      const std::size_t root = argument.find("://") + 3;
+      found.erase(std::remove_if(found.begin(), found.end(),
+                                 [root](const std::string& path) {
+                                   return IsLeftOut(path) ||
+                                          path.find("/.", root) != std::string::npos;
+                                 }),
+                  found.end());
+    }
+    if (found.empty()) return {Code::kNotFound, argument + ": there are no record files there"};
+    std::sort(found.begin(), found.end());
+    for (std::string& path : found) {
+      if (IsIndexFile(path)) {
+        return {Code::kInvalidArgument, path + ": is an index; name the file it belongs to"};
+      }
+      if (Status status = AddName(std::move(path)); !status.ok()) return status;
+    }
+    return {};
+  }
+
   Status AddFile(const fs::path& path) {
     std::error_code error;
     const fs::path folder = fs::canonical(path.has_parent_path() ? path.parent_path() : ".", error);
     if (error) return Failed(path, "looking for its folder", error);
-    std::string file = (folder / path.filename()).string();
+    return AddName((folder / path.filename()).string());
+  }
+
+  Status AddName(std::string file) {
     if (Status status = CheckUtf8(file); !status.ok()) return status;
     const auto [first, added] = named_by_.emplace(file, argument_);
     if (!added) {

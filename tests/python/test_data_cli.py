@@ -205,8 +205,9 @@ def test_wrong_usage_is_2(tmp_path, arguments, said):
     [
         (["count", "none"], "none: there is no such file"),
         (["verify", "none"], "none: there is no such file"),
-        (["count", "hdfs://a/b"], "is remote (hdfs)"),
+        (["count", "hdfs://a/b"], "hdfs://a/b: this TensorFlow has no file system for it"),
         (["convert", "lines.txt", "x.recordio", "--to", "text"], "is named as RecordIO"),
+        (["convert", "lines.txt", "gs://b/x.txt", "--to", "text"], "is remote (gs), and this program"),
         (["convert", "lines.txt", "x.txt.gz", "--to", "text"], "gzip files cannot be split"),
         (["convert", "lines.txt", "x.csv", "--to", "text"], "is named as CSV"),
         (["convert", "lines.txt", "no/x.recordio"], "no/x.recordio: creating: No such file"),

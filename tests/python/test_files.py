@@ -79,7 +79,8 @@ def test_links(folder):
 @pytest.mark.parametrize(
     "path, said",
     [
-        ("gs://bucket/x", "is remote \\(gs\\)"),
+        ("s3://bucket/x", "s3://bucket/x: this TensorFlow has no file system for it .*copy it to"),
+        ("file:///none.txt", "file:///none.txt: there is no such file or folder"),
         ("none.txt", "none.txt: there is no such file"),
         ("none*", "none\\*: matches no record file"),
         ("b.txt.hridx", "is an index"),
@@ -129,3 +130,23 @@ def test_no_paths():
     for paths in ([], "a.txt"):
         with pytest.raises(DataError, match="list of paths"):
             files.resolve(paths)
+
+
+def test_remote_files_are_those_that_tensorflow_finds(folder):
+    """Its file: scheme stands for all: nothing of Headrace's own reads such a path."""
+    local = files.resolve([str(folder / "b.txt"), str(folder / "g.txt.gz")])
+    remote = files.resolve([f"file://{folder}/b.txt", f"file://{folder}/g*"])
+    assert [spec.path for spec in remote] == [f"file://{spec.path}" for spec in local]
+    assert [spec[1:] for spec in remote] == [spec[1:] for spec in local]
+    assert files.resolve([f"file://{folder}/b.txt"], index="read")[0].records == local[0].records
+
+
+def test_a_remote_folder_is_listed_as_a_local_one(tmp_path):
+    for name in ("b.txt", "a.txt", "sub/c.txt", ".hidden/d.txt", "sub/.e.txt", "f.txt.hrpart"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("one\ntwo\n")
+    local = [spec.path for spec in files.resolve([str(tmp_path)])]
+    assert [os.path.relpath(path, tmp_path) for path in local] == ["a.txt", "b.txt", "sub/c.txt"]
+    assert [spec.path for spec in files.resolve([f"file://{tmp_path}"])] == [f"file://{p}" for p in local]
+    with pytest.raises(DataError, match="is named twice"):
+        files.resolve([f"file://{tmp_path}", f"file://{tmp_path}/a.txt"])

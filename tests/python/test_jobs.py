@@ -75,6 +75,14 @@ def test_gzip_files_are_a_task_each(runner, records):
     assert [file["whole"] for file in described["files"]] == [True, True]
 
 
+def test_remote_files(runner, records):
+    """Read through TensorFlow's file systems, of which file: is one."""
+    made, code = runner.run(training_data=[f"file://{path}" for path in records], num_epochs=2)
+    assert code == 0, runner.logs()
+    _check_exact(runner, made, 2)
+    assert '"file:///' in (runner.folder / "job" / "job.json").read_text()
+
+
 @pytest.mark.parametrize(
     "point",
     ["begin:1", "read:1", "read:33", "applied:1", "applied:57", "boundary:2", "held:2", "saving:1",

@@ -139,20 +139,20 @@ def _input_options(read_as, delimiter, allow_empty):
 
 def _show(command, arguments, paths, format, table):
     """Runs headrace-records, which talks to the user itself, but for tables on terminals."""
-    from headrace import programs
     from headrace.data import files
 
     tabular = format is Format.text and sys.stdout.isatty()
     if tabular or format is Format.json:
         arguments = [*arguments, "--format", "json"]
     try:
-        program = programs.path(files.PROGRAM)
+        program = files.program_for(paths)
     except HeadraceError as error:
         fail(error, 1)
     done = subprocess.run(
         [program, command, *arguments, "--", *paths],
         stdout=subprocess.PIPE if tabular else None,
         check=False,
+        env=files.environment(),
     )
     if tabular and done.stdout:
         table(json.loads(done.stdout))

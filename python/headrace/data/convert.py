@@ -13,7 +13,6 @@ import subprocess
 
 import numpy as np
 
-from headrace import programs
 from headrace.data import files
 from headrace.data.convert_writer import Output, Writer
 from headrace.errors import DataError
@@ -76,5 +75,5 @@ def copy(paths, output: Output, *, read_as=None, delimiter=None, skip_header=Fal
         arguments.append("--skip_header")
     if json:
         arguments += ["--format", "json"]
-    command = [programs.path(files.PROGRAM), *arguments, "--", *paths, output.path]
-    return subprocess.run(command, check=False).returncode
+    command = [files.program_for(paths), *arguments, "--", *paths, output.path]
+    return subprocess.run(command, check=False, env=files.environment()).returncode

@@ -1,6 +1,7 @@
 """Which record files there are, and how many records each has; without TensorFlow."""
 
 import json
+import os
 import subprocess
 from typing import NamedTuple
 
@@ -8,6 +9,7 @@ from headrace import programs
 from headrace.errors import DataError
 
 PROGRAM = "headrace-records"
+REMOTE_PROGRAM = "headrace-remote-records"  # the same, with TensorFlow's file systems
 
 
 class FileSpec(NamedTuple):
@@ -37,8 +39,9 @@ def resolve(
     index_dir: folder of the index files; default: beside the data.
     read_as, delimiter: format of the files, default: by content; between fields of CSV.
     allow_empty: files without records are no error.
-    Errors: DataError, with all that is wrong: nothing there, damaged, no record file, a remote path
-        (scheme://: record files are read from local or mounted folders only), a file named twice.
+    Remote paths (scheme://) are read through TensorFlow's file systems: gs:// with stock TensorFlow.
+    Errors: DataError, with all that is wrong: nothing there, damaged, no record file, a scheme that
+        TensorFlow does not know, a file named twice.
     """
     arguments = ["count", "--format", "json", "--index", index]
     for option, value in (
@@ -52,15 +55,28 @@ def resolve(
         arguments.append("--allow_empty")
     if isinstance(paths, (str, bytes)) or not paths:
         raise DataError(f"paths must be a list of paths, not {paths!r}")
+    paths = list(map(str, paths))
     done = subprocess.run(
-        [programs.path(PROGRAM), *arguments, "--", *map(str, paths)],
+        [program_for(paths), *arguments, "--", *paths],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
+        env=environment(),
     )
     if done.returncode != 0:
         raise DataError(complaints(done.stderr, done.returncode))
     return [FileSpec(**spec) for spec in json.loads(done.stdout)]
+
+
+def program_for(paths) -> str:
+    """The program that reads these files: one that takes longer to start, if any of them is remote."""
+    is_remote = any("://" in path for path in paths)
+    return programs.path(REMOTE_PROGRAM if is_remote else PROGRAM)
+
+
+def environment() -> dict:
+    """Of these programs: errors are their own, without TensorFlow's notes."""
+    return {"TF_CPP_MIN_LOG_LEVEL": "2", **os.environ}
 
 
 def complaints(stderr: str, returncode: int) -> str:
