@@ -433,6 +433,40 @@ TEST_F(ClientTest, RestoredWaitsForTheMaster) {
   Expect(restored.get());
 }
 
+TEST_F(ClientTest, SaysForHowLongItsThreadIsOut) {
+  std::atomic<bool> waits{false};
+  agent_.step_waits = [&] { return waits.load(); };
+  Begin();
+  const auto away_ms = [&] { return agent_.Expect<message::Telemetry>().away_ms; };
+  while (away_ms() < 1000) {
+  }
+  // A reader that waits for ranges.
+  bool cancelled = false;
+  auto read = std::async(std::launch::async, [&] {
+    RangeQueue::Answer answer;
+    Range range;
+    return queue_->Next(&cancelled, &answer, &range);
+  });
+  AwaitHunger();
+  while (away_ms() >= 500) {
+  }
+  EXPECT_LT(away_ms(), 500) << "still waiting";
+  queue_->Wake([&] { cancelled = true; });
+  read.get().IgnoreError();
+  while (away_ms() < 1000) {
+  }
+  waits = true;
+  while (away_ms() >= 500) {
+  }
+  waits = false;
+  while (away_ms() < 1000) {
+  }
+  Expect(client_->Held(0));
+  message::Telemetry told;
+  while (told.last_call != "held" && !HasFailure()) told = agent_.Expect<message::Telemetry>();
+  EXPECT_LT(told.away_ms, 2000);
+}
+
 TEST_F(ClientTest, ABoundaryIsAnsweredByOrders) {
   Begin(ModelKind::kShared);
   Orders orders;

@@ -329,6 +329,16 @@ void Dispatcher::GetStatus(Done<v1::JobStatus> done) {
   turn.End(Status(), std::move(status), std::move(done));
 }
 
+void Dispatcher::GetJob(Done<v1::Job> done) {
+  Turn turn(this);
+  v1::Job job;
+  job.set_name(job_.name);
+  job.set_type(Name(job_.type));
+  job.set_model(ToProto(job_.model));
+  job.set_trainer(job_.trainer);
+  turn.End(Status(), std::move(job), std::move(done));
+}
+
 void Dispatcher::GetLedger(bool totals_only, Done<v1::Ledger> done) {
   Turn turn(this);
   v1::Ledger ledger;

@@ -88,6 +88,7 @@ std::map<std::string, Reader> Readers(Settings* s) {
            {{"train", Verb::kTrain}, {"evaluate", Verb::kEvaluate}, {"predict", Verb::kPredict}},
            &s->verb)},
       {"exported", Text(&s->exported)},
+      {"export_id", Text(&s->export_id)},
       {"output", Text(&s->output)},
       {"checkpoints", Text(&s->checkpoints)},
       {"checkpoint_steps", Count(&s->checkpoint_steps)},

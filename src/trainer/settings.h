@@ -19,8 +19,9 @@ struct Settings {
   };
 
   Verb verb = Verb::kTrain;
-  std::string exported;  // directory of the exported job
-  std::string output;    // directory of the model to serve, or of predictions; "": none is written
+  std::string exported;   // directory of the exported job
+  std::string export_id;  // that it must have; "": any
+  std::string output;     // directory of the model to serve, or of predictions; "": none is written
   std::string checkpoints;            // directory; "": none
   std::int64_t checkpoint_steps = 0;  // 0: only when asked to
   std::int64_t keep_checkpoints = 3;  // 0: all

@@ -186,6 +186,22 @@ def test_synchronous_when_a_worker_dies(counted, records):
     assert np.all(seen[KEPT == 1] >= 3) and np.all(seen[KEPT == 0] == 0), seen
 
 
+def test_synchronous_when_a_worker_hangs(counted, records):
+    """It is killed; who waits for its gradients is not."""
+    made, code = counted.run(
+        training_data=records,
+        num_epochs=2,
+        use_async=False,
+        grads_to_wait=2,
+        die_at="hang:applied:20",
+        step_timeout_s=4,
+        **TWO,
+    )
+    assert code == 0, counted.logs()
+    _check_ledger(counted, made, 2)
+    assert counted.logs().count("kills the training process: no call for 4 s while it held") == 1, counted.logs()
+
+
 def test_models_that_write_by_themselves_are_not_synchronous(runner, records):
     with pytest.raises(HeadraceError, match="synchronous training .* is not possible: the model itself"):
         runner.run(training_data=records, use_async=False, **TWO)
