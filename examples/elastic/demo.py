@@ -4,8 +4,8 @@ accounted for.
     scripts/demo.sh --elastic [--namespaces] [--records N] [--epochs N]
 
 Trains examples/elastic/model.py on generated lines in Criteo's format, kills the first worker with everything it
-holds (SIGKILL), starts a third one by the master's address, as another machine would, and prints the ledger. --namespaces: on
-three machines (examples/elastic/several_machines.py).
+holds (SIGKILL), starts a third one by the master's address, as another machine would, and prints the ledger.
+--namespaces: on three machines (examples/elastic/several_machines.py).
 Exit status: 0 every record was trained, 1 not.
 """
 

@@ -10,6 +10,7 @@ import sys
 import time
 
 from examples.elastic import machines
+from headrace import programs
 
 HEADRACE = [sys.executable, "-m", "headrace"]
 LONGEST_S = 240  # for the job to get somewhere
@@ -43,20 +44,20 @@ def _run(folder, args, model, world):
         print(f"-- hub: master and parameter server at {world.hub}, no worker", flush=True)
         hub = start(
             *("hub", f"--model_def={model}", f"--training_data={data}", "--minibatch_size=100", "--job_name=demo"),
-            *("--num_workers=0", "--num_ps=1", f"--master_host={world.hub}", "--lease_s=5"),
+            *("--num_workers=0", "--num_ps=1", f"--master_host={world.hub}", "--lease_s=10"),
             f"--num_epochs={args.epochs}",
         )
         _until(lambda: (job / "master.address").exists(), "the master to listen", hub)
         address = (job / "master.address").read_text().strip()
         join = ("--master_addr", address, "--num_workers=1")
-        print(f"-- one and two join by --master_addr {address}", flush=True)
-        one, two = start("one", *join), start("two", *join)
-        ask = [*HEADRACE, "status", "--master_addr", address, "--format=json", *tls]
-        _until(lambda: _trained(world, ask) >= 2, "both to train", hub)
-        print("-- machine two dies, and comes back", flush=True)
+        print(f"-- machine two joins by --master_addr {address}", flush=True)
+        two = start("two", *join)
+        ask = [programs.path("headrace-ctl"), "--master", address, *tls, "status"]
+        _until(lambda: _holds(world, ask, two), "machine two to hold records", hub)
+        print("-- machine two dies with what it holds; machine one joins, and two comes back", flush=True)
         _kill_all(two.pid)
         two.wait()
-        two = start("two", *join)
+        one, two = start("one", *join), start("two", *join)
         codes = [process.wait() for process in (hub, one, two)]
     finally:
         for process in running:
@@ -78,11 +79,11 @@ def _until(holds, what, job):
         time.sleep(0.1)
 
 
-def _trained(world, ask):
-    """How many workers have trained something."""
+def _holds(world, ask, joined):
+    """Whether the worker of that command has leases."""
     said = subprocess.run(world.command("one", ask), capture_output=True, text=True)
     workers = json.loads(said.stdout)["workers"] if said.returncode == 0 else []
-    return sum(int(w.get("telemetry", {}).get("steps", 0)) > 0 for w in workers)
+    return any(f"-{joined.pid}-" in w["name"] and int(w["leases"]) > 0 for w in workers)
 
 
 def _kill_all(pid):

@@ -9,6 +9,9 @@ from headrace import programs
 from headrace.errors import JobError, UsageError
 
 
+TIMEOUT_S = 10  # for a master to be reached, and to answer
+
+
 @dataclasses.dataclass(frozen=True)
 class Tls:
     """Files (PEM) for the connections to the master, "" each: none.
@@ -44,7 +47,8 @@ def command(address: str, tls: Tls, *arguments) -> list:
 
 def ask(address: str, tls: Tls, *arguments) -> dict:
     """The answer to one question. Errors: JobError with what headrace-ctl says."""
-    done = subprocess.run(command(address, tls, *arguments), capture_output=True, text=True)
+    words = command(address, tls, "--timeout_s", str(TIMEOUT_S), *arguments)
+    done = subprocess.run(words, capture_output=True, text=True)
     if done.returncode != 0:
         hint = "" if tls.cert or tls.ca else "; does it want TLS (--tls_ca, --tls_cert, --tls_key)?"
         raise JobError(done.stderr.strip().removeprefix("headrace-ctl: ") + hint)
