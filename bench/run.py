@@ -15,10 +15,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 PROJECT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
-from bench import dlrm, loop, machine, overhead, pipeline, ranges, report, sparse, take  # noqa: E402
+from bench import dlrm, loop, machine, overhead, pipeline, ranges, report, sparse, straggler, take  # noqa: E402
 from bench.processes import WorkerError  # noqa: E402
 
-BENCHMARKS = {module.NAME: module for module in (pipeline, overhead, take, ranges, loop, sparse, dlrm)}
+BENCHMARKS = {module.NAME: module for module in (pipeline, overhead, take, ranges, loop, sparse, straggler,
+                                            dlrm)}
 
 
 def parse_arguments(argv):

@@ -245,7 +245,7 @@ Dispatcher::Outlook Dispatcher::GetOutlook() {
   outlook.verdict = state_.ledger().verdict();
   outlook.failure = state_.ledger().failure();
   outlook.delivered = job_.model == ModelKind::kNone || state_.delivered();
-  outlook.over = coordinator_->over();
+  outlook.over = coordinator_->over(now_ms_);
   outlook.present = coordinator_->PresentWorkers(now_ms_);
   std::int64_t since_ms = now_ms_;
   outlook.waits_for = coordinator_->WaitsFor(now_ms_, &since_ms);

@@ -33,7 +33,8 @@ WAITS = jobs.WITNESS.replace(
     def wait(number):
         \"\"\"0, once the file is there.\"\"\"
         def missing(i):
-            return tf.equal(tf.size(tf.io.matching_files(GO)), 0)
+            nothing = tf.strings.substr(tf.strings.as_string(i), 0, 0)  # or it is looked for once, before the loop
+            return tf.equal(tf.size(tf.io.matching_files(GO + nothing)), 0)
         return 0 * tf.while_loop(missing, lambda i: i + 1, [number[0]], parallel_iterations=1)[0]
 
     class Witness""",
