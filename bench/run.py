@@ -18,8 +18,8 @@ sys.path.insert(0, str(PROJECT))
 from bench import dlrm, loop, machine, overhead, pipeline, ranges, report, sparse, straggler, take  # noqa: E402
 from bench.processes import WorkerError  # noqa: E402
 
-BENCHMARKS = {module.NAME: module for module in (pipeline, overhead, take, ranges, loop, sparse, straggler,
-                                            dlrm)}
+_MODULES = (pipeline, overhead, take, ranges, loop, sparse, straggler, dlrm)
+BENCHMARKS = {module.NAME: module for module in _MODULES}
 
 
 def parse_arguments(argv):

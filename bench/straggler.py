@@ -91,6 +91,11 @@ def run(args, say):
         say(f"{NAME}: round {number + 1} of {args.straggler_rounds}")
         with tempfile.TemporaryDirectory() as folder:
             rounds.append(_measure(pathlib.Path(folder)))
+    return _rows(rounds)
+
+
+def _rows(rounds):
+    """Of what _measure() gave for each job."""
     ratio = estimate([r["ratio"] for r in rounds])
     return [{"what": "two workers, one at a tenth of the speed", "rounds": rounds, "ratio": ratio.as_json(),
              "goal": GOAL, "met": ratio.median <= GOAL}]
