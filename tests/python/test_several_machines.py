@@ -118,6 +118,8 @@ def test_addresses():
         JobFlags(**given).check()
     JobFlags(**given, master_host="10.0.0.1").check()
     JobFlags(**given, master_port=4000).check()
+    with pytest.raises(UsageError, match="'0.0.0.0': give the address by which other machines find this one"):
+        JobFlags(**given, master_host="0.0.0.0").check()
     with pytest.raises(UsageError, match="--tls_ca alone is for those who connect"):
         JobFlags(**given, master_port=4000, tls_ca=__file__).check()
     with pytest.raises(UsageError, match="train needs --model_def"):

@@ -176,6 +176,12 @@ class JobFlags:
             )
 
     def _check_cluster(self):
+        if self.master_host in ("", "0.0.0.0", "::"):
+            raise UsageError(
+                f"--master_host '{self.master_host}': give the address by which other machines find this one"
+            )
+        if self.master_port > 65535:
+            raise UsageError(f"--master_port is {self.master_port}, and must be at most 65535")
         _, high = self.workers
         if self.verb != TRAIN:
             self._check_no_servers()
