@@ -194,7 +194,7 @@ def test_synchronous_when_a_worker_hangs(counted, records):
         num_epochs=2,
         use_async=False,
         grads_to_wait=2,
-        die_at="hang:applied:20",
+        die_at="hang:read:20",
         step_timeout_s=4,
         **TWO,
     )
