@@ -16,11 +16,11 @@ PROJECT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
 from bench import checkpoint, dlrm, loop, machine, overhead, pipeline  # noqa: E402
-from bench import ranges, report, sparse, steps, take  # noqa: E402
+from bench import ranges, report, sparse, steps, straggler, take  # noqa: E402
 from bench.processes import WorkerError  # noqa: E402
 
-BENCHMARKS = {module.NAME: module for module in (
-    pipeline, overhead, take, ranges, loop, steps, sparse, checkpoint, dlrm)}
+_MODULES = (pipeline, overhead, take, ranges, loop, steps, sparse, checkpoint, straggler, dlrm)
+BENCHMARKS = {module.NAME: module for module in _MODULES}
 
 
 def parse_arguments(argv):

@@ -5,6 +5,7 @@
 #   scripts/demo.sh [--data PATH ...] [options of examples/dlrm/train.py; --help lists them]
 #   scripts/demo.sh --adult [options of examples/adult/train.py]    wide and deep on UCI Adult
 #   scripts/demo.sh --elastic [options of examples/elastic/demo.py] two workers and a parameter server; a worker is killed, another joins
+#   scripts/demo.sh --elastic --namespaces                          the same on three machines (network namespaces), with TLS
 #
 # Exit status: 0 done and the losses agree, 1 failed, 2 usage.
 set -euo pipefail

@@ -1,10 +1,11 @@
 """Two workers and a parameter server train one model; a worker is killed, another joins; every record is
 accounted for.
 
-    scripts/demo.sh --elastic [--records N] [--epochs N]
+    scripts/demo.sh --elastic [--namespaces] [--records N] [--epochs N]
 
 Trains examples/elastic/model.py on generated lines in Criteo's format, kills the first worker with everything it
 holds (SIGKILL), starts a third one by the master's address, as another machine would, and prints the ledger.
+--namespaces: on three machines (examples/elastic/several_machines.py).
 Exit status: 0 every record was trained, 1 not.
 """
 
@@ -18,7 +19,10 @@ import sys
 import tempfile
 import time
 
-from headrace import programs
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
+
+from examples.elastic import several_machines  # noqa: E402
+from headrace import programs  # noqa: E402
 
 MODEL = str(pathlib.Path(__file__).with_name("model.py"))
 
@@ -27,8 +31,16 @@ def main():
     parser = argparse.ArgumentParser(description=" ".join(__doc__.split("\n\n")[0].split()))
     parser.add_argument("--records", type=int, default=50_000)
     parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument(
+        "--namespaces",
+        action="store_true",
+        help="master and parameter server, and two workers, each on a machine of its own: network namespaces "
+        "(root, iproute2), else loopback addresses",
+    )
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
+        if args.namespaces:
+            return several_machines.run(pathlib.Path(folder), args, MODEL)
         return run(pathlib.Path(folder), args)
 
 

@@ -87,6 +87,10 @@ struct Telemetry {
 // and the record's position in its file; a slot is one lease's, once, so that what an earlier lease
 // of a record left behind is never taken for a later one's.
 //
+// The agent is told for how long the training thread has been out of the feed: it has made no call,
+// nobody reads its queues, and Options::step_waits says nothing else. An agent may end a process
+// that is out for too long while others wait for what it holds.
+//
 // Thread safety: every method may run concurrently, Start() and Connect() come first. Applied()
 // and attention() take no I/O and wait for none.
 // Errors: whatever ends the connection is given by every later call: UNAVAILABLE the agent is gone,
@@ -111,6 +115,10 @@ class Client {
     // So many workers of the job are alive now (Orders::live): for who waits for other workers. As
     // on_fence in all else; not needed.
     std::function<Status(std::int64_t workers)> on_live;
+    // Whether the step at hand waits for something that has a deadline of its own: such a wait is
+    // not counted as absence from the feed. Called on the reporting thread; must not call the
+    // client, or wait. Not needed.
+    std::function<bool()> step_waits;
   };
   enum class Queue { kMain, kEvaluation };
   enum class Found { kTask, kOrders, kDone };

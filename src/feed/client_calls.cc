@@ -8,6 +8,7 @@ namespace headrace::feed {
 using std::chrono::milliseconds;
 
 Status ConnectedClient::Attach(std::int64_t generation, std::int64_t expected, Attached* attached) {
+  const PresentCall here(presence_.get(), "attach");
   if (welcome_.model != ModelKind::kShared) {
     return {Code::kFailedPrecondition, "the job's model is not on parameter servers"};
   }
@@ -33,6 +34,7 @@ Status ConnectedClient::Attach(std::int64_t generation, std::int64_t expected, A
 
 Status ConnectedClient::Restored(std::int64_t step, const std::string& position,
                                  const std::string& checkpoint, std::int64_t generation) {
+  const PresentCall here(presence_.get(), "restored");
   {
     std::lock_guard<std::mutex> lock(mu_);
     step_ = step;
@@ -45,6 +47,7 @@ Status ConnectedClient::Restored(std::int64_t step, const std::string& position,
 }
 
 void ConnectedClient::Start() {
+  const PresentCall here(presence_.get(), "start");
   std::lock_guard<std::mutex> lock(mu_);
   started_ = true;
   waker_->Signal();
@@ -52,12 +55,14 @@ void ConnectedClient::Start() {
 
 Status ConnectedClient::Applied(const std::int64_t* identities, std::size_t count,
                                 std::int64_t step) {
+  const PresentCall here(presence_.get(), "applied");
   if (failed_.load(std::memory_order_relaxed)) return failure();
   step_.store(step, std::memory_order_relaxed);
   return stream_account_->Applied(identities, count);
 }
 
 Status ConnectedClient::IteratorEnded(const std::string& op, bool* more) {
+  const PresentCall here(presence_.get(), "iterator ended");
   std::lock_guard<std::mutex> lock(mu_);
   *more = false;
   if (!failure_.ok()) return failure_;
@@ -67,6 +72,7 @@ Status ConnectedClient::IteratorEnded(const std::string& op, bool* more) {
 }
 
 Status ConnectedClient::IteratorFailed(const Status& error, std::int64_t culprit) {
+  const PresentCall here(presence_.get(), "iterator failed");
   std::lock_guard<std::mutex> lock(mu_);
   if (!failure_.ok()) return failure_;
   Status status = stream_.Failed(error, culprit);
@@ -75,6 +81,7 @@ Status ConnectedClient::IteratorFailed(const Status& error, std::int64_t culprit
 }
 
 Status ConnectedClient::Next(Queue queue, std::uint64_t seen, Found* found, Task* task) {
+  const PresentCall here(presence_.get(), "next task");
   const auto from =
       queue == Queue::kMain ? message::QueueName::kMain : message::QueueName::kEvaluation;
   std::unique_lock<std::mutex> lock(mu_);
@@ -118,12 +125,14 @@ Status ConnectedClient::Next(Queue queue, std::uint64_t seen, Found* found, Task
 }
 
 Status ConnectedClient::TaskApplied(const std::int64_t* identities, std::size_t count) {
+  const PresentCall here(presence_.get(), "task applied");
   if (failed_.load(std::memory_order_relaxed)) return failure();
   return tasks_account_->Applied(identities, count);
 }
 
 Status ConnectedClient::TaskDone(const Task& task, const std::string& op,
                                  const std::vector<double>& metrics) {
+  const PresentCall here(presence_.get(), "task done");
   std::lock_guard<std::mutex> lock(mu_);
   if (!failure_.ok()) return failure_;
   std::optional<message::Report> report;
@@ -134,6 +143,7 @@ Status ConnectedClient::TaskDone(const Task& task, const std::string& op,
 }
 
 Status ConnectedClient::TaskFailed(const Task& task, const Status& error, std::int64_t culprit) {
+  const PresentCall here(presence_.get(), "task failed");
   std::lock_guard<std::mutex> lock(mu_);
   if (!failure_.ok()) return failure_;
   std::optional<message::Report> report;
@@ -144,6 +154,7 @@ Status ConnectedClient::TaskFailed(const Task& task, const Status& error, std::i
 }
 
 Orders ConnectedClient::current_orders(std::uint64_t* version) {
+  const PresentCall here(presence_.get(), "orders");
   std::lock_guard<std::mutex> lock(mu_);
   *version = seen_ = version_;
   NoteAttentionLocked();
@@ -151,6 +162,7 @@ Orders ConnectedClient::current_orders(std::uint64_t* version) {
 }
 
 Status ConnectedClient::Boundary(std::int64_t step, Orders* orders, std::uint64_t* version) {
+  const PresentCall here(presence_.get(), "boundary");
   std::uint64_t id = 0;
   {
     std::lock_guard<std::mutex> lock(mu_);
@@ -170,26 +182,31 @@ Status ConnectedClient::Boundary(std::int64_t step, Orders* orders, std::uint64_
 }
 
 Status ConnectedClient::Held(std::uint64_t hold) {
+  const PresentCall here(presence_.get(), "held");
   return Say(message::Held{hold});
 }
 
 Status ConnectedClient::Saved(const SaveOrder& order, const Status& result, milliseconds pause,
                               std::int64_t bytes) {
+  const PresentCall here(presence_.get(), "saved");
   return Say(message::Saved{order.hold, order.directory, result.ok() ? "" : result.ToString(),
                             pause.count(), bytes});
 }
 
 Status ConnectedClient::Metrics(const EvaluatedOrder& of,
                                 const std::map<std::string, double>& values) {
+  const PresentCall here(presence_.get(), "metrics");
   return Say(message::Metrics{of.round, of.step, values});
 }
 
 void ConnectedClient::Tell(const Telemetry& telemetry) {
+  const PresentCall here(presence_.get(), "tell");
   std::lock_guard<std::mutex> lock(mu_);
   telemetry_ = telemetry;
 }
 
 Status ConnectedClient::Bye(const std::string& model, const Status& error) {
+  const PresentCall here(presence_.get(), "bye");
   return Say(message::Bye{model, error.ok() ? "" : error.ToString()});
 }
 

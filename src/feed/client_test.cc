@@ -433,6 +433,45 @@ TEST_F(ClientTest, RestoredWaitsForTheMaster) {
   Expect(restored.get());
 }
 
+TEST_F(ClientTest, SaysForHowLongItsThreadIsOut) {
+  std::atomic<bool> waits{false};
+  agent_.step_waits = [&] { return waits.load(); };
+  Begin();
+  // One is said each second.
+  const auto until = [&](const char* what, const std::function<bool(std::int64_t away_ms)>& holds) {
+    for (int i = 0; i < 10; ++i) {
+      if (holds(agent_.Expect<message::Telemetry>().away_ms)) return;
+    }
+    ADD_FAILURE() << what;
+  };
+  const auto out = [](std::int64_t away_ms) { return away_ms >= 1000; };
+  const auto in = [](std::int64_t away_ms) { return away_ms < 500; };
+  until("it makes no call", out);
+  bool cancelled = false;
+  auto read = std::async(std::launch::async, [&] {
+    RangeQueue::Answer answer;
+    Range range;
+    return queue_->Next(&cancelled, &answer, &range);
+  });
+  AwaitHunger();
+  until("a reader waits for ranges", in);
+  until("it still waits", in);
+  queue_->Wake([&] { cancelled = true; });
+  read.get().IgnoreError();
+  until("nobody reads any more", out);
+  waits = true;
+  until("the step waits for others", in);
+  waits = false;
+  until("the step goes on", out);
+  Expect(client_->Held(0));
+  message::Telemetry told;
+  for (int i = 0; i < 10 && told.last_call != "held"; ++i) {
+    told = agent_.Expect<message::Telemetry>();
+  }
+  EXPECT_EQ(told.last_call, "held");
+  EXPECT_LT(told.away_ms, 2000);
+}
+
 TEST_F(ClientTest, ABoundaryIsAnsweredByOrders) {
   Begin(ModelKind::kShared);
   Orders orders;

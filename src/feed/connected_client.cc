@@ -30,7 +30,13 @@ ConnectedClient::ConnectedClient(const Options& options, std::unique_ptr<LineSoc
       stream_(stream_queue_, stream_account_),
       tasks_(tasks_queue_, tasks_account_) {
   const std::shared_ptr<Waker> waker = waker_;
-  stream_queue_->OnRead([waker] { waker->Signal(); });
+  const std::shared_ptr<Presence> presence = presence_;
+  const auto on_read = [waker, presence] {
+    presence->Touch("read", Clock::now());
+    waker->Signal();
+  };
+  stream_queue_->OnRead(on_read);
+  tasks_queue_->OnRead(on_read);
   stream_account_->OnFinished([waker] { waker->Signal(); });
   receiver_ = std::thread([this] { Receive(); });
   reporter_ = std::thread([this] { Report(); });
@@ -46,6 +52,7 @@ ConnectedClient::~ConnectedClient() {
   receiver_.join();
   reporter_.join();
   stream_queue_->OnRead(nullptr);
+  tasks_queue_->OnRead(nullptr);
   stream_account_->OnFinished(nullptr);
   for (const std::string& name : {options_.stream, options_.tasks}) {
     RangeQueues::Get().Close(name);
@@ -88,9 +95,16 @@ void ConnectedClient::Report() {
       std::lock_guard<std::mutex> lock(mu_);
       if (leaving_ || !failure_.ok()) return;
     }
+    ExcuseStep();
     const Status status = Say(std::nullopt);
     if (!status.ok()) return Fail(status);
   }
+}
+
+void ConnectedClient::ExcuseStep() {
+  const bool waits = options_.step_waits && options_.step_waits();
+  const bool hungry = stream_queue_->waiting() > 0 || tasks_queue_->waiting() > 0;
+  if (waits || hungry) presence_->Touch(waits ? "wait of the step" : "read", Clock::now());
 }
 
 Status ConnectedClient::Say(const std::optional<ToAgent>& last) {
@@ -137,10 +151,19 @@ void ConnectedClient::CollectLocked(bool parting, std::vector<ToAgent>* messages
 
   const Clock::time_point now = Clock::now();
   const bool due = now - telemetry_sent_ >= kTelemetryEvery || parting;
-  if (!due || (!telemetry_.has_value() && waits_for_.empty())) return;
+  const auto away = presence_->away(now);
+  const bool news =
+      started_ || telemetry_.has_value() || !waits_for_.empty() || away >= kTelemetryEvery;
+  if (!due || !news) return;
   const Telemetry told = telemetry_.value_or(Telemetry());
-  message::Telemetry telemetry{told.steps, told.records,   told.loss,
-                               told.times, told.waits_for, told.waiting.count()};
+  message::Telemetry telemetry{told.steps,
+                               told.records,
+                               told.loss,
+                               told.times,
+                               told.waits_for,
+                               told.waiting.count(),
+                               std::chrono::duration_cast<milliseconds>(away).count(),
+                               presence_->last()};
   if (!waits_for_.empty()) {
     telemetry.waits_for = waits_for_;
     telemetry.waiting_ms = std::chrono::duration_cast<milliseconds>(now - waits_since_).count();

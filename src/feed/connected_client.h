@@ -18,6 +18,7 @@
 #include "feed/client.h"
 #include "feed/line_socket.h"
 #include "feed/message.h"
+#include "feed/presence.h"
 #include "feed/stream.h"
 #include "feed/tasks.h"
 #include "feed/waker.h"
@@ -47,7 +48,10 @@ class ConnectedClient final : public Client {
   Status TaskDone(const Task& task, const std::string& op,
                   const std::vector<double>& metrics) override;
   Status TaskFailed(const Task& task, const Status& error, std::int64_t culprit) override;
-  bool attention() const override { return attention_.load(std::memory_order_relaxed); }
+  bool attention() const override {
+    presence_->Touch("attention", Clock::now());
+    return attention_.load(std::memory_order_relaxed);
+  }
   Orders current_orders(std::uint64_t* version) override;
   bool draining() const override { return draining_.load(std::memory_order_relaxed); }
   bool deliver() const override { return deliver_.load(std::memory_order_relaxed); }
@@ -60,7 +64,7 @@ class ConnectedClient final : public Client {
   Status Bye(const std::string& model, const Status& error) override;
 
  private:
-  using Clock = std::chrono::steady_clock;
+  using Clock = Presence::Clock;
   struct Demand {
     std::int64_t to_ask = 0;  // leases
     std::int64_t asked = 0;   // and not given so far
@@ -71,6 +75,8 @@ class ConnectedClient final : public Client {
   // Sends what is to be reported, then `last`, in this order.
   Status Say(const std::optional<ToAgent>& last);
   void CollectLocked(bool parting, std::vector<ToAgent>* messages);
+  // Notes it where the step is not to blame for being out of the feed.
+  void ExcuseStep();
   // Waits until `done` or the connection has failed.
   Status WaitLocked(std::unique_lock<std::mutex>* lock, const std::string& what,
                     const std::function<bool()>& done);
@@ -105,6 +111,7 @@ class ConnectedClient final : public Client {
   const std::shared_ptr<RangeQueue> stream_queue_, tasks_queue_;
   const std::shared_ptr<Account> stream_account_, tasks_account_;
   const std::shared_ptr<Waker> waker_ = std::make_shared<Waker>();
+  const std::shared_ptr<Presence> presence_ = std::make_shared<Presence>(Clock::now());
 
   std::atomic<bool> attention_{false}, failed_{false}, draining_{false}, deliver_{false};
   std::atomic<std::int64_t> step_{0};

@@ -225,6 +225,8 @@ void Fields(V& v, message::Telemetry& m) {
   v("times", m.times);
   v("waits_for", m.waits_for);
   v("waiting_ms", m.waiting_ms);
+  v("away_ms", m.away_ms);
+  v("last_call", m.last_call);
 }
 template <class V>
 void Fields(V& v, message::Boundary& m) {

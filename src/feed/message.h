@@ -76,6 +76,8 @@ struct Telemetry {
   std::map<std::string, std::pair<double, double>> times;
   std::string waits_for;
   std::int64_t waiting_ms = 0;
+  std::int64_t away_ms = 0;  // since the training thread was in the feed; 0: it is there
+  std::string last_call;     // what it did there
 };
 struct Boundary {
   std::uint64_t id = 0;

@@ -48,6 +48,7 @@ class ScriptedAgent {
   };
 
   std::function<Status(std::int64_t)> on_live;
+  std::function<bool()> step_waits;
 
   // Welcomes the client that Connect() makes meanwhile.
   std::unique_ptr<Client> Welcome(ModelKind model = ModelKind::kNone, int prefetch = 2) {
@@ -60,6 +61,7 @@ class ScriptedAgent {
       options.report_every = std::chrono::milliseconds(5);
       options.on_fence = on_fence;
       options.on_live = on_live;
+      options.step_waits = step_waits;
       const Status status = Client::Connect(options, &client);
       EXPECT_TRUE(status.ok()) << status.ToString();
     });

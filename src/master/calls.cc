@@ -79,6 +79,7 @@ Status Dispatcher::DoJoin(const v1::JoinRequest& request, v1::JoinReply* reply) 
       std::clamp<std::int64_t>(job_.spec.lease_ms / kHeartbeatsPerLease, 1, kMaxHeartbeatMs));
   reply->set_model(ToProto(job_.model));
   reply->set_job(job_.trainer);
+  reply->set_step_timeout_ms(job_.step_timeout_ms);
   *reply->mutable_orders() = OrdersFor(number);
   return {};
 }

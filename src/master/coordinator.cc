@@ -99,8 +99,8 @@ Orders Coordinator::OrdersFor(std::uint64_t worker) {
   return orders;
 }
 
-bool Coordinator::over() const {
-  if (!presences_.empty()) return false;
+bool Coordinator::over(std::int64_t now_ms) const {
+  if (PresentWorkers(now_ms) > 0) return false;
   if (job_state_ == JobState::kDone) {
     return job_.model == ModelKind::kNone || state_.delivered();
   }

@@ -122,8 +122,8 @@ class Coordinator {
   // The version grows whenever anything else in it changes for this worker.
   Orders OrdersFor(std::uint64_t worker);
   JobState job_state() const { return job_state_; }
-  // Nobody is left and nothing is to be done.
-  bool over() const;
+  // Nobody is left but who was silent for as long as a lease, and nothing is to be done.
+  bool over(std::int64_t now_ms) const;
 
   // --- for people --------------------------------------------------------------------------------
 

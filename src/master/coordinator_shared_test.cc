@@ -149,14 +149,14 @@ TEST(JobEnd, OneWorkerDeliversASharedModel) {
   EXPECT_EQ(world.OrdersFor(three).state, JobState::kDone);
   world.Leave(two);
   EXPECT_FALSE(world.state.delivered()) << "it was not its turn any more";
-  EXPECT_FALSE(world.coordinator->over());
+  EXPECT_FALSE(world.coordinator->over(world.now));
   const auto four = world.Join("w-3");
   world.Leave(three);
   EXPECT_TRUE(world.state.delivered());
   EXPECT_EQ(world.OrdersFor(four).state, JobState::kDone);
   EXPECT_FALSE(world.OrdersFor(four).deliver);
   world.Leave(four);
-  EXPECT_TRUE(world.coordinator->over());
+  EXPECT_TRUE(world.coordinator->over(world.now));
 }
 
 TEST(JobEnd, ASharedModelWaitsForSomebodyToDeliverIt) {
@@ -164,7 +164,7 @@ TEST(JobEnd, ASharedModelWaitsForSomebodyToDeliverIt) {
   const auto one = world.Train("w-0");
   world.FinishMain(one);
   world.Leave(one, "killed by signal 9 (KILL)");
-  EXPECT_FALSE(world.coordinator->over());
+  EXPECT_FALSE(world.coordinator->over(world.now));
   EXPECT_EQ(world.WaitsFor(), "");
   const auto two = world.Join("w-0");
   EXPECT_EQ(world.OrdersFor(two).state, JobState::kRunning) << "it has not found the model so far";

@@ -350,9 +350,9 @@ TEST(JobEnd, StopSavesThenSendsAllAway) {
   EXPECT_EQ(orders.reason, "enough");
   EXPECT_EQ(orders.hold, 0u);
   EXPECT_FALSE(world.coordinator->MayLease(one).main);
-  EXPECT_FALSE(world.coordinator->over());
+  EXPECT_FALSE(world.coordinator->over(world.now));
   world.Leave(one);
-  EXPECT_TRUE(world.coordinator->over());
+  EXPECT_TRUE(world.coordinator->over(world.now));
   // The next master goes on.
   world.Must(Closed{world.now});
   world.StartMaster();
@@ -372,7 +372,7 @@ TEST(JobEnd, StepsOnTheWayOutNeedNoCheckpoint) {
   EXPECT_EQ(world.OrdersFor(one).hold, 0u);
   EXPECT_EQ(world.coordinator->job_state(), JobState::kStopping);
   world.Leave(one);
-  EXPECT_TRUE(world.coordinator->over());
+  EXPECT_TRUE(world.coordinator->over(world.now));
 }
 
 TEST(JobEnd, StopGoesOnWithoutTheCheckpointIfNobodyCanSave) {
@@ -380,7 +380,7 @@ TEST(JobEnd, StopGoesOnWithoutTheCheckpointIfNobodyCanSave) {
   world.Must(StopAsked{"enough", false});
   world.Settle();
   EXPECT_EQ(world.coordinator->job_state(), JobState::kStopping);
-  EXPECT_TRUE(world.coordinator->over());
+  EXPECT_TRUE(world.coordinator->over(world.now));
 }
 
 TEST(JobEnd, ASecondStopMayDiscard) {
@@ -400,9 +400,22 @@ TEST(JobEnd, WithoutAModelWhenTheLedgerIsDone) {
   const auto one = world.Train("w-0");
   world.FinishMain(one);
   EXPECT_EQ(world.OrdersFor(one).state, JobState::kDone);
-  EXPECT_FALSE(world.coordinator->over());
+  EXPECT_FALSE(world.coordinator->over(world.now));
   world.Leave(one, "killed");
-  EXPECT_TRUE(world.coordinator->over());
+  EXPECT_TRUE(world.coordinator->over(world.now));
+}
+
+TEST(JobEnd, NobodyWaitsForAWorkerThatIsSilent) {
+  World world(TestJob(ModelKind::kNone));
+  const auto dead = world.Train("w-0");
+  const auto one = world.Train("w-1");
+  world.now += TestJob(ModelKind::kNone).spec.lease_ms;
+  world.FinishMain(one);
+  EXPECT_EQ(world.OrdersFor(one).state, JobState::kDone);
+  world.Leave(one);
+  EXPECT_FALSE(world.coordinator->over(world.now)) << "it may come to be told";
+  world.now += 1;
+  EXPECT_TRUE(world.coordinator->over(world.now)) << dead;
 }
 
 TEST(JobEnd, ALocalModelThatDiesBeforeItIsDeliveredIsTrainedAgain) {
@@ -413,16 +426,16 @@ TEST(JobEnd, ALocalModelThatDiesBeforeItIsDeliveredIsTrainedAgain) {
   EXPECT_EQ(world.OrdersFor(one).state, JobState::kDone);
   world.Leave(one, "killed by signal 9 (KILL)");
   EXPECT_EQ(world.coordinator->job_state(), JobState::kRunning);
-  EXPECT_FALSE(world.coordinator->over());
+  EXPECT_FALSE(world.coordinator->over(world.now));
   const auto two = world.Join("w-0");
   world.Restore(two);
   EXPECT_EQ(world.state.ledger().verdict(), ledger::Verdict::kRunning);
   world.FinishMain(two);
   world.Leave(two);
   EXPECT_EQ(world.coordinator->job_state(), JobState::kDone);
-  EXPECT_TRUE(world.coordinator->over());
+  EXPECT_TRUE(world.coordinator->over(world.now));
   world.StartMaster();
-  EXPECT_TRUE(world.coordinator->over());
+  EXPECT_TRUE(world.coordinator->over(world.now));
 }
 
 TEST(JobEnd, TheCheckpointOfTheLastStepComesBeforeDone) {

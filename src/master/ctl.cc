@@ -111,6 +111,18 @@ int ShowStatus(const Flags& flags) {
   });
 }
 
+int ShowJob(const Flags& flags) {
+  Client client(flags);
+  Status status = client.Connect();
+  v1::Job reply;
+  if (status.ok()) {
+    status = client.Call(&v1::Control::Stub::GetJob, v1::GetJobRequest(), &reply);
+  }
+  if (!status.ok()) return Fail(status.message());
+  Print(flags.format == "json" ? Json(reply) : reply.name() + ": " + reply.type() + "\n");
+  return 0;
+}
+
 // Of a journal that no master has open.
 Status ReadJournal(const std::string& path, bool totals_only, v1::Ledger* ledger) {
   if (!std::filesystem::exists(path)) return {Code::kNotFound, path + ": no such file"};
@@ -216,6 +228,7 @@ int Main(int argc, char** argv) {
         ->check(CLI::PositiveNumber);
   };
   watchable(add("status", "the job, its workers, what they wait for", ShowStatus));
+  add("job", "what the job is: name, type, model, what its workers are told", ShowJob);
   CLI::App* ledger = add("ledger", "what became of the records, file by file", ShowLedger);
   watchable(ledger);
   ledger->add_option("--journal", flags.journal, "read this journal, which no master has open");

@@ -245,7 +245,7 @@ Dispatcher::Outlook Dispatcher::GetOutlook() {
   outlook.verdict = state_.ledger().verdict();
   outlook.failure = state_.ledger().failure();
   outlook.delivered = job_.model == ModelKind::kNone || state_.delivered();
-  outlook.over = coordinator_->over();
+  outlook.over = coordinator_->over(now_ms_);
   outlook.present = coordinator_->PresentWorkers(now_ms_);
   std::int64_t since_ms = now_ms_;
   outlook.waits_for = coordinator_->WaitsFor(now_ms_, &since_ms);
@@ -327,6 +327,16 @@ void Dispatcher::GetStatus(Done<v1::JobStatus> done) {
   v1::JobStatus status;
   FillStatus(&status);
   turn.End(Status(), std::move(status), std::move(done));
+}
+
+void Dispatcher::GetJob(Done<v1::Job> done) {
+  Turn turn(this);
+  v1::Job job;
+  job.set_name(job_.name);
+  job.set_type(Name(job_.type));
+  job.set_model(ToProto(job_.model));
+  job.set_trainer(job_.trainer);
+  turn.End(Status(), std::move(job), std::move(done));
 }
 
 void Dispatcher::GetLedger(bool totals_only, Done<v1::Ledger> done) {

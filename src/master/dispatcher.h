@@ -66,6 +66,7 @@ class Dispatcher {
   void Unwatch(std::uint64_t worker, const Watcher* watcher);
 
   void GetStatus(Done<v1::JobStatus> done);
+  void GetJob(Done<v1::Job> done);
   void GetLedger(bool totals_only, Done<v1::Ledger> done);
   void Checkpoint(Done<v1::CheckpointReply> done);
   void Stop(const v1::StopRequest& request, Done<v1::StopReply> done);

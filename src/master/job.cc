@@ -179,6 +179,7 @@ Status CheckJob(const Job& job) {
   if (job.exact && spec.train_backup) {
     return invalid("'exact' and 'train_backup' are given; leave one of them out");
   }
+  if (job.step_timeout_ms < 0) return invalid("'step_timeout_ms' give 0 or more; 0: never");
   if (job.checkpoint_every_steps < 0) return invalid("'checkpoint.every_steps' give 0 or more");
   if (job.checkpoint_every_steps > 0 && job.checkpoint_directory.empty()) {
     return invalid("'checkpoint.every_steps' is given, but no 'checkpoint.directory'");
@@ -236,6 +237,7 @@ Status ParseJob(std::string_view json, Job* job) {
   read.model = static_cast<ModelKind>(choice);
   reader.Flag("exact", &read.exact);
   ReadSpec(&reader, &read.spec);
+  reader.Number("step_timeout_ms", &read.step_timeout_ms);
   if (const Json* checkpoint = reader.Find("checkpoint")) {
     Reader section(*checkpoint, "checkpoint.");
     section.Text("directory", &read.checkpoint_directory);

@@ -34,7 +34,9 @@ struct Job {
   bool exact = false;                // shared: a model that may have seen a record twice goes back
   std::string checkpoint_directory;  // empty: no checkpoints
   std::int64_t checkpoint_every_steps = 0;  // 0: only when asked for
-  std::string trainer = "{}";               // JSON, for the process that trains
+  // Of a training process that holds leases and is out in its step, before it is killed; 0: never.
+  std::int64_t step_timeout_ms = 600000;
+  std::string trainer = "{}";  // JSON, for the process that trains
 
   bool has_checkpoints() const {
     return model != ModelKind::kNone && !checkpoint_directory.empty();

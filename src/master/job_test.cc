@@ -21,7 +21,7 @@ TEST(JobFile, ReadsEveryKey) {
           "files": [{"path": "a", "records": 30}, {"path": "b", "records": 0, "whole": true}],
           "evaluation_files": [{"path": "v", "records": 5}],
           "task_records": 1, "epochs": 2, "seed": 3, "shuffle": false, "strict_epochs": true,
-          "model_version": 4, "lease_ms": 5, "straggler_ms": 6, "train_backup": true,
+          "model_version": 4, "lease_ms": 5, "straggler_ms": 6, "step_timeout_ms": 17, "train_backup": true,
           "max_attempts": 7, "max_losses": 8, "max_quarantined": 9, "backoff_ms": 10,
           "max_backoff_ms": 11, "evaluation_task_records": 12, "evaluation_every_steps": 13,
           "evaluation_every_ms": 14, "evaluation_at_end": true,
@@ -45,6 +45,7 @@ TEST(JobFile, ReadsEveryKey) {
   EXPECT_EQ(job.spec.model_version, 4);
   EXPECT_EQ(job.spec.lease_ms, 5);
   EXPECT_EQ(job.spec.straggler_ms, 6);
+  EXPECT_EQ(job.step_timeout_ms, 17);
   EXPECT_TRUE(job.spec.train_backup);
   EXPECT_EQ(job.spec.max_attempts, 7);
   EXPECT_EQ(job.spec.max_losses, 8);
@@ -94,6 +95,7 @@ TEST(JobFile, ErrorsNameTheKey) {
       {With(R"(, "epochs": 2.5)"), "'epochs' give a whole number"},
       {With(R"(, "epochs": 0)"), "epochs is 0; give 1 or more"},
       {With(R"(, "seed": -1)"), "'seed' give 0 or more"},
+      {With(R"(, "step_timeout_ms": -1)"), "'step_timeout_ms' give 0 or more"},
       {With(R"(, "shuffle": 1)"), "'shuffle' give true or false"},
       {With(R"(, "model": "big")"), "'model' is 'big'; give one of none, local, shared"},
       {With(R"(, "checkpoint": {"folder": "x"})"), "'checkpoint.folder' is not a key"},
@@ -143,7 +145,7 @@ TEST(JobFile, AMissingFileIsNamed) {
 TEST(JobFile, TheJournalBelongsToTheWork) {
   Job one, two, three;
   ASSERT_TRUE(ParseJob(With(R"(, "trainer": {"a": 1})"), &one).ok());
-  ASSERT_TRUE(ParseJob(With(R"(, "trainer": {"a": 2})"), &two).ok());
+  ASSERT_TRUE(ParseJob(With(R"(, "trainer": {"a": 2}, "step_timeout_ms": 5)"), &two).ok());
   ASSERT_TRUE(ParseJob(With(R"(, "epochs": 2)"), &three).ok());
   EXPECT_EQ(JournalName(one), JournalName(two));
   EXPECT_NE(JournalName(one), JournalName(three));

@@ -153,6 +153,11 @@ grpc::ServerUnaryReactor* Service::GetStatus(grpc::CallbackServerContext* contex
                [&](auto done) { dispatcher_.GetStatus(std::move(done)); });
 }
 
+grpc::ServerUnaryReactor* Service::GetJob(grpc::CallbackServerContext* context,
+                                          const v1::GetJobRequest*, v1::Job* reply) {
+  return Unary(context, "GetJob", reply, [&](auto done) { dispatcher_.GetJob(std::move(done)); });
+}
+
 grpc::ServerUnaryReactor* Service::GetLedger(grpc::CallbackServerContext* context,
                                              const v1::GetLedgerRequest* request,
                                              v1::Ledger* reply) {

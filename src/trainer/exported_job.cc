@@ -51,6 +51,7 @@ std::vector<GradientSpec> ReadGradients(const json& from, const char* default_na
 }
 
 void Read(const json& from, ExportedJob* job) {
+  job->id = from.value("id", "");
   job->model_file = from.at("model_file");
   const json& datasets = from.at("datasets");
   job->training = ReadDataset(datasets.at("training"));
@@ -94,7 +95,9 @@ Status LoadExportedJob(const std::string& directory, ExportedJob* job) {
   std::ifstream file(path);
   if (!file) {
     return Status(Code::kNotFound,
-                  path + " cannot be read: is " + directory + " what `headrace export` wrote?");
+                  path + " cannot be read: is " + directory +
+                      " what `headrace export` wrote? With several machines the folder of the job "
+                      "must be on a file system that all of them see");
   }
   const json parsed = json::parse(file, nullptr, false);
   if (parsed.is_discarded()) return Status(Code::kDataLoss, path + " is no JSON: export again");

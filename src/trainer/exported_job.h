@@ -46,6 +46,7 @@ struct ExportedJob {
   static constexpr int kVersion = 1;
 
   std::string directory;
+  std::string id;  // of this export: no other has it; "": it has none
   std::string model_file;
   DatasetSpec training, evaluation, prediction;
   FunctionSpec train, evaluate, metrics, predict;

@@ -1,37 +1,53 @@
-// Where tests let a trainer die.
+// Where tests let a trainer die, hang or be slow.
 #ifndef HEADRACE_TRAINER_FAILPOINT_H_
 #define HEADRACE_TRAINER_FAILPOINT_H_
 
 #include <signal.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdlib>
 #include <string>
+#include <thread>
 
 namespace headrace::trainer {
 
-// Kills the process the n-th time that it passes a point, as SIGKILL from outside would. Points:
-// "begin" (an iterator is about to read), "read" (a step is about to take its batch), "applied" (a
-// step was applied, nobody was told), "boundary", "held", "saving" (variables are written, the
-// checkpoint is not there yet), "saved" (it is, nobody was told), "evaluated". Thread safety: one
-// thread.
+// Points: "begin" (an iterator is about to read), "read" (a step is about to take its batch),
+// "applied" (a step was applied, nobody was told), "boundary", "held", "saving" (variables are
+// written, the checkpoint is not there yet), "saved" (it is, nobody was told), "evaluated". Thread
+// safety: one thread.
 class Failpoint {
  public:
-  // "": none; else "POINT:N".
+  // "": none. "POINT:N": the process kills itself the n-th time that it passes the point, as
+  // SIGKILL from outside would. "hang:POINT:N": there its thread stays for good. "slow:POINT:N":
+  // each time it stays for N milliseconds.
   explicit Failpoint(const std::string& spec) {
-    const std::size_t colon = spec.find(':');
+    std::string rest = spec;
+    for (const auto& [name, what] : {std::pair{"hang:", What::kHang}, {"slow:", What::kSlow}}) {
+      if (spec.rfind(name, 0) != 0) continue;
+      what_ = what;
+      rest = spec.substr(std::string(name).size());
+    }
+    const std::size_t colon = rest.find(':');
     if (colon == std::string::npos) return;
-    point_ = spec.substr(0, colon);
-    left_ = std::atoi(spec.c_str() + colon + 1);
+    point_ = rest.substr(0, colon);
+    count_ = std::atoi(rest.c_str() + colon + 1);
   }
 
   void Pass(const char* point) {
-    if (left_ > 0 && point_ == point && --left_ == 0) kill(getpid(), SIGKILL);
+    if (count_ == 0 || point_ != point) return;
+    if (what_ == What::kSlow) return std::this_thread::sleep_for(std::chrono::milliseconds(count_));
+    if (--count_ > 0) return;
+    if (what_ == What::kDie) kill(getpid(), SIGKILL);
+    while (true) pause();
   }
 
  private:
+  enum class What { kDie, kHang, kSlow };
+
+  What what_ = What::kDie;
   std::string point_;
-  int left_ = 0;
+  int count_ = 0;  // 0: nothing happens any more
 };
 
 }  // namespace headrace::trainer

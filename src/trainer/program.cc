@@ -66,7 +66,15 @@ Program::Program(const ExportedJob& job, const Settings& settings, const SharedM
 
 Program::~Program() {
   if (session_ != nullptr) session_->Close().IgnoreError();
-  if (batches_ != nullptr) feed::Counters::Get().Close(kBatchesCounter);
+  for (const char* counter : {kBatchesCounter, kPushedCounter, kDecidedCounter}) {
+    feed::Counters::Get().Close(counter);
+  }
+}
+
+bool Program::WaitsForOthers() {
+  const auto decided = feed::Counters::Get().Find(kDecidedCounter);
+  const auto pushed = feed::Counters::Get().Find(kPushedCounter);
+  return pushed != nullptr && decided != nullptr && pushed->load() > decided->load();
 }
 
 Status Program::Load(const ExportedJob& job, const Settings& settings, const SharedModel* shared,
@@ -146,7 +154,10 @@ absl::Status Program::Share() {
 }
 
 absl::Status Program::MakeSynchronous() {
-  TF_RETURN_IF_ERROR(ToAbsl(feed::Counters::Get().Open(kBatchesCounter, &batches_)));
+  auto& counters = feed::Counters::Get();
+  TF_RETURN_IF_ERROR(ToAbsl(counters.Open(kBatchesCounter, &batches_)));
+  TF_RETURN_IF_ERROR(ToAbsl(counters.Open(kPushedCounter, &pushed_)));
+  TF_RETURN_IF_ERROR(ToAbsl(counters.Open(kDecidedCounter, &decided_)));
   for (auto [pipeline, callable] :
        {std::make_pair(&graph_.train, &push_), std::make_pair(&graph_.again, &push_again_)}) {
     tensorflow::CallableOptions options;
@@ -224,11 +235,10 @@ absl::Status Program::Call(Callable callable, std::vector<Tensor>* results,
 Status Program::TrainSynchronously(Trained* trained) {
   const bool again = !kept_.empty();
   std::vector<Tensor> results;
-  if (absl::Status status =
-          session_->RunCallable(again ? push_again_ : push_, {Tensor(step_)}, &results, nullptr);
-      !status.ok()) {
-    return FromAbsl(status);
-  }
+  const absl::Status status =
+      session_->RunCallable(again ? push_again_ : push_, {Tensor(step_)}, &results, nullptr);
+  decided_->store(pushed_->load());
+  if (!status.ok()) return FromAbsl(status);
   if (!again) {
     const auto identities = results[2].flat<std::int64_t>();
     kept_.assign(identities.data(), identities.data() + identities.size());

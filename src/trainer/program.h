@@ -72,6 +72,10 @@ class Program {
   // The error with the line of the model file, where its op is known.
   Status Explain(const Status& error) const;
 
+  // Whether the synchronous step of this process's program waits for other trainers' gradients:
+  // they come, or the master gives up on those trainers. Any thread, at any time.
+  static bool WaitsForOthers();
+
   // Batches that synchronous steps got so far. Any thread.
   std::int64_t batches() const { return batches_ == nullptr ? 0 : batches_->load(); }
 
@@ -112,7 +116,7 @@ class Program {
 
   // Of synchronous training.
   Callable push_ = -1, push_again_ = -1;
-  std::shared_ptr<feed::Counter> batches_;
+  std::shared_ptr<feed::Counter> batches_, pushed_, decided_;
   std::vector<std::int64_t> kept_;  // identities of the batch that is to be computed again
   std::int64_t step_ = 0;           // of the model, as last told
 };

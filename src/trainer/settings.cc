@@ -88,6 +88,7 @@ std::map<std::string, Reader> Readers(Settings* s) {
            {{"train", Verb::kTrain}, {"evaluate", Verb::kEvaluate}, {"predict", Verb::kPredict}},
            &s->verb)},
       {"exported", Text(&s->exported)},
+      {"export_id", Text(&s->export_id)},
       {"output", Text(&s->output)},
       {"checkpoints", Text(&s->checkpoints)},
       {"checkpoint_steps", Count(&s->checkpoint_steps)},
@@ -103,6 +104,7 @@ std::map<std::string, Reader> Readers(Settings* s) {
       {"op_libraries", Texts(&s->op_libraries)},
       {"parameter_servers", Texts(&s->parameter_servers)},
       {"synchronous", Flag(&s->synchronous)},
+      {"grads_to_wait", Count(&s->grads_to_wait)},
       {"executor",
        OneOf<Executor>(
            {{"auto", Executor::kAuto}, {"caller", Executor::kCaller}, {"pool", Executor::kPool}},

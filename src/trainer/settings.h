@@ -19,8 +19,9 @@ struct Settings {
   };
 
   Verb verb = Verb::kTrain;
-  std::string exported;  // directory of the exported job
-  std::string output;    // directory of the model to serve, or of predictions; "": none is written
+  std::string exported;   // directory of the exported job
+  std::string export_id;  // that it must have; "": any
+  std::string output;     // directory of the model to serve, or of predictions; "": none is written
   std::string checkpoints;            // directory; "": none
   std::int64_t checkpoint_steps = 0;  // 0: only when asked to
   std::int64_t keep_checkpoints = 3;  // 0: all
@@ -32,6 +33,7 @@ struct Settings {
   std::vector<std::string> op_libraries;
   std::vector<std::string> parameter_servers;  // host:port each; none: the model is in this process
   bool synchronous = false;                    // a step is of several trainers' gradients
+  std::int64_t grads_to_wait = 1;              // so many; as the applier was told
   Executor executor = Executor::kAuto;
   std::int64_t intra_op_threads = 0;  // 0: as many as cores
   std::int64_t inter_op_threads = 0;

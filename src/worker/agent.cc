@@ -160,7 +160,7 @@ Agent::Ended Agent::RunProcess(const v1::JoinReply& joined) {
   ended.cannot_start = link.Listen(socket);
   if (ended.cannot_start.ok()) ended.cannot_start = child.Start(start);
   if (ended.cannot_start.ok()) {
-    ended.reason = Supervise(&link, &child);
+    ended.reason = Supervise(joined, &link, &child);
   } else {
     ended.reason = ended.cannot_start.message();
   }
@@ -186,18 +186,21 @@ Agent::Ended Agent::RunProcess(const v1::JoinReply& joined) {
 }
 
 // Until it has ended. Why it ended.
-std::string Agent::Supervise(Link* link, Child* child) {
+std::string Agent::Supervise(const v1::JoinReply& joined, Link* link, Child* child) {
+  const milliseconds step_timeout = options_.step_timeout >= milliseconds(0)
+                                        ? options_.step_timeout
+                                        : milliseconds(joined.step_timeout_ms());
   const Clock::time_point started = Clock::now();
   std::string why;  // not empty: it is being killed
   Clock::time_point killed_at, drained_at, closed_at, failed_at, noticed_at;
   bool drained = false, closed = false, failed = false, terminated = false;
-  const auto kill = [&](const std::string& reason) {
+  const auto kill = [&](const std::string& reason, int signal = SIGTERM) {
     if (!why.empty()) return;
     why = reason;
     killed_at = Clock::now();
     terminated = true;
     spdlog::warn("kills the training process: {}", reason);
-    child->Signal(SIGTERM);
+    child->Signal(signal);
   };
   for (;;) {
     std::string how;
@@ -231,6 +234,9 @@ std::string Agent::Supervise(Link* link, Child* child) {
     }
     if (view.end != Session::End::kNone) kill(view.end_reason);
     if (!view.fault.empty()) kill("it does not keep to the feed protocol: " + view.fault);
+    if (const std::string overdue = link->Overdue(step_timeout); !overdue.empty() && why.empty()) {
+      kill(overdue, SIGKILL);  // who hangs hears nothing
+    }
     if (view.state == v1::JOB_STATE_FAILED && !failed) {
       failed = true;
       failed_at = now;

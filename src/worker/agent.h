@@ -34,6 +34,9 @@ class Agent {
     std::chrono::milliseconds master_timeout{60000};  // at the start; later it waits for ever
     std::chrono::milliseconds drain_timeout{60000};   // from the first Stop() to the KILL
     std::chrono::milliseconds grace{10000};           // from TERM to KILL
+    // For the process to be out of the feed while others wait for what it holds, before it is
+    // killed; 0: for ever; negative: as the job says.
+    std::chrono::milliseconds step_timeout{-1};
   };
 
   Agent(const Options& options, Master* master, Metrics* metrics);
@@ -58,7 +61,7 @@ class Agent {
   // What a process that has not been started is told by the job's state; -1: it is to be started.
   int CodeOf(v1::JobState state, const std::string& reason) const;
   Ended RunProcess(const v1::JoinReply& joined);
-  std::string Supervise(Link* link, Child* child);
+  std::string Supervise(const v1::JoinReply& joined, Link* link, Child* child);
   void LeaveUnstarted(const v1::JoinReply& joined);
   bool Pause(std::chrono::milliseconds time);
   std::string LogPath() const;

@@ -85,6 +85,12 @@ Link::View Link::view() const {
   return view;
 }
 
+std::string Link::Overdue(milliseconds limit) const {
+  std::lock_guard<std::mutex> lock(mu_);
+  if (!connected_ || closed_) return "";
+  return session_.Overdue(NowMs(), limit.count());
+}
+
 void Link::Drain(const std::string& reason) {
   std::lock_guard<std::mutex> lock(mu_);
   session_.Drain(reason);
@@ -136,6 +142,7 @@ void Link::Accept() {
     if (stopping_) return;
     spdlog::info("{} (process {}) is fed", hello->program, hello->pid);
     connected_ = true;
+    session_.OnHello(NowMs());
     socket_ = std::move(socket);
     outbox_.insert(outbox_.begin(), session_.welcome());
     reader_ = std::thread([this, fed = socket_.get()] { Read(fed); });
@@ -152,7 +159,7 @@ void Link::Read(feed::LineSocket* socket) {
     feed::ToAgent message;
     if (status.ok()) status = feed::Decode(line, &message);
     std::lock_guard<std::mutex> lock(mu_);
-    if (status.ok()) status = session_.OnClient(message);
+    if (status.ok()) status = session_.OnClient(message, NowMs());
     if (!status.ok()) {
       if (!ended) {
         fault_ = status.message();

@@ -48,6 +48,8 @@ class Link {
   // The process may connect there, once.
   Status Listen(const std::string& path);
   View view() const;
+  // As Session's.
+  std::string Overdue(std::chrono::milliseconds limit) const;
   void Drain(const std::string& reason);
   // The process is dead; `reason`: why, if it did not say so itself. What it said last still goes
   // out, then the master is told; over then.

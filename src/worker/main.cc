@@ -32,6 +32,7 @@ struct Flags {
   headrace::master::TlsFiles tls;
   int metrics_port = 0;
   double hello_timeout_s = 120, master_timeout_s = 60, drain_timeout_s = 60, grace_s = 10;
+  double step_timeout_s = -1;
   Agent::Options agent;
 };
 
@@ -131,6 +132,7 @@ int Work(Flags flags) {
   flags.agent.master_timeout = Milliseconds(flags.master_timeout_s);
   flags.agent.drain_timeout = Milliseconds(flags.drain_timeout_s);
   flags.agent.grace = Milliseconds(flags.grace_s);
+  flags.agent.step_timeout = Milliseconds(flags.step_timeout_s);
   GrpcMaster master(flags.master, credentials, &metrics);
   Child::BecomeReaper();
   Agent agent(flags.agent, &master, &metrics);
@@ -169,6 +171,11 @@ int Main(int argc, char** argv) {
       ->check(CLI::PositiveNumber);
   app.add_option("--grace_s", flags.grace_s, "between TERM and KILL for COMMAND")
       ->capture_default_str()
+      ->check(CLI::NonNegativeNumber);
+  app.add_option(
+         "--step_timeout_s", flags.step_timeout_s,
+         "for COMMAND to take no record, finish no step and wait for nobody while it holds "
+         "leases, before it is killed and started again; 0: for ever; default: as the job says")
       ->check(CLI::NonNegativeNumber);
   app.add_option("--metrics_port", flags.metrics_port, "Prometheus at this port; 0: none")
       ->capture_default_str()

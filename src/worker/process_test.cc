@@ -145,6 +145,46 @@ TEST_F(WorkerProcessTest, ACrashIsReportedAndMadeUpFor) {
   ExpectComplete(1000, 1, false);
 }
 
+TEST_F(WorkerProcessTest, AStepThatHangsIsEnded) {
+  StartMaster(1000, R"("step_timeout_ms": 1000)");
+  Process* worker = StartWorker(
+      "worker-0", FakeTrainer({"--shuffle", "40", "--hang_at", "40", "--once", folder_ + "/once"}));
+  ASSERT_TRUE(Until([&] {
+    const auto status = Status();
+    return status.workers_size() > 0 && !status.workers(0).last_exit().empty();
+  }));
+  EXPECT_NE(Status().workers(0).last_exit().find("while it held "), std::string::npos)
+      << Status().workers(0).last_exit();
+  EXPECT_EQ(worker->ExitCode(), 0) << worker->output();
+  ExpectComplete(1000, 1, false);
+}
+
+TEST_F(WorkerProcessTest, AProcessThatIsStoppedAsAWholeIsEnded) {
+  StartMaster(1000);
+  Process* worker = StartWorker(
+      "worker-0", FakeTrainer({"--shuffle", "40", "--pause_at", "40", "--once", folder_ + "/once"}),
+      {"--step_timeout_s", "1"});
+  EXPECT_EQ(worker->ExitCode(), 0) << worker->output();
+  EXPECT_NE(worker->output().find(" while it held "), std::string::npos) << worker->output();
+  ExpectComplete(1000, 1, false);
+}
+
+// It holds leases, and can train none of their records before the master gives it more.
+TEST_F(WorkerProcessTest, WaitingForTheMasterIsNoHang) {
+  StartMaster(1000, R"("step_timeout_ms": 1000)");
+  Process* worker = StartWorker("worker-0", FakeTrainer({"--shuffle", "100000"}));
+  ASSERT_TRUE(Until([&] {
+    const v1::JobStatus status = Status();
+    return status.workers_size() > 0 && status.workers(0).leases() > 0;
+  }));
+  master_->Signal(SIGSTOP);
+  std::this_thread::sleep_for(milliseconds(2500));  // more than twice the limit
+  master_->Signal(SIGCONT);
+  EXPECT_EQ(worker->ExitCode(), 0) << worker->output();
+  EXPECT_EQ(worker->output().find("kills"), std::string::npos) << worker->output();
+  ExpectComplete(1000, 1, /*none_repeated=*/true);
+}
+
 TEST_F(WorkerProcessTest, ACommandThatAlwaysCrashes) {
   StartMaster(1000);
   Process* worker =

@@ -14,6 +14,8 @@ namespace message = feed::message;
 namespace {
 
 constexpr std::int64_t kTelemetryMs = 1000;
+// A process that runs is heard every second; that much later it counts as silent.
+constexpr std::int64_t kSilenceMs = 3000;
 
 }  // namespace
 
@@ -26,6 +28,8 @@ Session::Session(const v1::JoinReply& joined, std::string name, std::int64_t now
       job_(joined.job()),
       incarnation_(joined.incarnation()),
       ready_(joined.model() == v1::MODEL_KIND_NONE),
+      heard_ms_(now_ms),
+      restoring_(joined.model() == v1::MODEL_KIND_LOCAL),
       exchanged_ms_(now_ms),
       renewed_ms_(now_ms) {
   told_ = Key(orders_);
@@ -43,7 +47,11 @@ message::Welcome Session::welcome() const {
   return welcome;
 }
 
-Status Session::OnClient(const feed::ToAgent& from) {
+Status Session::OnClient(const feed::ToAgent& from, std::int64_t now_ms) {
+  const auto* telemetry = std::get_if<message::Telemetry>(&from);
+  heard_ms_ = now_ms;
+  away_ms_ = telemetry == nullptr ? 0 : telemetry->away_ms;
+  if (telemetry != nullptr && !telemetry->last_call.empty()) last_call_ = telemetry->last_call;
   if (bye_.has_value()) return {Code::kInvalidArgument, "a message came after 'bye'"};
   return std::visit([this](const auto& said) { return On(said); }, from);
 }
@@ -79,6 +87,7 @@ Status Session::On(const message::Restored& restored) {
   restored_->set_checkpoint(restored.checkpoint);
   restored_->set_generation(restored.generation);
   step_ = restored.step;
+  restoring_ = false;
   return {};
 }
 
@@ -174,6 +183,28 @@ void Session::Drain(const std::string& reason) {
 
 std::vector<feed::ToClient> Session::TakeMessages() {
   return std::exchange(messages_, {});
+}
+
+std::string Session::Overdue(std::int64_t now_ms, std::int64_t limit_ms) const {
+  if (limit_ms <= 0 || bye_.has_value()) return "";
+  // Of a process that is stopped as a whole nothing is heard.
+  const std::int64_t silent_ms = now_ms - heard_ms_;
+  const std::int64_t away_ms = away_ms_ + (silent_ms < kSilenceMs ? 0 : silent_ms);
+  if (away_ms < limit_ms) return "";
+  std::size_t held = 0;
+  for (const auto& [token, lease] : leases_) held += lease.ended ? 0 : 1;
+  std::string meanwhile;
+  const auto add = [&](const std::string& what) {
+    meanwhile += (meanwhile.empty() ? "" : " and ") + what;
+  };
+  if (held > 0) add("it held " + std::to_string(held) + (held == 1 ? " lease" : " leases"));
+  if (ready_ && orders_.hold() != 0) add("all stood still for " + orders_.hold_reason());
+  if (restoring_) add("it restored the model");
+  const bool delivers = orders_.state() == v1::JOB_STATE_DONE && orders_.deliver();
+  if (delivers && model_ != v1::MODEL_KIND_NONE) add("it wrote the final model");
+  if (meanwhile.empty()) return "";
+  return "no call for " + std::to_string(away_ms / 1000) + " s while " + meanwhile +
+         " (the last: " + last_call_ + "; --step_timeout_s)";
 }
 
 // --- calls ---------------------------------------------------------------------------------------
@@ -295,6 +326,7 @@ void Session::OnAttached(const v1::AttachReply& reply, std::int64_t now_ms) {
       break;
     case v1::ATTACH_RESTORE:
       if (wanted) Say(message::Restore{reply.generation()});
+      restoring_ = wanted;
       break;
     default:
       Say(message::Error{"the master gave an answer to 'attach' that this agent is too old for"});

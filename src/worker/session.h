@@ -46,13 +46,19 @@ class Session {
   // --- the training process ----------------------------------------------------------------------
 
   feed::message::Welcome welcome() const;
+  // It is connected.
+  void OnHello(std::int64_t now_ms) { heard_ms_ = now_ms; }
   // An error: it does not keep to the protocol.
-  Status OnClient(const feed::ToAgent& message);
+  Status OnClient(const feed::ToAgent& message, std::int64_t now_ms);
   // Its connection is closed, or never was. `reason`: why it ended, unless it said so itself.
   void OnGone(const std::string& reason);
   // It is to hand back what is unread and leave.
   void Drain(const std::string& reason);
   std::vector<feed::ToClient> TakeMessages();
+  // Why the process must be killed: it is out of the feed for `limit_ms` and more, while others
+  // wait for what it holds. Empty: it need not be. Waits for the agent or the master count as being
+  // in it.
+  std::string Overdue(std::int64_t now_ms, std::int64_t limit_ms) const;
 
   bool said_bye() const { return bye_.has_value(); }
   // What its last word says of an error; empty: none.
@@ -151,6 +157,10 @@ class Session {
   bool boundary_asked_ = false;
   v1::Telemetry telemetry_;
   bool has_telemetry_ = false, telemetry_news_ = false;
+  std::int64_t heard_ms_;     // when it last said anything
+  std::int64_t away_ms_ = 0;  // for how long it had been out of the feed then
+  std::string last_call_ = "hello";
+  bool restoring_;  // the job waits for this process to have the model
 
   std::int64_t exchanged_ms_, renewed_ms_;
   bool draining_ = false, finished_ = false, failed_ = false, progress_ = false;

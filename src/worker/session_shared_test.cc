@@ -39,6 +39,19 @@ class SharedSessionTest : public SessionTest {
   }
 };
 
+TEST_F(SharedSessionTest, OutWhileItRestoresForAll) {
+  message::Telemetry away;
+  away.away_ms = 2000;
+  Say(message::Attach{4, 0});
+  Say(away);
+  EXPECT_EQ(session_->Overdue(now_, 1000), "") << "the master is to answer";
+  Answer(Due<v1::AttachRequest>(), Answered(v1::ATTACH_RESTORE, 8));
+  EXPECT_NE(session_->Overdue(now_, 1000).find("while it restored the model"), std::string::npos);
+  Say(message::Restored{12, "position", "dir", 8});
+  Say(away);
+  EXPECT_EQ(session_->Overdue(now_, 1000), "");
+}
+
 TEST_F(SharedSessionTest, AsksUntilTheMasterHasDecided) {
   Say(message::Attach{4, 5});
   auto attach = Due<v1::AttachRequest>();
@@ -77,7 +90,7 @@ TEST_F(SharedSessionTest, AsksForLeasesWhenItIsReady) {
   EXPECT_TRUE(NothingDue());
   BecomeReady();
   EXPECT_EQ(Due<v1::ExchangeRequest>().max_tasks(), 1);
-  EXPECT_EQ(session_->OnClient(message::Attach{4, 0}).code(), Code::kInvalidArgument);
+  EXPECT_EQ(session_->OnClient(message::Attach{4, 0}, now_).code(), Code::kInvalidArgument);
 }
 
 TEST_F(SharedSessionTest, FencesComeAfterReadyAndBeforeTheLeasesOfTheSameAnswer) {
@@ -200,10 +213,10 @@ TEST_F(SharedSessionTest, HowManyThereAre) {
 
 TEST_F(SessionTest, OnlyASharedModelIsAttachedTo) {
   Begin(v1::MODEL_KIND_LOCAL);
-  EXPECT_EQ(session_->OnClient(message::Attach{0, 0}).code(), Code::kInvalidArgument);
+  EXPECT_EQ(session_->OnClient(message::Attach{0, 0}, now_).code(), Code::kInvalidArgument);
   Begin(v1::MODEL_KIND_SHARED);
   Say(message::Attach{0, 0});
-  EXPECT_EQ(session_->OnClient(message::Attach{0, 0}).code(), Code::kInvalidArgument);
+  EXPECT_EQ(session_->OnClient(message::Attach{0, 0}, now_).code(), Code::kInvalidArgument);
 }
 
 }  // namespace

@@ -284,7 +284,7 @@ TEST_F(SessionTest, LastWordsBeforeItLeaves) {
   Say(telemetry);
   Say(message::Metrics{2, 30, {}});
   Say(message::Bye{"model", ""});
-  EXPECT_EQ(session_->OnClient(message::Held{1}).code(), Code::kInvalidArgument);
+  EXPECT_EQ(session_->OnClient(message::Held{1}, now_).code(), Code::kInvalidArgument);
   session_->OnGone("exit code 0");
   const auto request = Due<v1::ExchangeRequest>();
   EXPECT_EQ(request.reports_size(), 1);
@@ -308,6 +308,82 @@ TEST_F(SessionTest, ACrashIsTheReason) {
       << "a model that is gone was never restored";
 }
 
+// Says for how long it has been out.
+message::Telemetry Away(std::int64_t away_ms) {
+  message::Telemetry telemetry;
+  telemetry.away_ms = away_ms;
+  telemetry.last_call = "applied";
+  return telemetry;
+}
+
+TEST_F(SessionTest, OutForTooLongWhileItHoldsLeases) {
+  Begin();
+  Lease(5);
+  Lease(6);
+  now_ += 9999;
+  Say(Away(7000));
+  EXPECT_EQ(session_->Overdue(now_, 10000), "");
+  now_ += 3000;
+  Say(Away(10000));
+  EXPECT_EQ(session_->Overdue(now_, 10000),
+            "no call for 10 s while it held 2 leases (the last: applied; --step_timeout_s)");
+  EXPECT_EQ(session_->Overdue(now_, 0), "") << "no limit";
+  EXPECT_EQ(session_->Overdue(now_, 11000), "");
+  now_ += 2999;
+  EXPECT_EQ(session_->Overdue(now_, 11000), "") << "what it says next may be on its way";
+  now_ += 1;
+  EXPECT_NE(session_->Overdue(now_, 11000), "") << "it is silent: the time goes on";
+  Say(Away(0));
+  EXPECT_EQ(session_->Overdue(now_, 11000), "") << "it waits for the agent";
+  now_ += 11000;
+  Say(message::Held{0});
+  EXPECT_EQ(session_->Overdue(now_, 11000), "") << "any call";
+}
+
+TEST_F(SessionTest, OutWhileNobodyWaitsForIt) {
+  Begin();
+  now_ += 100000;
+  EXPECT_EQ(session_->Overdue(now_, 1000), "") << "it holds nothing";
+  Lease(5);
+  Say(Finished(5));
+  now_ += 100000;
+  EXPECT_EQ(session_->Overdue(now_, 1000), "") << "all that it held is reported";
+}
+
+TEST_F(SessionTest, OutWhileAllStandStill) {
+  Begin();
+  v1::Orders orders = Orders();
+  orders.set_hold(4);
+  orders.set_hold_reason("checkpoint");
+  session_->OnOrders(orders);
+  Say(message::Held{4});
+  Say(Away(2000));
+  EXPECT_EQ(session_->Overdue(now_, 1000),
+            "no call for 2 s while all stood still for checkpoint (the last: applied; "
+            "--step_timeout_s)");
+}
+
+TEST_F(SessionTest, OutWhileItRestoresOrDelivers) {
+  Begin(v1::MODEL_KIND_LOCAL);
+  Say(Away(2000));
+  EXPECT_NE(session_->Overdue(now_, 1000).find("while it restored the model"), std::string::npos);
+  Say(message::Restored{1, "", ""});
+  Say(Away(2000));
+  EXPECT_EQ(session_->Overdue(now_, 1000), "") << "the master is to answer";
+  v1::RestoredReply reply;
+  reply.set_incarnation(3);
+  Answer(Due<v1::RestoredRequest>(), reply);
+  v1::Orders orders = Orders();
+  orders.set_state(v1::JOB_STATE_DONE);
+  orders.set_deliver(true);
+  session_->OnOrders(orders);
+  EXPECT_NE(session_->Overdue(now_, 1000).find("while it wrote the final model"),
+            std::string::npos);
+  Say(message::Bye{"model", ""});
+  now_ += 20000;
+  EXPECT_EQ(session_->Overdue(now_, 1000), "") << "it has said its last word";
+}
+
 TEST_F(SessionTest, TheMasterNoLongerKnowsIt) {
   Begin();
   Lease(5);
@@ -323,13 +399,14 @@ TEST_F(SessionTest, TheMasterNoLongerKnowsIt) {
 
 TEST_F(SessionTest, WhatTheProtocolForbids) {
   Begin();
-  EXPECT_EQ(session_->OnClient(message::Hello{}).code(), Code::kInvalidArgument);
-  EXPECT_EQ(session_->OnClient(message::Restored{}).code(), Code::kInvalidArgument);
-  EXPECT_EQ(session_->OnClient(message::Want{QueueName::kMain, -1}).code(), Code::kInvalidArgument);
-  EXPECT_EQ(session_->OnClient(message::Error{"no"}).code(), Code::kAborted);
+  EXPECT_EQ(session_->OnClient(message::Hello{}, now_).code(), Code::kInvalidArgument);
+  EXPECT_EQ(session_->OnClient(message::Restored{}, now_).code(), Code::kInvalidArgument);
+  EXPECT_EQ(session_->OnClient(message::Want{QueueName::kMain, -1}, now_).code(),
+            Code::kInvalidArgument);
+  EXPECT_EQ(session_->OnClient(message::Error{"no"}, now_).code(), Code::kAborted);
   Lease(5);
   Say(Finished(5));
-  EXPECT_EQ(session_->OnClient(Finished(5)).code(), Code::kInvalidArgument);
+  EXPECT_EQ(session_->OnClient(Finished(5), now_).code(), Code::kInvalidArgument);
 }
 
 }  // namespace

@@ -40,7 +40,7 @@ class SessionTest : public ::testing::Test {
     return orders;
   }
   void Say(const feed::ToAgent& said) {
-    const Status status = session_->OnClient(said);
+    const Status status = session_->OnClient(said, now_);
     EXPECT_TRUE(status.ok()) << status.ToString();
   }
   // What the process is told, as lines.

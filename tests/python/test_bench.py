@@ -16,7 +16,7 @@ PROJECT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(PROJECT))
 
 from bench import calibrate, checkpoint, dlrm, loop, machine, overhead, pipeline  # noqa: E402
-from bench import ranges, report, run, sparse, steps, take, workloads  # noqa: E402
+from bench import ranges, report, run, sparse, steps, straggler, take, workloads  # noqa: E402
 from bench.intervals import estimate, over  # noqa: E402
 from bench.processes import Contender, Field, Round, WorkerError  # noqa: E402
 from examples.common.contenders import PARTS  # noqa: E402
@@ -194,10 +194,25 @@ RESULTS = {
     "steps": steps._rows(
         [{"loop": {"seconds": 3.0, "steps": 10}, "bare": {"seconds": 2.0, "steps": 10},
           "unstaged": {"step_us": 1.0, "switch_us": 5.0}}] * 3),
+    "straggler": straggler._rows(
+        [{"ratio": 1.1, "seconds": 22.0, "allowed_s": 20.0, "fast": 80.0, "slow": 8.0}] * 3),
     "loop": [loop._row(model, [{name: {"seconds": 2.0 + at, "steps": 8, "columns": {"compute_loss": 1.0}}
                                 for at, name in enumerate(loop.CONTENDERS)}] * 3)
              for model in loop.RECORDS],
 }
+
+
+def test_a_straggler_s_job_is_measured_while_both_are_at_work():
+    """100 steps/s and 10 steps/s; the tail takes 2 s longer than the sum of both."""
+    total = straggler.BATCH * straggler.STEPS
+    left = lambda second: max(total - 110 * straggler.BATCH * second, straggler.BATCH)  # noqa: E731
+    ends = straggler.STEPS / 110
+    samples = [(0.0, total, {}), (0.0, total, {"a": 0, "b": 0})]
+    samples += [(s, left(s), {"a": 100 * s, "b": 10 * s}) for s in range(1, int(ends) + 1)]
+    samples += [(ends + 2, 0, {"a": 0, "b": 0})]
+    found = straggler._ratio(samples)
+    assert (found["fast"], found["slow"]) == (100, 10)
+    assert found["ratio"] == pytest.approx((ends + 1) / (ends - 1))
 
 
 @pytest.mark.parametrize("name", run.BENCHMARKS)

@@ -65,11 +65,6 @@ def test_the_verb_and_the_data_say_the_type(verb, changes, kind):
             {"grads_to_wait": 3, "num_ps": 1, "use_async": False, "num_workers": "1:2"},
             "2 workers never give that many",
         ),
-        (
-            TRAIN,
-            {"grads_to_wait": 2, "ps_addrs": ["a:1"], "use_async": False, "num_workers": "2"},
-            "--grads_to_wait 2: with --ps_addrs the first server has the say: start it with --grads_to_wait",
-        ),
         (TRAIN, {"exact": True, "checkpoint_steps": 5}, "--exact needs parameter servers"),
         (TRAIN, {"exact": True, "num_ps": 1}, "--exact .* give --checkpoint_steps or --checkpoint_dir"),
         (TRAIN, {"ps_addrs": ["a:1", "b:2"], "num_ps": 1}, "--num_ps 1 contradicts --ps_addrs, which names 2"),
@@ -135,9 +130,10 @@ def test_the_job_file_of_a_training_on_parameter_servers():
     job = describe(["h:1", "h:2"], exact=True)
     assert job["model"] == "shared" and job["exact"] is True
     assert job["trainer"]["parameter_servers"] == ["h:1", "h:2"]
-    assert job["trainer"]["synchronous"] is False
+    assert job["trainer"]["synchronous"] is False and "grads_to_wait" not in job["trainer"]
     job = describe(["h:1", "h:2"], num_workers="2", use_async=False, grads_to_wait=2)
     assert job["exact"] is False and job["trainer"]["synchronous"] is True
+    assert job["trainer"]["grads_to_wait"] == 2
     job = job_file.describe(_flags(), "/jobs/j", [], [], "/jobs/j/export", "")
     assert "exact" not in job and "parameter_servers" not in job["trainer"]
 

@@ -105,6 +105,19 @@ def test_killed_without_any_checkpoint(runner, records):
     assert made["records"]["trained_before_rewind"] > 0
 
 
+# In a step, and while all stand still for it.
+@pytest.mark.parametrize("point, what", [("applied:30", "it held"), ("saving:1", "all stood still")])
+def test_hangs_at_a_point(runner, records, point, what):
+    made, code = runner.run(
+        training_data=records, checkpoint_steps=20, die_at=f"hang:{point}", step_timeout_s=3
+    )
+    assert code == 0, runner.logs()
+    (line,) = [line for line in runner.logs().splitlines() if "kills the training process" in line]
+    assert "no call for 3 s while" in line and what in line
+    assert "--step_timeout_s), killed by signal 9 (KILL)" in runner.logs(), "the master was told"
+    _check_exact(runner, made, 1)
+
+
 # A trainer that dies 6 times before its first step is given up: where starting takes longer than the killer
 # waits, no more than 5 kills are survived.
 @pytest.mark.parametrize("program, kills", [("child", 5), ("headrace-worker", 3), ("headrace-master", 8)])

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from concurrent import futures
 
 import numpy as np
@@ -14,7 +15,7 @@ import tensorflow as tf
 
 import jobs
 from headrace.elastic import model_module, parameter_servers, sparse
-from headrace.errors import HeadraceError
+from headrace.errors import HeadraceError, JobError
 from jobs import KEPT, RECORDS
 
 # A witness that counts by gradients, so that a gradient that is dropped is not counted: each record that is
@@ -221,6 +222,22 @@ def test_synchronous_when_a_worker_dies(counted, records):
     assert np.all(seen[KEPT == 1] >= 3) and np.all(seen[KEPT == 0] == 0), seen
 
 
+def test_synchronous_when_a_worker_hangs(counted, records):
+    """It is killed; who waits for its gradients is not."""
+    made, code = counted.run(
+        training_data=records,
+        num_epochs=2,
+        use_async=False,
+        grads_to_wait=2,
+        die_at="hang:read:20",
+        step_timeout_s=4,
+        **TWO,
+    )
+    assert code == 0, counted.logs()
+    _check_ledger(counted, made, 2)
+    assert counted.logs().count("kills the training process: no call for 4 s while it held") == 1, counted.logs()
+
+
 def test_models_that_write_by_themselves_are_not_synchronous(runner, records):
     with pytest.raises(HeadraceError, match="synchronous training .* is not possible: the model itself"):
         runner.run(training_data=records, use_async=False, **TWO)
@@ -333,6 +350,24 @@ def test_resumed_with_other_workers(runner, tmp_path, records):
     assert done.returncode == 0, done.stdout + done.stderr
     made = json.loads(done.stdout)
     np.testing.assert_array_equal(jobs.counts(made["model"]), 30 * KEPT)
+
+
+def test_servers_that_apply_no_gradients(counted, tmp_path, records):
+    """Refused at once, not waited for; so are those that apply them otherwise than the job wants."""
+    wanted = {"training_data": records, "num_workers": "2", "use_async": False, "grads_to_wait": 2}
+    with parameter_servers.ParameterServers(str(tmp_path), 1) as servers:
+        began = time.monotonic()
+        with pytest.raises(JobError, match="--ps_addrs: .*127.0.0.1:.*, applies no gradients: .*--exported"):
+            counted.run(ps_addrs=servers.addresses, **wanted)
+        assert time.monotonic() - began < 60, "of which most is the export"
+    exported = str(tmp_path / "job" / "export")
+    with parameter_servers.ParameterServers(str(tmp_path), 2, exported=exported) as servers:
+        with pytest.raises(JobError, match="takes 1 gradients to a step: .*--grads_to_wait 2"):
+            counted.run(ps_addrs=servers.addresses, job_dir=str(tmp_path / "other"), **wanted)
+        wanted["grads_to_wait"] = 1
+        made, code = counted.run(ps_addrs=servers.addresses, job_dir=str(tmp_path / "third"), **wanted)
+        assert code == 0, counted.logs()
+        _check_exact(counted, made, 1)
 
 
 def test_servers_that_run_already(runner, tmp_path, records):

@@ -12,6 +12,7 @@ from typing import Annotated, List, Optional
 import typer
 
 from headrace.commands.common import Format, FormatOption, fail
+from headrace.elastic import control
 from headrace.elastic.flags import EVALUATE, NO_SERVERS, PREDICT, RUN, TRAIN, JobFlags
 from headrace.errors import HeadraceError, UsageError
 
@@ -19,6 +20,7 @@ MODEL = "Model"
 DATA = "Data"
 JOB = "Job"
 SPEED = "Speed"
+MACHINES = "Several machines"
 
 
 def _truth(value: str):
@@ -143,8 +145,41 @@ JobDir = Annotated[
 Lease = Annotated[
     int, _option("--lease_s", "Seconds after which a silent worker's records go to others.", JOB)
 ]
+StepTimeout = Annotated[
+    int,
+    _option(
+        "--step_timeout_s",
+        "Seconds that a step may take, reading included, before its process is killed and started again; "
+        "0: for ever.",
+        JOB,
+    ),
+]
 Events = Annotated[
     str, _option("--tensorboard_log_dir", "Default: events in the job's folder.", JOB)
+]
+MasterAddr = Annotated[
+    str,
+    _option(
+        "--master_addr",
+        "host:port of the master of a job that runs: start workers for it here, and nothing else.",
+        MACHINES,
+    ),
+]
+MasterHost = Annotated[
+    str,
+    _option(
+        "--master_host",
+        "Address of this machine where the job's master listens, and its parameter servers are found.",
+        MACHINES,
+    ),
+]
+MasterPort = Annotated[int, _option("--master_port", "Its port; 0: any.", MACHINES)]
+TlsCert = Annotated[
+    str, _option("--tls_cert", "Certificate (PEM) that master, workers and tools show.", MACHINES)
+]
+TlsKey = Annotated[str, _option("--tls_key", "Its key (PEM).", MACHINES)]
+TlsCa = Annotated[
+    str, _option("--tls_ca", "Each side must have a certificate of this one (PEM).", MACHINES)
 ]
 Staging = Annotated[
     bool, _option("--staging/--no_staging", "Run the input part ahead of the step.", SPEED)
@@ -261,7 +296,7 @@ _EXTRA = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 def train(
     context: typer.Context,
-    model_def: ModelDef,
+    model_def: ModelDef = "",
     training_data: TrainingData = None,
     model_zoo: ModelZoo = "",
     validation_data: ValidationData = None,
@@ -292,10 +327,17 @@ def train(
     job_type: JobType = "",
     job_dir: JobDir = "",
     lease_s: Lease = 30,
+    step_timeout_s: StepTimeout = 600,
     tensorboard_log_dir: Events = "",
     staging: Staging = True,
     stage_capacity: Capacity = 2,
     stage_threads: Threads = 1,
+    master_addr: MasterAddr = "",
+    master_host: MasterHost = "127.0.0.1",
+    master_port: MasterPort = 0,
+    tls_cert: TlsCert = "",
+    tls_key: TlsKey = "",
+    tls_ca: TlsCa = "",
     dry_run: DryRun = False,
     format: FormatOption = Format.text,
     config: Config = "",
@@ -306,7 +348,7 @@ def train(
 
 def evaluate(
     context: typer.Context,
-    model_def: ModelDef,
+    model_def: ModelDef = "",
     validation_data: ValidationData = None,
     model_zoo: ModelZoo = "",
     minibatch_size: Minibatch = None,
@@ -323,6 +365,13 @@ def evaluate(
     job_type: JobType = "",
     job_dir: JobDir = "",
     lease_s: Lease = 30,
+    step_timeout_s: StepTimeout = 600,
+    master_addr: MasterAddr = "",
+    master_host: MasterHost = "127.0.0.1",
+    master_port: MasterPort = 0,
+    tls_cert: TlsCert = "",
+    tls_key: TlsKey = "",
+    tls_ca: TlsCa = "",
     dry_run: DryRun = False,
     format: FormatOption = Format.text,
     config: Config = "",
@@ -333,7 +382,7 @@ def evaluate(
 
 def predict(
     context: typer.Context,
-    model_def: ModelDef,
+    model_def: ModelDef = "",
     prediction_data: PredictionData = None,
     output: Output = "",
     output_format: Annotated[
@@ -354,6 +403,13 @@ def predict(
     job_type: JobType = "",
     job_dir: JobDir = "",
     lease_s: Lease = 30,
+    step_timeout_s: StepTimeout = 600,
+    master_addr: MasterAddr = "",
+    master_host: MasterHost = "127.0.0.1",
+    master_port: MasterPort = 0,
+    tls_cert: TlsCert = "",
+    tls_key: TlsKey = "",
+    tls_ca: TlsCa = "",
     dry_run: DryRun = False,
     format: FormatOption = Format.text,
     config: Config = "",
@@ -367,7 +423,7 @@ def run(
     command: Annotated[List[str], typer.Argument(help="The program, after --.")],
     training_data: TrainingData = None,
     num_epochs: Epochs = 1,
-    records_per_task: RecordsPerTask = 1000,
+    records_per_task: RecordsPerTask = None,
     shuffle: Shuffle = True,
     seed: Seed = 0,
     max_quarantined: MaxQuarantined = 0,
@@ -376,6 +432,13 @@ def run(
     job_name: JobName = "",
     job_dir: JobDir = "",
     lease_s: Lease = 30,
+    step_timeout_s: StepTimeout = 600,
+    master_addr: MasterAddr = "",
+    master_host: MasterHost = "127.0.0.1",
+    master_port: MasterPort = 0,
+    tls_cert: TlsCert = "",
+    tls_key: TlsKey = "",
+    tls_ca: TlsCa = "",
     dry_run: DryRun = False,
     format: FormatOption = Format.text,
     config: Config = "",
@@ -387,6 +450,8 @@ def run(
             "independent",
             err=True,
         )
+    if records_per_task is None and not master_addr:
+        records_per_task = 1000
     _run(RUN, **locals())
 
 
@@ -394,6 +459,9 @@ def run(
 
 Where = Annotated[str, typer.Argument(help="The job's folder, or its name in headrace_jobs.")]
 Master = Annotated[str, typer.Option("--master_addr", help="host:port, instead of a folder.")]
+Cert = Annotated[str, typer.Option("--tls_cert", help="Certificate (PEM), for a master with TLS.")]
+Key = Annotated[str, typer.Option("--tls_key", help="Its key (PEM).")]
+Ca = Annotated[str, typer.Option("--tls_ca", help="The master must have a certificate of this (PEM).")]
 
 
 def _directory(job):
@@ -426,36 +494,65 @@ def _ctl(*arguments):
     raise typer.Exit(subprocess.run(command).returncode)
 
 
+def _ask(job, master_addr, cert, key, ca, *arguments):
+    """headrace-ctl, for the job's master."""
+    tls = control.Tls(cert, key, ca)
+    try:
+        tls.check(serves=False)
+    except UsageError as error:
+        fail(error, 2)
+    _ctl("--master", _address(job, master_addr), *tls.arguments(), *arguments)
+
+
 def status(
     job: Where = "",
     master_addr: Master = "",
     watch: Annotated[float, typer.Option(help="Again every so many seconds; 0: once.")] = 0.0,
+    tls_cert: Cert = "",
+    tls_key: Key = "",
+    tls_ca: Ca = "",
     format: FormatOption = Format.text,
 ):
     """Say how a job stands, and for each worker what it waits for."""
     again = ["--watch", str(watch)] if watch else []
-    _ctl("--master", _address(job, master_addr), "--format", format.value, "status", *again)
+    _ask(job, master_addr, tls_cert, tls_key, tls_ca, "--format", format.value, "status", *again)
 
 
 def stop(
     job: Where = "",
     master_addr: Master = "",
     discard: Annotated[bool, typer.Option(help="Without a checkpoint.")] = False,
+    tls_cert: Cert = "",
+    tls_key: Key = "",
+    tls_ca: Ca = "",
 ):
     """End a job early, with a checkpoint; train --resume goes on with it."""
     flags = ["--discard"] if discard else []
-    _ctl("--master", _address(job, master_addr), "stop", "--reason", "headrace stop", *flags)
+    _ask(job, master_addr, tls_cert, tls_key, tls_ca, "stop", "--reason", "headrace stop", *flags)
 
 
-def checkpoint(job: Where = "", master_addr: Master = ""):
+def checkpoint(
+    job: Where = "",
+    master_addr: Master = "",
+    tls_cert: Cert = "",
+    tls_key: Key = "",
+    tls_ca: Ca = "",
+):
     """Take a checkpoint now, and say where it is."""
-    _ctl("--master", _address(job, master_addr), "checkpoint")
+    _ask(job, master_addr, tls_cert, tls_key, tls_ca, "checkpoint")
 
 
-def ledger(job: Where = "", master_addr: Master = "", format: FormatOption = Format.text):
+def ledger(
+    job: Where = "",
+    master_addr: Master = "",
+    tls_cert: Cert = "",
+    tls_key: Key = "",
+    tls_ca: Ca = "",
+    format: FormatOption = Format.text,
+):
     """Say what became of every record, file by file; of finished jobs, too."""
     if master_addr:
-        _ctl("--master", master_addr, "--format", format.value, "ledger")
+        _ask("", master_addr, tls_cert, tls_key, tls_ca, "--format", format.value, "ledger")
     if not job:
         fail("name the job, or give --master_addr", 2)
     directory = _directory(job)

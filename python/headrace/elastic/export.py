@@ -19,6 +19,7 @@ that stock TensorFlow does not have.
 import contextlib
 import json
 import os
+import uuid
 
 import tensorflow as tf
 
@@ -338,6 +339,7 @@ def _describe(job, module, datasets, features_spec, metrics, predict):
     values = metrics.get_concrete_function()
     return {
         "version": FORMAT,
+        "id": uuid.uuid4().hex,
         "model_file": module.path,
         "minibatch_size": job.minibatch_size,
         "datasets": {

@@ -6,6 +6,7 @@ Standard library only: the command line answers wrong usage before anything heav
 import dataclasses
 import re
 
+from headrace.elastic import control
 from headrace.errors import UsageError
 
 TRAIN, EVALUATE, PREDICT, RUN = "train", "evaluate", "predict", "run"
@@ -24,6 +25,7 @@ DATA_FLAG = {
     PREDICT: "--prediction_data",
     RUN: "--training_data",
 }
+ADDRESS = r"\[?[^\s,]+?\]?:[1-9]\d{0,4}"  # host:port
 # Why these take no parameter servers.
 NO_SERVERS = {
     EVALUATE: "it loads a checkpoint into one process, and uses no parameter servers",
@@ -70,13 +72,27 @@ class JobFlags:
     load_op_library: list = dataclasses.field(default_factory=list)
     max_quarantined: int = 0
     lease_s: int = 30
+    step_timeout_s: int = 600  # 0: for ever
     tensorboard_log_dir: str = ""
     staging: bool = True
     stage_capacity: int = 2
     stage_threads: int = 1
+    # Several machines.
+    master_addr: str = ""  # host:port of another machine's master: only workers are started here
+    master_host: str = "127.0.0.1"  # where this job's master listens, and where its servers are found
+    master_port: int = 0  # 0: any
+    tls_cert: str = ""
+    tls_key: str = ""
+    tls_ca: str = ""
 
     def check(self):
         """Errors: UsageError, which names flag, value and what is accepted."""
+        self.tls.check(serves=not self.master_addr)
+        if self.master_addr:
+            self._check_joins()
+            return
+        if self.verb != RUN and not self.model_def:
+            raise UsageError(f"{self.verb} needs --model_def: the file or dotted name of the model's module")
         self._check_numbers()
         self._check_data()
         self._check_type()
@@ -96,6 +112,8 @@ class JobFlags:
             "num_ps": 0,
             "max_quarantined": 0,
             "lease_s": 1,
+            "step_timeout_s": 0,
+            "master_port": 0,
             "stage_capacity": 1,
             "stage_threads": 1,
         }
@@ -107,6 +125,25 @@ class JobFlags:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise UsageError(f"--{name} is {value}, and must be at least 1")
+
+    def _check_joins(self):
+        """The job is another machine's: all of its flags are there."""
+        if re.fullmatch(ADDRESS, self.master_addr) is None:
+            raise UsageError(f"--master_addr: '{self.master_addr}' is not host:port")
+        own = ("verb", "master_addr", "num_workers", "job_dir", "tls_cert", "tls_key", "tls_ca")
+        for field in dataclasses.fields(self):
+            if field.name in own:
+                continue
+            plain = field.default
+            if field.default_factory is not dataclasses.MISSING:
+                plain = field.default_factory()
+            if getattr(self, field.name) != plain:
+                raise UsageError(
+                    f"--{field.name} belongs to the job, and the master at {self.master_addr} has the job: "
+                    "leave it out"
+                )
+        if self.workers[1] < 1:
+            raise UsageError("--num_workers 0 joins nobody")
 
     def _check_data(self):
         given = {
@@ -139,12 +176,18 @@ class JobFlags:
             )
 
     def _check_cluster(self):
+        if self.master_host in ("", "0.0.0.0", "::"):
+            raise UsageError(
+                f"--master_host '{self.master_host}': give the address by which other machines find this one"
+            )
+        if self.master_port > 65535:
+            raise UsageError(f"--master_port is {self.master_port}, and must be at most 65535")
         _, high = self.workers
         if self.verb != TRAIN:
             self._check_no_servers()
             return
         for address in self.ps_addrs:
-            if re.fullmatch(r"\[?[^\s,]+?\]?:[1-9]\d{0,4}", address) is None:
+            if re.fullmatch(ADDRESS, address) is None:
                 raise UsageError(f"--ps_addrs: '{address}' is not host:port")
             if self.ps_addrs.count(address) > 1:
                 raise UsageError(f"--ps_addrs names {address} twice")
@@ -178,12 +221,7 @@ class JobFlags:
         needs = "" if self.servers else " and parameter servers (--num_ps)"
         if self.use_async:
             raise UsageError(f"--grads_to_wait {self.grads_to_wait} needs --use_async=false{needs}")
-        if self.ps_addrs:
-            raise UsageError(
-                f"--grads_to_wait {self.grads_to_wait}: with --ps_addrs the first server has the say: start it "
-                "with --grads_to_wait, and leave it out here"
-            )
-        if self.grads_to_wait > workers:
+        if self.grads_to_wait > workers and not self.can_be_joined:
             raise UsageError(
                 f"--grads_to_wait {self.grads_to_wait}: {workers} workers never give that many gradients to "
                 "one step: raise --num_workers, or lower it"
@@ -207,6 +245,15 @@ class JobFlags:
         return len(self.ps_addrs) or self.num_ps
 
     @property
+    def can_be_joined(self):
+        """Whether other commands know where this job's master will be."""
+        return bool(self.master_port) or self.master_host != type(self).master_host
+
+    @property
+    def tls(self):
+        return control.Tls(self.tls_cert, self.tls_key, self.tls_ca)
+
+    @property
     def type(self):
         return JOB_TYPES[(self.verb, bool(self.validation_data))]
 
@@ -218,8 +265,13 @@ class JobFlags:
             raise UsageError(f"--num_workers is '{self.num_workers}', and must be N or MIN:MAX")
         low = int(match[1])
         high = int(match[2] or low)
+        if low == high == 0 and self.can_be_joined:
+            return 0, 0
         if not 1 <= low <= high:
-            raise UsageError(f"--num_workers is '{self.num_workers}': 1 <= MIN <= MAX is needed")
+            raise UsageError(
+                f"--num_workers is '{self.num_workers}': 1 <= MIN <= MAX is needed, or 0 with --master_host "
+                "or --master_port, by which others join"
+            )
         return low, high
 
     def task_records(self, minibatch_size):

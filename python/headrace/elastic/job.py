@@ -4,16 +4,17 @@ import datetime
 import json
 import os
 import shutil
-import signal
 import subprocess
 
 from headrace import programs
 from headrace.elastic import (
     export_process,
     job_file,
+    joined_run,
     local_run,
     parameter_servers,
     process_predictions,
+    processes,
     progress,
     summary,
 )
@@ -29,6 +30,10 @@ def run(flags: JobFlags, show: progress.Progress, dry_run=False, command=()):
     Errors: UsageError, DataError, ExportError, ModelModuleError, JobError.
     """
     flags.check()
+    if flags.master_addr:
+        if dry_run:
+            raise UsageError("--dry_run shows a job file, and --master_addr starts no job: leave one out")
+        return joined_run.run(flags, show, command)
     flags.job_name = flags.job_name or f"{flags.verb}-{datetime.datetime.now():%Y%m%d-%H%M%S}"
     directory = os.path.abspath(flags.job_dir or os.path.join("headrace_jobs", flags.job_name))
     _check_directory(flags, directory)
@@ -47,7 +52,10 @@ def run(flags: JobFlags, show: progress.Progress, dry_run=False, command=()):
             raise UsageError(
                 "the module's prediction_outputs_processor reads jsonl: leave --output_format out"
             )
+    _warn_of_listening(flags, show)
     started = 0 if flags.ps_addrs else flags.servers
+    if flags.ps_addrs:
+        parameter_servers.check(flags, exported["directory"])
     with parameter_servers.ParameterServers(
         directory,
         started,
@@ -55,6 +63,7 @@ def run(flags: JobFlags, show: progress.Progress, dry_run=False, command=()):
         show.say,
         exported="" if flags.use_async else exported["directory"],
         grads_to_wait=flags.grads_to_wait,
+        host=flags.master_host,
     ) as servers:
         job = job_file.describe(
             flags,
@@ -75,6 +84,15 @@ def run(flags: JobFlags, show: progress.Progress, dry_run=False, command=()):
             process_predictions.run(flags, predictions)
     ledger = _ledger(directory)
     return summary.make(flags, directory, status, ledger, exit_code, predictions), exit_code
+
+
+def _warn_of_listening(flags, show):
+    loopback = flags.master_host.startswith("127.") or flags.master_host in ("localhost", "::1")
+    if not loopback and not flags.tls_cert:
+        show.say(
+            f"the master listens at {flags.master_host} without TLS: whoever can connect commands this job; "
+            "give --tls_cert, --tls_key and --tls_ca"
+        )
 
 
 def _check_directory(flags, directory):
@@ -129,13 +147,19 @@ def _export(flags, directory, show):
 
 def _run(flags, directory, command, show, servers):
     """(last status or None, exit code)."""
-    status, signals, told = None, [], False
-    before = {
-        number: signal.signal(number, lambda number, _: signals.append(number))
-        for number in (signal.SIGINT, signal.SIGTERM)
-    }
-    try:
-        with local_run.LocalRun(directory, flags.workers, list(command), servers, show.say) as job:
+    status, told = None, False
+    with processes.Interrupts() as signals:
+        with local_run.LocalRun(
+            directory,
+            flags.workers,
+            list(command),
+            servers,
+            show.say,
+            (flags.master_host, flags.master_port),
+            flags.tls,
+        ) as job:
+            if flags.can_be_joined:
+                show.say(f"the master is at {job.address}; others join by --master_addr {job.address}")
             for news in job.statuses():
                 if news is not None:
                     status = news
@@ -152,10 +176,6 @@ def _run(flags, directory, command, show, servers):
             if code == 1 and (status is None or not status["failure"]):
                 raise JobError("\n".join(job.failure()))
             return status, code
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
 
 def _ledger(directory):
     done = subprocess.run(

@@ -6,6 +6,7 @@ import os
 from headrace.elastic.flags import EVALUATE, PREDICT, RUN, TRAIN, JobFlags
 
 VERSION = 1
+DESCRIPTION = os.path.join("assets.extra", "headrace_job.json")  # in an exported job
 
 
 def describe(
@@ -32,6 +33,7 @@ def describe(
         "seed": flags.seed,
         "shuffle": flags.shuffle and flags.verb in (TRAIN, RUN),
         "lease_ms": flags.lease_s * 1000,
+        "step_timeout_ms": flags.step_timeout_s * 1000,
         "max_quarantined": flags.max_quarantined,
     }
     if trains and evaluation_files:
@@ -51,14 +53,21 @@ def describe(
     if flags.verb != RUN:
         job["trainer"] = _trainer(flags, directory, exported, staging, checkpoints)
     if servers:
-        job["trainer"] |= {"parameter_servers": list(servers), "synchronous": not flags.use_async}
+        job["trainer"] |= _on_servers(flags, servers)
     return job
+
+
+def _on_servers(flags, servers):
+    """What the trainer must know of its parameter servers."""
+    section = {"parameter_servers": list(servers), "synchronous": not flags.use_async}
+    return section if flags.use_async else section | {"grads_to_wait": flags.grads_to_wait}
 
 
 def _trainer(flags, directory, exported, staging, checkpoints):
     trainer = {
         "verb": flags.verb,
         "exported": exported,
+        "export_id": export_id(exported),
         "output": os.path.abspath(flags.output) if flags.output else "",
         "staging": staging,
         "op_libraries": [os.path.abspath(path) for path in flags.load_op_library],
@@ -79,6 +88,15 @@ def _trainer(flags, directory, exported, staging, checkpoints):
     if flags.verb == EVALUATE:
         trainer["output"] = ""
     return trainer
+
+
+def export_id(directory: str) -> str:
+    """Of an exported job; "" if it is not there, or has none."""
+    try:
+        with open(os.path.join(directory, DESCRIPTION), encoding="utf-8") as file:
+            return json.load(file).get("id", "")
+    except OSError:
+        return ""
 
 
 def latest_checkpoint(directory: str) -> str:

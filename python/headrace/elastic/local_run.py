@@ -8,14 +8,12 @@ import threading
 import time
 
 from headrace import programs
-from headrace.elastic import processes
+from headrace.elastic import control, processes
+from headrace.elastic.workers import RESTARTS, Workers
 from headrace.errors import JobError
 
 START_S = 30  # for the master to listen
 GRACE_S = 20  # for a process to end when asked to
-RESTARTS = 20  # of one process that is killed, before it is given up
-GIVEN_UP_S = 5  # for the master to end, once workers have
-LEFT = (0, 75)  # exit codes of an agent that left in order: the job is done, or stopped
 
 
 class LocalRun:
@@ -25,21 +23,30 @@ class LocalRun:
     workers: (least, most): the most are started, and kept alive; a worker that ends too often is given up,
     and the job with it where fewer than the least are left. command: what each worker's agent starts.
     servers: the job's ParameterServers, watched here. say: takes a line for people.
+    listen: (host, port) of the master; port 0: any. tls: control.Tls for everybody.
     """
 
-    def __init__(self, directory: str, workers, command: list, servers, say=lambda line: None):
+    def __init__(
+        self,
+        directory: str,
+        workers,
+        command: list,
+        servers,
+        say=lambda line: None,
+        listen=("127.0.0.1", 0),
+        tls=control.Tls(),
+    ):
         self.directory = directory
-        self.command = command
-        self._least, most = workers
-        self._servers, self._say = servers, say
+        self._servers = servers
+        self._listen, self._tls = listen, tls
         self.journal = os.path.join(directory, "ledger.sqlite")
         self._status_file = os.path.join(directory, "status.json")
-        self._workers = {f"worker-{i}": None for i in range(most)}
-        self._given_up = {}  # worker: (how it ended, when), in this order
-        self._told = 0  # of them
+        least, most = workers
+        names = [f"worker-{i}" for i in range(most)]
+        self._workers = Workers(os.path.join(directory, "logs"), names, least, command, tls, say)
         self._master = None
         self._address = ""
-        self._restarts = {}
+        self._restarts = 0
         self._watch = None
         self._lines = queue.Queue()
 
@@ -47,8 +54,7 @@ class LocalRun:
         os.makedirs(os.path.join(self.directory, "logs"), exist_ok=True)
         try:
             self._start_master()
-            for name in self._workers:
-                self._start_worker(name)
+            self._workers.start(self._address)
         except BaseException:
             self.__exit__(None, None, None)
             raise
@@ -56,9 +62,7 @@ class LocalRun:
 
     def __exit__(self, *_):
         """Leaves no process behind."""
-        for process in self._workers.values():
-            if process is not None:
-                processes.end(process, GRACE_S)
+        self._workers.end()
         if self._master is not None:
             processes.end(self._master, GRACE_S)
         if self._watch is not None:
@@ -89,7 +93,7 @@ class LocalRun:
     def stop(self, reason: str):
         """Asks the job to end: a checkpoint where there are checkpoints, then everybody leaves."""
         done = subprocess.run(
-            [programs.path("headrace-ctl"), "--master", self._address, "stop", "--reason", reason],
+            control.command(self._address, self._tls, "stop", "--reason", reason),
             capture_output=True,
             text=True,
         )
@@ -117,9 +121,10 @@ class LocalRun:
         command = [programs.path("headrace-master"), "--job", os.path.join(self.directory, "job.json")]
         command += ["--journal", self.journal, "--port_file", port_file]
         command += ["--status_file", self._status_file]
+        host, port = self._listen
         # The same address again, so that workers find it.
-        if self._address:
-            command += ["--port", self._address.rsplit(":", 1)[1]]
+        port = self._address.rsplit(":", 1)[1] if self._address else str(port)
+        command += ["--host", host, "--port", port, *self._tls.arguments()]
         self._master = processes.start(command, self._log("master"))
         deadline = time.monotonic() + START_S
         while not os.path.exists(port_file):
@@ -134,8 +139,7 @@ class LocalRun:
 
     def _start_watch(self):
         self._watch = subprocess.Popen(
-            [programs.path("headrace-ctl"), "--master", self._address]
-            + ["status", "--watch", "1"],
+            control.command(self._address, self._tls, "status", "--watch", "1"),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -147,12 +151,6 @@ class LocalRun:
         for line in stream:
             self._lines.put(json.loads(line))
 
-    def _start_worker(self, name):
-        command = [programs.path("headrace-worker"), "--master", self._address, "--name", name]
-        command += ["--log_dir", os.path.join(self.directory, "logs"), "--", *self.command]
-        environment = os.environ | {"HEADRACE_WORKERS": str(len(self._workers))}
-        self._workers[name] = processes.start(command, self._log(f"{name}.agent"), environment)
-
     def _over(self):
         """Whether the master has ended for good; it is started again if it was killed."""
         code = self._master.poll()
@@ -160,42 +158,13 @@ class LocalRun:
             return False
         if code >= 0:
             return True
-        if not self._may_restart("master"):
+        self._restarts += 1
+        if self._restarts > RESTARTS:
             raise JobError(f"the master was started {RESTARTS} times: {processes.how_it_ended(code)}")
         self._start_master()
         return False
 
     def _supervise(self):
         self._servers.supervise()
-        if self._master.poll() is not None:
-            return
-        for name, process in self._workers.items():
-            code = process.poll()
-            if code is None or code in LEFT or name in self._given_up:
-                continue
-            # An agent that ends by itself has tried what can be tried.
-            if code > 0 or not self._may_restart(name):
-                self._given_up[name] = (processes.how_it_ended(code), time.monotonic())
-            else:
-                self._start_worker(name)
-        self._check_workers()
-
-    def _check_workers(self):
-        """They also leave a job that has failed; then the master, which ends at once, has more to say."""
-        before = time.monotonic() - GIVEN_UP_S
-        lost = [name for name, (_, since) in self._given_up.items() if since < before]
-        left = len(self._workers) - len(lost)
-        for name in lost[self._told :]:
-            how, _ = self._given_up[name]
-            said = "\n".join(processes.last_lines(self._log(f"{name}.agent"), 1))
-            if left < self._least:
-                raise JobError(
-                    f"workers that are left: {left}, that are needed: {self._least}; {name}: {how}: {said}"
-                )
-            self._say(f"{name} is given up ({how}); the job goes on with {left}")
-        self._told = len(lost)
-
-    def _may_restart(self, name):
-        """Counts a start again."""
-        self._restarts[name] = self._restarts.get(name, 0) + 1
-        return self._restarts[name] <= RESTARTS
+        if self._master.poll() is None:
+            self._workers.supervise()

@@ -1,6 +1,7 @@
 """The parameter servers of a job on this machine: started, watched, started again and ended."""
 
 import os
+import subprocess
 import time
 
 from headrace import programs
@@ -16,17 +17,42 @@ NOTICE = (
 )
 
 
+def check(flags, exported: str):
+    """That the servers of --ps_addrs are there, and that the first one applies the gradients of a synchronous
+    job as it needs; within 10 s or so. exported: directory of the exported job.
+
+    Errors: JobError.
+    """
+    command = [programs.path("headrace-trainer"), "check", "--ps_addrs", ",".join(flags.ps_addrs)]
+    command += ["--exported", exported]
+    if not flags.use_async:
+        command += ["--synchronous", "--grads_to_wait", str(flags.grads_to_wait)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode != 0:
+        lines = done.stderr.strip().splitlines()
+        said = [line for line in lines if line.startswith("headrace-trainer: ")]
+        raise JobError("--ps_addrs: " + (said[-1].split(": ", 2)[-1] if said else "\n".join(lines[-5:])))
+
+
 class ParameterServers:
     """As many as a job has, maybe none. Use as a context manager around everything that needs them.
 
     directory: the job's. op_libraries: of the user's own ops. say: takes a line for people.
     exported: of synchronous training: the directory of the exported job, whose gradients the first server
-    applies, `grads_to_wait` to a step.
+    applies, `grads_to_wait` to a step. host: under which workers find this machine.
     """
 
     def __init__(
-        self, directory: str, count: int, op_libraries=(), say=lambda line: None, exported="", grads_to_wait=1
+        self,
+        directory: str,
+        count: int,
+        op_libraries=(),
+        say=lambda line: None,
+        exported="",
+        grads_to_wait=1,
+        host="127.0.0.1",
     ):
+        self._host = host
         self._directory, self._op_libraries, self._say = directory, list(op_libraries), say
         self._exported, self._grads_to_wait = exported, grads_to_wait
         self._servers = [None] * count
@@ -87,7 +113,7 @@ class ParameterServers:
 
     def _start(self, index, port=None):
         os.makedirs(os.path.join(self._directory, "logs"), exist_ok=True)
-        command = [programs.path("headrace-ps"), "--index", str(index)]
+        command = [programs.path("headrace-ps"), "--index", str(index), "--host", self._host]
         command += ["--port_file", self._port_file(index)]
         command += ["--port", port] if port else []
         if index == 0 and self._exported:

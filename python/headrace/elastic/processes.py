@@ -31,14 +31,24 @@ def start(command, log: str, env=None) -> subprocess.Popen:
         )
 
 
-def end(process: subprocess.Popen, grace_s: float) -> int:
-    """SIGTERM, and after `grace_s` SIGKILL to its whole group. Returns the exit code."""
+def ask_to_end(process: subprocess.Popen):
+    """SIGTERM to its group, unless it has ended."""
     if process.poll() is None:
         _signal(process, signal.SIGTERM)
-        try:
-            process.wait(grace_s)
-        except subprocess.TimeoutExpired:
-            _signal(process, signal.SIGKILL)
+
+
+def end(process: subprocess.Popen, grace_s: float) -> int:
+    """SIGTERM, and after `grace_s` SIGKILL to its whole group. Returns the exit code."""
+    ask_to_end(process)
+    return wait_or_kill(process, grace_s)
+
+
+def wait_or_kill(process: subprocess.Popen, grace_s: float) -> int:
+    """Waits for its end, and after `grace_s` sends SIGKILL to its whole group. Returns the exit code."""
+    try:
+        return process.wait(grace_s)
+    except subprocess.TimeoutExpired:
+        _signal(process, signal.SIGKILL)
     return process.wait()
 
 
@@ -47,6 +57,19 @@ def _signal(process, number):
         os.killpg(process.pid, number)
     except ProcessLookupError:
         pass
+
+
+class Interrupts(list):
+    """SIGINT and SIGTERM that came within the context; they end nothing by themselves there."""
+
+    def __enter__(self):
+        numbers = (signal.SIGINT, signal.SIGTERM)
+        self._before = {n: signal.signal(n, lambda number, _: self.append(number)) for n in numbers}
+        return self
+
+    def __exit__(self, *_):
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
 
 
 def how_it_ended(code: int) -> str:

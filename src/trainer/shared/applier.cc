@@ -81,6 +81,11 @@ Status Applier::Open(const Cluster& cluster, const std::string& exported,
   if (status.ok()) status = cluster.NewSession({}, &opened->mail_);
   if (status.ok()) status = opened->mail_->Create(*mail);
   if (!status.ok()) return FromAbsl(status);
+  // Whoever looks whether it is there may push from now on.
+  if (Status said = opened->servers_->Announce({FingerprintOf(opened->job_), grads_to_wait});
+      !said.ok()) {
+    return said;
+  }
   *applier = std::move(opened);
   return Status();
 }

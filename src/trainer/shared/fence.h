@@ -14,6 +14,10 @@ namespace headrace::trainer {
 // On each server, by these names:
 inline constexpr char kGeneration[] = "headrace/generation";  // int64: of the model that it holds
 inline constexpr char kClaim[] = "headrace/claim";            // int64: who may write a model there
+// int64, on the first server, of synchronous training: whose gradients its applier takes
+// (FingerprintOf()), and how many to a step.
+inline constexpr char kApplier[] = "headrace/applier";
+inline constexpr char kApplierGrads[] = "headrace/applier_grads";
 inline constexpr char kFenced[] = "headrace/fenced";  // table of int64: workers that may not write
 
 // What the errors of checks say.

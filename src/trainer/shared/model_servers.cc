@@ -65,6 +65,8 @@ absl::StatusOr<tensorflow::GraphDef> MakeGraph(std::uint64_t number, int servers
   for (int server = 0; server < servers; ++server) {
     AddVariable(kGeneration, server, value, &edit);
     AddVariable(kClaim, server, value, &edit);
+    AddVariable(kApplier, server, value, &edit);
+    AddVariable(kApplierGrads, server, value, &edit);
     Node* table = AddFencedTable(Name(kFenced, server, "table"), &edit);
     fenced.push_back(edit.Add(Name(kFenced, server, "insert"), "LookupTableInsertV2",
                               {table, workers, workers}));
@@ -151,6 +153,21 @@ Status ModelServers::Fence(const std::vector<std::uint64_t>& workers) {
     numbers.flat<std::int64_t>()(i) = static_cast<std::int64_t>(workers[i]);
   }
   return FromAbsl(session_->Run({{kWorkers, numbers}}, {}, {kFenceAll}, nullptr));
+}
+
+Status ModelServers::Announce(const Applier& applier) {
+  absl::Status status = Write(kApplierGrads, applier.grads_to_wait);
+  if (status.ok()) status = Write(kApplier, applier.fingerprint);
+  return FromAbsl(status);
+}
+
+Status ModelServers::FindApplier(Applier* applier) {
+  std::vector<std::int64_t> fingerprints, grads;
+  absl::Status status = Read(kApplier, &fingerprints);
+  if (status.ok()) status = Read(kApplierGrads, &grads);
+  if (!status.ok()) return FromAbsl(status);
+  *applier = {fingerprints.front(), grads.front()};
+  return Status();
 }
 
 Status ModelServers::Tell(const Push& push) {

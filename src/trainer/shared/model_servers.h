@@ -35,6 +35,14 @@ class ModelServers {
   // No update of these training processes comes into effect after this has returned.
   Status Fence(const std::vector<std::uint64_t>& workers);
 
+  // Synchronous training: an applier with these takes pushes at the first server.
+  struct Applier {
+    std::int64_t fingerprint = 0;  // of the job's gradients; 0: there is none
+    std::int64_t grads_to_wait = 0;
+  };
+  Status Announce(const Applier& applier);
+  Status FindApplier(Applier* applier);
+
   // Synchronous training: says something to the applier.
   Status Tell(const Push& push);
   // Fence() there: the applier knows of no push of these that it may still apply.

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
+#include "ledger/codec.h"
 #include "tensorflow/core/framework/types.h"
 #include "trainer/cluster.h"
 
@@ -62,6 +63,20 @@ absl::StatusOr<PushedTensors> PushedBy(const ExportedJob& job, const SharedVaria
   }
   for (const GradientSpec& state : job.state_specs) TF_RETURN_IF_ERROR(add(state, place++));
   return pushed;
+}
+
+std::int64_t FingerprintOf(const ExportedJob& job) {
+  std::string text;
+  for (const auto* specs : {&job.gradient_specs, &job.state_specs}) {
+    absl::StrAppend(&text, specs->size(), ";");
+    for (const GradientSpec& spec : *specs) {
+      absl::StrAppend(&text, spec.name, "=", spec.variable, spec.sparse ? " rows " : " ",
+                      spec.dtype);
+      for (const std::int64_t size : spec.shape) absl::StrAppend(&text, ",", size);
+      absl::StrAppend(&text, ";");
+    }
+  }
+  return static_cast<std::int64_t>(ledger::Fingerprint(text) >> 1 | 1);
 }
 
 std::int64_t KeyOf(const Push& push) {
@@ -157,12 +172,18 @@ absl::Status AddPush(const std::string& prefix, const PushedTensors& tensors,
                               StagingOf(list, writer.generation)));
   }
   edit.On(Cluster::WorkerDevice());
+  // All is computed: from here on the step waits for what others do.
+  std::vector<Node*> computed;
+  for (const auto& [name, output] : outputs) computed.push_back(output.node);
+  Node* counted =
+      edit.Add("counted", "Headrace>Count", {step},
+               {Attr("counter", std::string(kPushedCounter)), Attr("T", DT_INT64)}, computed);
   Node* entry = edit.Add(
       "entry", "Pack",
       {GraphEdit::Outs{{edit.Scalar("kind", static_cast<std::int64_t>(Push::Kind::kGradients)), 0},
                        {edit.Scalar("number", number), 0},
                        {edit.Scalar("generation", writer.generation), 0},
-                       {step, 0}}});
+                       {counted, 0}}});
   Node* pushes = AddPushes(&edit, "pushes");
   Node* pushed = AddEnqueue("push", pushes, entry, staged, &edit);
   Node* answers = AddAnswers(&edit, "answers", writer.number);

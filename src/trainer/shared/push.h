@@ -29,6 +29,9 @@ namespace headrace::trainer {
 inline constexpr char kPushes[] = "headrace/pushes";     // queue of int64 [4]: a Push
 inline constexpr char kAnswers[] = "headrace/answers_";  // and the number: queue of int64 [2]
 inline constexpr char kFenceAnswers[] = "headrace/fence_answers_";
+// Counters of this process: entries that its steps put into the queue of pushes, and those decided.
+inline constexpr char kPushedCounter[] = "headrace/push/pushed";
+inline constexpr char kDecidedCounter[] = "headrace/push/decided";
 inline constexpr char kPushedStep[] = "headrace/push/step";  // feed: int64, of the model
 
 inline constexpr std::uint64_t kApplierNumber = 0;  // no training process has it
@@ -60,6 +63,9 @@ using PushedTensors = std::map<int, std::vector<PushedTensor>>;
 // variables are others.
 absl::StatusOr<PushedTensors> PushedBy(const ExportedJob& job, const SharedVariables& variables,
                                        int servers);
+
+// Of the gradients of a job: trainers and applier must agree on it. Never 0.
+std::int64_t FingerprintOf(const ExportedJob& job);
 
 // Under which the tensors of a push are staged.
 std::int64_t KeyOf(const Push& push);

@@ -1,19 +1,28 @@
 #include "trainer/shared/shared_model.h"
 
+#include <thread>
 #include <utility>
 
 #include "absl/log/log.h"
 #include "ledger/codec.h"
+#include "trainer/shared/push.h"
 
 namespace headrace::trainer {
-Status SharedModel::Join(const Settings& settings, std::uint64_t number, const std::string& place,
+namespace {
+
+constexpr std::chrono::milliseconds kBetween{100};
+
+}  // namespace
+
+Status SharedModel::Join(const Settings& settings, const ExportedJob& job, std::uint64_t number,
+                         const std::string& place, std::chrono::milliseconds deadline,
                          std::unique_ptr<SharedModel>* model) {
   std::unique_ptr<SharedModel> joined(new SharedModel);
   joined->number_ = number;
   joined->place_ = place;
   joined->synchronous_ = settings.synchronous;
   if (Status status =
-          Cluster::Join(settings.parameter_servers, number, kServersComeBack, &joined->cluster_);
+          Cluster::Join(settings.parameter_servers, number, deadline, &joined->cluster_);
       !status.ok()) {
     return status;
   }
@@ -21,7 +30,36 @@ Status SharedModel::Join(const Settings& settings, std::uint64_t number, const s
       !status.ok()) {
     return status;
   }
+  if (joined->synchronous_) {
+    if (Status status = joined->AwaitApplier(settings, job, deadline); !status.ok()) return status;
+  }
   *model = std::move(joined);
+  return Status();
+}
+
+Status SharedModel::AwaitApplier(const Settings& settings, const ExportedJob& job,
+                                 std::chrono::milliseconds deadline) {
+  const auto wrong = [&](const std::string& what) {
+    return Status(Code::kFailedPrecondition,
+                  "the first parameter server, " + settings.parameter_servers.front() + ", " +
+                      what + ": for synchronous training start it with --exported " +
+                      job.directory + " --grads_to_wait " + std::to_string(settings.grads_to_wait) +
+                      " (and --others with the other servers)");
+  };
+  const auto until = std::chrono::steady_clock::now() + deadline;
+  ModelServers::Applier found;
+  for (;;) {
+    if (Status status = servers_->FindApplier(&found); !status.ok()) return status;
+    if (found.fingerprint != 0) break;
+    if (std::chrono::steady_clock::now() >= until) return wrong("applies no gradients");
+    std::this_thread::sleep_for(kBetween);
+  }
+  if (found.fingerprint != FingerprintOf(job)) {
+    return wrong("applies the gradients of another model");
+  }
+  if (found.grads_to_wait != settings.grads_to_wait) {
+    return wrong("takes " + std::to_string(found.grads_to_wait) + " gradients to a step");
+  }
   return Status();
 }
 

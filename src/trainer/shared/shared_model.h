@@ -3,6 +3,7 @@
 #define HEADRACE_TRAINER_SHARED_SHARED_MODEL_H_
 
 #include <atomic>
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
@@ -11,6 +12,7 @@
 #include "base/status.h"
 #include "feed/client.h"
 #include "trainer/cluster.h"
+#include "trainer/exported_job.h"
 #include "trainer/settings.h"
 #include "trainer/shared/fence.h"
 #include "trainer/shared/model_servers.h"
@@ -21,9 +23,13 @@ namespace headrace::trainer {
 // the rest on one thread.
 class SharedModel {
  public:
-  // Waits for the servers; UNAVAILABLE names the one that does not answer.
+  // Waits for the servers, and for the applier of synchronous training, each until the deadline;
+  // UNAVAILABLE names the one that does not answer.
   // number: of this training process. place: the worker's name, which its next process has, too.
-  static Status Join(const Settings& settings, std::uint64_t number, const std::string& place,
+  // Errors: FAILED_PRECONDITION if the applier is another job's, or takes another number of
+  // gradients, or there is none.
+  static Status Join(const Settings& settings, const ExportedJob& job, std::uint64_t number,
+                     const std::string& place, std::chrono::milliseconds deadline,
                      std::unique_ptr<SharedModel>* model);
 
   // Agrees with the master on which model there is, and whether this process is to write it.
@@ -47,6 +53,8 @@ class SharedModel {
 
  private:
   SharedModel() = default;
+  Status AwaitApplier(const Settings& settings, const ExportedJob& job,
+                      std::chrono::milliseconds deadline);
 
   std::unique_ptr<Cluster> cluster_;
   std::unique_ptr<ModelServers> servers_;

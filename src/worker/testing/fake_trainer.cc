@@ -35,6 +35,7 @@ struct Flags {
   std::size_t batch = 8, shuffle = 1;
   std::int64_t kill_at = -1;  // SIGKILL to itself at this step
   std::int64_t exit_at = -1;  // exit code 3 at this step
+  std::int64_t hang_at = -1;  // its training thread goes no further than this step
   bool silent = false;        // never connects
   bool deaf = false;          // ignores TERM and a drain
   // Of shared models: the servers' folder, where checkpoints and the final model are.
@@ -185,9 +186,11 @@ int Train(const Flags& flags) {
   std::uint64_t saved = 0;
   options.before_iterator = [&] { return Obey(client.get(), servers.get(), &saved); };
   FakeTrainer* running = nullptr;
+  bool hangs = false;
   options.on_batch = [&](const auto& records) {
     if (running->steps() == flags.kill_at && Fails(flags)) kill(getpid(), SIGKILL);
     if (running->steps() == flags.pause_at && Fails(flags)) kill(getpid(), SIGSTOP);
+    while (running->steps() == flags.hang_at && (hangs || (hangs = Fails(flags)))) pause();
     if (running->steps() == flags.exit_at) {
       std::fprintf(stderr, "ValueError: the third step is cursed\n");
       _exit(3);
@@ -224,6 +227,7 @@ int Main(int argc, char** argv) {
   app.add_option("--shuffle", flags.shuffle);
   app.add_option("--kill_at", flags.kill_at);
   app.add_option("--exit_at", flags.exit_at);
+  app.add_option("--hang_at", flags.hang_at);
   app.add_flag("--silent", flags.silent);
   app.add_flag("--deaf", flags.deaf);
   app.add_option("--servers", flags.servers);

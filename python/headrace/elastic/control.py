@@ -1,0 +1,55 @@
+"""A job's master, as the command line talks to it: by headrace-ctl."""
+
+import dataclasses
+import json
+import os
+import subprocess
+
+from headrace import programs
+from headrace.errors import JobError, UsageError
+
+
+TIMEOUT_S = 10  # for a master to be reached, and to answer
+
+
+@dataclasses.dataclass(frozen=True)
+class Tls:
+    """Files (PEM) for the connections to the master, "" each: none.
+
+    cert, key: what this side shows. ca: the other side must have a certificate of it.
+    """
+
+    cert: str = ""
+    key: str = ""
+    ca: str = ""
+
+    def check(self, serves: bool):
+        """serves: a master is started with them. Errors: UsageError with the flag and the file."""
+        if bool(self.cert) != bool(self.key):
+            raise UsageError("--tls_cert and --tls_key belong together: give both, or none")
+        if serves and self.ca and not self.cert:
+            raise UsageError("--tls_ca alone is for those who connect: a master needs --tls_cert and --tls_key")
+        for name in ("cert", "key", "ca"):
+            path = getattr(self, name)
+            if path and not os.path.isfile(path):
+                raise UsageError(f"--tls_{name}: there is no file {path}")
+
+    def arguments(self) -> list:
+        """For any of the programs."""
+        files = {"--tls_cert": self.cert, "--tls_key": self.key, "--tls_ca": self.ca}
+        return [part for name, path in files.items() if path for part in (name, os.path.abspath(path))]
+
+
+def command(address: str, tls: Tls, *arguments) -> list:
+    """headrace-ctl for the master at `address` (host:port)."""
+    return [programs.path("headrace-ctl"), "--master", address, *tls.arguments(), *arguments]
+
+
+def ask(address: str, tls: Tls, *arguments) -> dict:
+    """The answer to one question. Errors: JobError with what headrace-ctl says."""
+    words = command(address, tls, "--timeout_s", str(TIMEOUT_S), *arguments)
+    done = subprocess.run(words, capture_output=True, text=True)
+    if done.returncode != 0:
+        hint = "" if tls.cert or tls.ca else "; does it want TLS (--tls_ca, --tls_cert, --tls_key)?"
+        raise JobError(done.stderr.strip().removeprefix("headrace-ctl: ") + hint)
+    return json.loads(done.stdout.splitlines()[-1])
