@@ -24,12 +24,17 @@ def dense(name, size, activation=None, zero=False):
     return keras.layers.Dense(size, activation=activation, kernel_initializer=initial, name=name)
 
 
+def normalization(name, **options):
+    """Batch normalization whose moving averages follow within tens of steps."""
+    return keras.layers.BatchNormalization(momentum=0.9, name=name, **options)
+
+
 def mlp(name, x, sizes, activation="relu", normalize=False):
     """x [..., n] through a layer for each of `sizes`; `normalize`: with batch normalization behind each."""
     for i, size in enumerate(sizes):
         x = dense(f"{name}{i}", size, activation)(x)
         if normalize:
-            x = keras.layers.BatchNormalization(name=f"{name}{i}_norm")(x)
+            x = normalization(f"{name}{i}_norm")(x)
     return x
 
 
@@ -75,3 +80,105 @@ class HashColumns(keras.layers.Layer):
 
     def compute_output_spec(self, values):
         return [keras.KerasTensor(values.shape[:1], "int64") for _ in range(values.shape[1])]
+
+
+class Hash(keras.layers.Layer):
+    """Strings to int64 in [0, buckets), of the same shape."""
+
+    def __init__(self, buckets, **kwargs):
+        super().__init__(**kwargs)
+        self.buckets = buckets
+
+    def call(self, values):
+        return tf.strings.to_hash_bucket_fast(values, self.buckets)
+
+    def compute_output_spec(self, values):
+        return keras.KerasTensor(values.shape, "int64")
+
+
+class MaskedSum(keras.layers.Layer):
+    """x [B, n, w], present bool [B, n] to the sum [B, w] of those that are present; `mean`: to its mean, 0 of nothing."""
+
+    def __init__(self, mean=False, **kwargs):
+        super().__init__(**kwargs)
+        self.mean = mean
+
+    def call(self, x, present):
+        weights = tf.cast(present, x.dtype)
+        total = tf.einsum("bnw,bn->bw", x, weights)
+        if self.mean:
+            total /= tf.maximum(tf.reduce_sum(weights, 1, keepdims=True), 1.0)
+        return total
+
+    def compute_output_spec(self, x, present):
+        return keras.KerasTensor((x.shape[0], x.shape[2]), x.dtype)
+
+
+class Dice(keras.layers.Layer):
+    """DIN's activation: x where p is 1, alpha x where p is 0; p = sigmoid of x, normalized over the batch."""
+
+    def build(self, shape):
+        self.normalized = normalization("normalized", center=False, scale=False)
+        self.normalized.build(shape)
+        self.alpha = self.add_weight(shape=(shape[-1],), initializer="zeros", name="alpha")
+        self.built = True
+
+    def call(self, x, training=False):
+        p = tf.sigmoid(self.normalized(x, training=training))
+        return (p + self.alpha * (1.0 - p)) * x
+
+    def compute_output_spec(self, x, training=False):
+        return keras.KerasTensor(x.shape, x.dtype)
+
+
+class Attention(keras.layers.Layer):
+    """How much each of a list matters for a query: DIN's activation unit, a small network on query, element, their
+    difference and their product.
+
+    query [B, w], elements [B, n, w], present bool [B, n] to weights [B, n] that add up to 1; 0 for those that are not present, so all
+    are 0 in an empty list.
+    """
+
+    def __init__(self, sizes=(80, 40), **kwargs):
+        super().__init__(**kwargs)
+        self.sizes = sizes
+
+    def build(self, query_shape, elements_shape, present_shape):
+        width = 4 * elements_shape[-1]
+        self.layers = []
+        for i, size in enumerate((*self.sizes, 1)):
+            layer = dense(f"{self.name}{i}", size, "sigmoid" if i < len(self.sizes) else None)
+            layer.build((None, None, width))
+            self.layers.append(layer)
+            width = size
+        self.built = True
+
+    def call(self, query, elements, present):
+        query = tf.broadcast_to(query[:, tf.newaxis, :], tf.shape(elements))
+        x = tf.concat([query, elements, query - elements, query * elements], axis=-1)
+        for layer in self.layers:
+            x = layer(x)
+        scores = tf.where(present, x[:, :, 0], -1e9)
+        return tf.nn.softmax(scores) * tf.cast(present, scores.dtype)
+
+    def compute_output_spec(self, query, elements, present):
+        return keras.KerasTensor(present.shape, "float32")
+
+
+class WeightedSum(keras.layers.Layer):
+    """elements [B, n, w], weights [B, n] to [B, w]."""
+
+    def call(self, elements, weights):
+        return tf.einsum("bnw,bn->bw", elements, weights)
+
+    def compute_output_spec(self, elements, weights):
+        return keras.KerasTensor((elements.shape[0], elements.shape[2]), elements.dtype)
+
+
+def interest_top(parts, sizes):
+    """Logits [B] from all that DIN and DIEN know: batch normalization, `sizes` with Dice, one number."""
+    x = keras.layers.Concatenate(name="top_input")(parts)
+    x = normalization("top_norm")(x)
+    for i, size in enumerate(sizes):
+        x = Dice(name=f"top{i}_dice")(dense(f"top{i}", size)(x))
+    return logit("logit", x)
