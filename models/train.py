@@ -46,6 +46,20 @@ def parse_arguments(argv):
     return args
 
 
+def session_library(unstaged):
+    """(tf.compat.v1, a ConfigProto): stock TensorFlow's, or Headrace's with staging on."""
+    if unstaged:
+        import tensorflow as tf
+
+        return tf.compat.v1, tf.compat.v1.ConfigProto()
+    import headrace.compat.v1 as tf1
+
+    config = tf1.ConfigProto()
+    config.graph_options.optimizer_options.do_smart_stage = True
+    config.graph_options.optimizer_options.smart_stage_options.CopyFrom(tf1.SmartStageOptions(capacity=2))
+    return tf1, config
+
+
 def train_graph(module, args):
     import tensorflow as tf
 
@@ -54,15 +68,13 @@ def train_graph(module, args):
     with tf.Graph().as_default() as built:
         lines, initializer = graph.next_lines(args.data, args.batch_size)
         step = graph.train_step(module, lines)
-        config = tf.compat.v1.ConfigProto()
-        if not args.unstaged:
+        tf1, config = session_library(args.unstaged)
+        if args.explain:
             import headrace
 
-            headrace.configure(config, headrace.StageOptions(capacity=2))
-            if args.explain:
-                print(headrace.explain(built, config))
-        with tf.compat.v1.Session(config=config) as session:
-            session.run([initializer, tf.compat.v1.global_variables_initializer()])
+            print(headrace.explain(built, config))
+        with tf1.Session(config=config) as session:
+            session.run([initializer, tf1.global_variables_initializer()])
             next_loss = session.make_callable(step)
             began = time.monotonic()
             for done in range(1, args.steps + 1):

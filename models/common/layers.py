@@ -142,6 +142,7 @@ class Attention(keras.layers.Layer):
     def __init__(self, sizes=(80, 40), **kwargs):
         super().__init__(**kwargs)
         self.sizes = sizes
+        self.supports_masking = True  # it is given `present`
 
     def build(self, query_shape, elements_shape, present_shape):
         width = 4 * elements_shape[-1]

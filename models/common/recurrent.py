@@ -47,6 +47,7 @@ class AuxiliaryLoss(keras.layers.Layer):
     def __init__(self, sizes, **kwargs):
         super().__init__(**kwargs)
         self.sizes = sizes
+        self.supports_masking = True  # it is given `present`
 
     def build(self, states_shape, clicked_shape, not_clicked_shape, present_shape):
         width = states_shape[-1] + clicked_shape[-1]

@@ -6,6 +6,7 @@ from common import clicks, layers, records, recurrent, taobao
 
 loss = clicks.loss
 eval_metrics_fn = clicks.metrics
+optimizer = clicks.optimizer
 parse = taobao.parse_all
 
 
@@ -36,10 +37,6 @@ def custom_model(users=100_000, items=500_000, categories=10_000, width=18, leng
     product = keras.layers.Multiply(name="item_times_sum")([item, total])
     logits = layers.interest_top([user, item, total, product, evolved], top)
     return keras.Model(features, logits, name="dien")
-
-
-def optimizer(rate=0.001):
-    return keras.optimizers.Adam(rate)
 
 
 def dataset_fn(dataset, mode, metadata):

@@ -6,6 +6,7 @@ from common import clicks, layers, records, taobao
 
 loss = clicks.loss
 eval_metrics_fn = clicks.metrics
+optimizer = clicks.optimizer
 parse = taobao.parse
 
 
@@ -28,10 +29,6 @@ def custom_model(users=100_000, items=500_000, categories=10_000, width=18, leng
     interest = layers.WeightedSum(name="interest")(clicked, weights)
     logits = layers.interest_top([user, item, total, product, interest], top)
     return keras.Model(features, logits, name="din")
-
-
-def optimizer(rate=0.001):
-    return keras.optimizers.Adam(rate)
 
 
 def dataset_fn(dataset, mode, metadata):

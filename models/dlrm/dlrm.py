@@ -8,6 +8,7 @@ from common import clicks, criteo, layers, records
 
 loss = clicks.loss
 eval_metrics_fn = clicks.metrics
+optimizer = clicks.optimizer
 parse = criteo.parse
 
 
@@ -37,10 +38,6 @@ class DotProducts(keras.layers.Layer):
     def compute_output_spec(self, vectors):
         count = len(vectors)
         return keras.KerasTensor((vectors[0].shape[0], count * (count - 1) // 2), "float32")
-
-
-def optimizer(rate=0.001):
-    return keras.optimizers.Adam(rate)
 
 
 def dataset_fn(dataset, mode, metadata):

@@ -7,6 +7,7 @@ from common import clicks, layers, records, taobao
 
 loss = clicks.loss
 eval_metrics_fn = clicks.metrics
+optimizer = clicks.optimizer
 parse = taobao.parse
 
 
@@ -46,10 +47,6 @@ class ScaledCosine(keras.layers.Layer):
 
     def compute_output_spec(self, a, b):
         return keras.KerasTensor(a.shape[:1], "float32")
-
-
-def optimizer(rate=0.001):
-    return keras.optimizers.Adam(rate)
 
 
 def dataset_fn(dataset, mode, metadata):

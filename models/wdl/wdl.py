@@ -6,6 +6,7 @@ from common import clicks, criteo, layers, records
 
 loss = clicks.loss
 eval_metrics_fn = clicks.metrics
+optimizer = clicks.optimizer
 parse = criteo.parse
 
 # Embeddings are wider for columns with many values, as in DeepRec's model zoo.
@@ -27,10 +28,6 @@ def custom_model(buckets=10_000, widths=(64, 128), deep=(1024, 512, 256)):
     both = keras.layers.Concatenate(name="numbers_and_columns")([numbers, *columns])
     hidden = layers.dense("deep_logit", 1)(layers.mlp("deep", both, deep))
     return keras.Model(features, keras.layers.Add(name="logit")([wide, hidden])[:, 0], name="wdl")
-
-
-def optimizer(rate=0.001):
-    return keras.optimizers.Adam(rate)
 
 
 def dataset_fn(dataset, mode, metadata):
