@@ -61,6 +61,21 @@ def vectors(columns, buckets, widths):
 
 def linear(numbers, columns, buckets):
     """[B, 1]: a weight for each number and for each id of each column, added up; all start from 0."""
-    weights = [layers.table(f"weight{i}", buckets, 1, scale=0)(ids) for i, ids in enumerate(columns)]
-    of_numbers = layers.dense("weight_of_numbers", 1, zero=True)(numbers)
-    return keras.layers.Add(name="linear")([*weights, of_numbers])
+    ids = OneAfterTheOther(buckets, name="weight_ids")(columns)
+    of_ids = keras.layers.Flatten(name="weights_of_ids")(layers.table("weight", CATEGORIES * buckets, 1, scale=0)(ids))
+    both = keras.layers.Concatenate(name="weights")([of_ids, layers.dense("weight_of_numbers", 1, zero=True)(numbers)])
+    return layers.RowSum(name="linear")(both)
+
+
+class OneAfterTheOther(keras.layers.Layer):
+    """n tensors of ids [B] in [0, buckets) to ids [B, n] in one table in which the columns' rows follow each other."""
+
+    def __init__(self, buckets, **kwargs):
+        super().__init__(**kwargs)
+        self.buckets = buckets
+
+    def call(self, columns):
+        return tf.stack(columns, axis=1) + tf.range(len(columns), dtype=tf.int64) * self.buckets
+
+    def compute_output_spec(self, columns):
+        return keras.KerasTensor((columns[0].shape[0], len(columns)), "int64")

@@ -68,6 +68,16 @@ class LogOfPositive(keras.layers.Layer):
         return keras.KerasTensor(x.shape, "float32")
 
 
+class RowSum(keras.layers.Layer):
+    """x [B, n] to [B, 1]."""
+
+    def call(self, x):
+        return tf.reduce_sum(x, axis=1, keepdims=True)
+
+    def compute_output_spec(self, x):
+        return keras.KerasTensor((x.shape[0], 1), x.dtype)
+
+
 class HashColumns(keras.layers.Layer):
     """Strings [B, n] to n tensors of int64 [B] in [0, buckets)."""
 

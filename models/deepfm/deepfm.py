@@ -14,7 +14,8 @@ parse = criteo.parse
 def custom_model(buckets=10_000, width=16, deep=(1024, 256, 32), final=(128, 64)):
     """Logits [B] of {"integers": float [B, 13], "categories": string [B, 26]}.
 
-    buckets: rows of each of the 26 tables of embeddings, `width` wide, and of the 26 of weights of first order.
+    buckets: rows of each of the 26 tables of embeddings, `width` wide, and a column's in the table of the
+        weights of first order.
     deep: layers on numbers and embeddings. final: layers on what the three parts give.
     """
     features = criteo.inputs()
