@@ -90,11 +90,13 @@ def train_graph(module, args):
 def train_keras(module, args):
     import tensorflow as tf
 
-    dataset = tf.data.TextLineDataset([str(path) for path in args.data]).repeat()
-    dataset = dataset.batch(args.batch_size, drop_remainder=True).map(module.parse).prefetch(tf.data.AUTOTUNE)
+    from common import graph
+
+    lines = graph.lines_dataset(args.data, args.batch_size)
+    dataset = lines.map(module.parse, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
     model = module.custom_model()
     model.compile(optimizer=module.optimizer(), loss=module.loss, metrics=list(module.eval_metrics_fn().values()))
-    model.fit(dataset, steps_per_epoch=args.steps, verbose=2)
+    model.fit(dataset, steps_per_epoch=args.steps, verbose=2, shuffle=False)
 
 
 def main(argv=None):

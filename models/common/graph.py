@@ -25,11 +25,21 @@ class Training(NamedTuple):
     train_op: tf.Operation
 
 
+def lines_dataset(files, batch_size, repeat=True):
+    """A dataset of lines [batch_size]: the files over and over; or once, and the last batch may be smaller.
+
+    files: of text, or all of them .gz.
+    """
+    packed = {str(path).endswith(".gz") for path in files}
+    if len(packed) != 1:
+        raise ValueError("files: name at least one, and do not mix plain ones and .gz")
+    dataset = tf.data.TextLineDataset([str(path) for path in files], "GZIP" if packed.pop() else "")
+    return (dataset.repeat() if repeat else dataset).batch(batch_size, drop_remainder=repeat)
+
+
 def next_lines(files, batch_size, repeat=True):
-    """(lines [batch_size], op that starts the input): the files over and over, or once."""
-    dataset = tf.data.TextLineDataset([str(path) for path in files])
-    dataset = (dataset.repeat() if repeat else dataset).batch(batch_size, drop_remainder=repeat)
-    iterator = tf1.data.make_initializable_iterator(dataset)
+    """(lines [batch_size], op that starts the input) of such a dataset."""
+    iterator = tf1.data.make_initializable_iterator(lines_dataset(files, batch_size, repeat))
     return iterator.get_next(), iterator.initializer
 
 

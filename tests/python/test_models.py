@@ -12,6 +12,7 @@ import tensorflow as tf
 
 import zoo
 from data_cli import environment
+from headrace.elastic import sparse
 
 import train as train_command
 from common import criteo, graph, layers, records, recurrent, taobao
@@ -253,6 +254,20 @@ def test_a_table_gives_what_kerass_embedding_gives():
     table = layers.table("some", 10, 3)
     ids = tf.constant([[1, 9], [1, 0]], tf.int64)
     np.testing.assert_array_equal(table(ids), keras.layers.Embedding.call(table, ids))
+
+
+def test_a_table_is_looked_up_by_distinct_rows_for_parameter_servers():
+    table = layers.table("other", 10, 3)
+    ids = tf.constant([[1, 9], [1, 0]], tf.int64)
+    expected = table(ids)
+
+    def ops():
+        return {op.type for op in tf.function(table).get_concrete_function(ids).graph.get_operations()}
+
+    assert "ResourceGather" in ops() and not {"Unique", "ReadVariableOp"} & ops()
+    with sparse.lookups():
+        assert {"ResourceGather", "Unique"} <= ops()
+        np.testing.assert_array_equal(table(ids), expected)
 
 
 def test_v1_optimizers_are_those_of_keras():
