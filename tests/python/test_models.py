@@ -186,6 +186,11 @@ def test_criteo_lines():
         criteo.parse(tf.constant([line, "1\t2"]))
 
 
+def test_columns_have_rows_of_their_own_in_one_table():
+    columns = [tf.constant([0, 4], tf.int64), tf.constant([1, 0], tf.int64), tf.constant([2, 2], tf.int64)]
+    assert criteo.OneAfterTheOther(5)(columns).numpy().tolist() == [[0, 6, 12], [4, 5, 12]]
+
+
 def history(count):
     return ",".join(f"i{i}" for i in range(count))
 
