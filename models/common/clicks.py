@@ -13,9 +13,9 @@ def metrics():
     return {"auc": keras.metrics.AUC(from_logits=True)}
 
 
-def optimizer(rate=0.05):
+def optimizer(rate=0.02):
     """Adagrad, which moves only rows that a batch has: in graphs, and on parameter servers.
 
     It begins with small sums, so with large steps: rows that come rarely learn from the first time on.
     """
-    return keras.optimizers.Adagrad(rate, initial_accumulator_value=1e-4)
+    return keras.optimizers.Adagrad(rate, initial_accumulator_value=1e-6)
