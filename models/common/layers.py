@@ -8,19 +8,20 @@ import keras
 import tensorflow as tf
 
 
-def _seed(name):
+def seed(name):
+    """Of the first values of the weights of this name."""
     return zlib.crc32(name.encode()) & 0x7FFFFFFF
 
 
 def table(name, rows, width, scale=0.05):
     """A Table: ids to rows of a table [rows, width], drawn from [-scale, scale); 0: all are 0."""
-    initial = keras.initializers.RandomUniform(-scale, scale, seed=_seed(name))
+    initial = keras.initializers.RandomUniform(-scale, scale, seed=seed(name))
     return Table(rows, width, embeddings_initializer=initial, name=name)
 
 
 def dense(name, size, activation=None, zero=False):
     """A Dense layer; `zero`: its weights start from 0."""
-    initial = "zeros" if zero else keras.initializers.GlorotUniform(seed=_seed(name))
+    initial = "zeros" if zero else keras.initializers.GlorotUniform(seed=seed(name))
     return keras.layers.Dense(size, activation=activation, kernel_initializer=initial, name=name)
 
 

@@ -6,34 +6,50 @@ import tensorflow as tf
 from common import layers
 
 
-class GruCell(keras.layers.Layer):
-    """A GRU's cell, for keras.layers.RNN: state [B, size].
+class Gru(keras.layers.Layer):
+    """A GRU over x [B, n, w], from a state of zeros: all states [B, n, size], or with last=True the last [B, size].
 
-    attended: the last number of each input is the step's attention, which the update gate is multiplied by (AUGRU):
-    what does not matter leaves the state as it is.
+    present: bool [B, n]; a step that is not leaves the state as it is. With attention [B, n] the update gate is
+    multiplied by it (AUGRU): so does a step that does not matter.
+    Weights are read before the loop, once: on parameter servers each step of it would fetch them.
     """
 
-    def __init__(self, size, attended=False, **kwargs):
+    def __init__(self, size, last=False, **kwargs):
         super().__init__(**kwargs)
-        self.size, self.attended = size, attended
-        self.state_size = self.output_size = size
+        self.size, self.last = size, last
+        self.supports_masking = True  # it is given `present`
 
-    def build(self, shape):
-        width = shape[-1] - self.attended + self.size
-        self.gates = layers.dense(f"{self.name}_gates", 2 * self.size, "sigmoid")
-        self.candidate = layers.dense(f"{self.name}_candidate", self.size, "tanh")
-        self.gates.build((None, width))
-        self.candidate.build((None, width))
+    def build(self, x_shape, present_shape, attention_shape=None):
+        # Columns: reset gate, update gate, candidate.
+        glorot = keras.initializers.GlorotUniform
+        self.kernel = self.add_weight(
+            shape=(x_shape[-1], 3 * self.size), initializer=glorot(layers.seed(f"{self.name}_kernel")), name="kernel")
+        self.recurrent = self.add_weight(
+            shape=(self.size, 3 * self.size), initializer=glorot(layers.seed(f"{self.name}_recurrent")),
+            name="recurrent")
+        self.bias = self.add_weight(shape=(3 * self.size,), initializer="zeros", name="bias")
         self.built = True
 
-    def call(self, inputs, states):
-        (state,) = states
-        x = inputs[:, :-1] if self.attended else inputs
-        reset, update = tf.split(self.gates(tf.concat([x, state], 1)), 2, axis=1)
-        if self.attended:
-            update *= inputs[:, -1:]
-        state = (1.0 - update) * state + update * self.candidate(tf.concat([x, reset * state], 1))
-        return state, [state]
+    def call(self, x, present, attention=None):
+        recurrent = tf.convert_to_tensor(self.recurrent)
+        of_gates, of_candidate = recurrent[:, : 2 * self.size], recurrent[:, 2 * self.size :]
+        inputs = tf.einsum("bnw,wh->nbh", x, tf.convert_to_tensor(self.kernel)) + tf.convert_to_tensor(self.bias)
+        weights = tf.cast(present, inputs.dtype)
+        weights = tf.transpose(weights if attention is None else weights * attention)[:, :, tf.newaxis]
+
+        def step(state, element):
+            given, weight = element
+            gates = tf.sigmoid(given[:, : 2 * self.size] + tf.matmul(state, of_gates))
+            reset, update = tf.split(gates, 2, axis=1)
+            candidate = tf.tanh(given[:, 2 * self.size :] + tf.matmul(reset * state, of_candidate))
+            return state + weight * update * (candidate - state)
+
+        states = tf.scan(step, (inputs, weights), initializer=tf.zeros_like(inputs[0, :, : self.size]))
+        return states[-1] if self.last else tf.transpose(states, [1, 0, 2])
+
+    def compute_output_spec(self, x, present, attention=None):
+        shape = (x.shape[0], self.size) if self.last else (*x.shape[:2], self.size)
+        return keras.KerasTensor(shape, x.dtype)
 
 
 class AuxiliaryLoss(keras.layers.Layer):

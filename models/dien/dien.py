@@ -25,13 +25,10 @@ def custom_model(users=100_000, items=500_000, categories=10_000, width=18, leng
     clicked, mask = tables.of_list(features, taobao.CLICKED, length)
     not_clicked, _ = tables.of_list(features, taobao.NOT_CLICKED, length)
 
-    gru = recurrent.GruCell(2 * width, name="gru")
-    interests = keras.layers.RNN(gru, return_sequences=True, name="interests")(clicked, mask=mask)
+    interests = recurrent.Gru(2 * width, name="gru")(clicked, mask)
     interests = recurrent.AuxiliaryLoss(auxiliary, name="auxiliary")(interests, clicked, not_clicked, mask)
     weights = layers.Attention(attention, name="attention")(item, interests, mask)
-    augru = recurrent.GruCell(2 * width, attended=True, name="augru")
-    attended = keras.layers.Concatenate(name="attended")([interests, weights[:, :, None]])
-    evolved = keras.layers.RNN(augru, name="evolved")(attended, mask=mask)
+    evolved = recurrent.Gru(2 * width, last=True, name="augru")(interests, mask, weights)
 
     total = layers.MaskedSum(name="clicked_sum")(clicked, mask)
     product = keras.layers.Multiply(name="item_times_sum")([item, total])

@@ -222,24 +222,29 @@ def test_attention_looks_at_what_is_there():
     assert np.all(np.asarray(weights)[~present] == 0)
 
 
-def test_a_gru_steps_as_kerass_own():
-    """With the same weights; Keras keeps z h + (1 - z) c, this one (1 - u) h + u c: the gate is the other way."""
-    random = np.random.default_rng(2)
-    x, state = random.normal(size=(2, 3)).astype("f"), random.normal(size=(2, 4)).astype("f")
-    cell, own = recurrent.GruCell(4, name="cell"), keras.layers.GRUCell(4, reset_after=False)
-    got, _ = cell(x, [state])
+def test_a_gru_is_kerass_own():
+    """With the same weights. Keras keeps z h + (1 - z) c, this one (1 - u) h + u c: the gate is the other way."""
+    x = tf.constant(np.random.default_rng(2).normal(size=(3, 5, 4)), tf.float32)
+    present = tf.sequence_mask([5, 2, 0], 5)
+    layer = recurrent.Gru(6, name="gru")
+    got = layer(x, present)
+    own = keras.layers.GRU(6, reset_after=False, return_sequences=True, use_cudnn=False)
     own.build(x.shape)
-    gates, candidate = cell.gates.kernel.numpy(), cell.candidate.kernel.numpy()
-    both = np.concatenate([-gates[:, 4:], gates[:, :4], candidate], axis=1)
-    own.set_weights([both[:3], both[3:], np.zeros(12, "f")])
-    np.testing.assert_allclose(got, own(x, [state])[0], rtol=1e-5)
+    for ours, theirs in ((layer.kernel, own.cell.kernel), (layer.recurrent, own.cell.recurrent_kernel)):
+        reset, update, candidate = np.split(ours.numpy(), 3, axis=1)
+        theirs.assign(np.concatenate([-update, reset, candidate], axis=1))
+    np.testing.assert_allclose(got, own(x, mask=present), atol=1e-6)
+    last = recurrent.Gru(6, last=True, name="gru")(x, present)
+    np.testing.assert_array_equal(last, got[:, -1])
 
 
 def test_attention_holds_the_state_of_an_augru():
-    x, state = np.ones((2, 3), "f"), np.full((2, 4), 0.5, "f")
-    x[:, -1] = [0.0, 1.0]
-    got, _ = recurrent.GruCell(4, attended=True, name="attended")(x, [state])
-    assert np.all(got[0] == state[0]) and np.any(got[1] != state[1])
+    x = tf.constant(np.random.default_rng(4).normal(size=(1, 3, 4)), tf.float32)
+    present, attention = tf.ones([1, 3], tf.bool), tf.constant([[1.0, 0.0, 0.5]])
+    states = recurrent.Gru(6, name="augru")(x, present, attention)[0].numpy()
+    assert np.all(states[1] == states[0]) and np.any(states[2] != states[1])
+    whole = recurrent.Gru(6, name="augru")(x, present)[0].numpy()
+    np.testing.assert_allclose(states[0], whole[0], rtol=1e-6)
 
 
 def test_the_auxiliary_loss_is_of_training_alone():
