@@ -31,7 +31,8 @@ def parse_arguments(argv):
     parser.add_argument("--batch_size", type=int, default=512, help="default: %(default)s")
     parser.add_argument("--steps", type=int, default=200, help="default: %(default)s")
     parser.add_argument("--unstaged", action="store_true", help="graph: without Headrace")
-    parser.add_argument("--explain", action="store_true", help="graph: print what runs ahead, and why the rest does not")
+    parser.add_argument("--explain", action="store_true",
+        help="graph: print what runs ahead, and why the rest does not")
     args = parser.parse_args(argv)
     for name in ("batch_size", "steps"):
         if getattr(args, name) < 1:
@@ -95,7 +96,8 @@ def train_keras(module, args):
     lines = graph.lines_dataset(args.data, args.batch_size)
     dataset = lines.map(module.parse, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
     model = module.custom_model()
-    model.compile(optimizer=module.optimizer(), loss=module.loss, metrics=list(module.eval_metrics_fn().values()))
+    model.compile(optimizer=module.optimizer(), loss=module.loss,
+        metrics=list(module.eval_metrics_fn().values()))
     model.fit(dataset, steps_per_epoch=args.steps, verbose=2, shuffle=False)
 
 

@@ -1,4 +1,5 @@
-"""Loss, metrics and optimizer of models that predict clicks: labels 0 or 1, predictions are logits, both [B]."""
+"""Loss, metrics and optimizer of models that predict clicks: labels 0 or 1, predictions are logits, both
+[B]."""
 
 import keras
 import tensorflow as tf

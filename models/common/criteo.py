@@ -1,9 +1,10 @@
-"""Criteo's text to tensors, by TensorFlow ops: works in a dataset, line by line, and in a graph, a batch at once.
+"""Criteo's text to tensors, by TensorFlow ops: works in a dataset, line by line, and in a graph, a batch at
+once.
 
 A line: 40 fields separated by tabs, no header, no quoting: the label (0 or 1), 13 integers (empty = missing,
-negative ones occur), 26 categorical values of 8 hexadecimal digits (empty = missing). Kaggle's train.txt and the
-terabyte set's day_N are such files as they are; of `headrace data generate criteo`, too. In lines of which only
-predictions are wanted the label may be empty, not absent.
+negative ones occur), 26 categorical values of 8 hexadecimal digits (empty = missing). Kaggle's train.txt and
+the terabyte set's day_N are such files as they are; of `headrace data generate criteo`, too. In lines of
+which only predictions are wanted the label may be empty, not absent.
 """
 
 import keras
@@ -17,10 +18,11 @@ INTEGERS, CATEGORIES = 13, 26
 def parse(lines):
     """Lines (string, any shape S) to (features, label).
 
-    features: "integers" float [*S, 13], a missing one is 0; "categories" string [*S, 26], a missing one is "".
+    features: "integers" float [*S, 13], a missing one is 0; "categories" string [*S, 26], a missing one
+    is "".
     label: float S.
-    Errors: InvalidArgumentError, which names record and field, for another number of fields and for what is no
-    number.
+    Errors: InvalidArgumentError, which names record and field, for another number of fields and for what is
+    no number.
     """
     defaults = [[0.0]] * (1 + INTEGERS) + [[""]] * CATEGORIES
     label, *fields = tf.io.decode_csv(lines, defaults, field_delim="\t", use_quote_delim=False)
@@ -62,13 +64,15 @@ def vectors(columns, buckets, widths):
 def linear(numbers, columns, buckets):
     """[B, 1]: a weight for each number and for each id of each column, added up; all start from 0."""
     ids = OneAfterTheOther(buckets, name="weight_ids")(columns)
-    of_ids = keras.layers.Flatten(name="weights_of_ids")(layers.table("weight", CATEGORIES * buckets, 1, scale=0)(ids))
-    both = keras.layers.Concatenate(name="weights")([of_ids, layers.dense("weight_of_numbers", 1, zero=True)(numbers)])
+    table = layers.table("weight", CATEGORIES * buckets, 1, scale=0)
+    of_ids = keras.layers.Flatten(name="weights_of_ids")(table(ids))
+    of_numbers = layers.dense("weight_of_numbers", 1, zero=True)(numbers)
+    both = keras.layers.Concatenate(name="weights")([of_ids, of_numbers])
     return layers.RowSum(name="linear")(both)
 
 
 class OneAfterTheOther(keras.layers.Layer):
-    """n tensors of ids [B] in [0, buckets) to ids [B, n] in one table in which the columns' rows follow each other."""
+    """n tensors of ids [B] in [0, buckets) to ids [B, n] in one table: the columns' rows follow each other."""
 
     def __init__(self, buckets, **kwargs):
         super().__init__(**kwargs)

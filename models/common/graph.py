@@ -6,7 +6,8 @@
         session.run([initializer, tf.compat.v1.global_variables_initializer()])
         print(session.run(step))
 
-Nothing here knows of staging: a session whose config asks for it runs reading, parsing, hashing and padding ahead.
+Nothing here knows of staging: a session whose config asks for it runs reading, parsing, hashing and padding
+ahead.
 """
 
 from typing import NamedTuple
@@ -93,7 +94,8 @@ def optimizer_like(make):
                "gradient_accumulation_steps", "amsgrad", "nesterov")
     used = [name for name in options if getattr(optimizer, name, None)]
     if used or rate is None:
-        raise ValueError(f"{kind.__name__} with {', '.join(used) or 'a schedule'} has no equal in tf.compat.v1")
+        what = ", ".join(used) or "a schedule"
+        raise ValueError(f"{kind.__name__} with {what} has no equal in tf.compat.v1")
     rate = float(rate)
     if kind is keras.optimizers.Adagrad:
         return tf1.train.AdagradOptimizer(rate, optimizer.initial_accumulator_value)

@@ -1,5 +1,5 @@
-"""Layers of several models. All first values are drawn from a seed of the layer's name: whichever way a model is
-trained, it starts from the same weights.
+"""Layers of several models. All first values are drawn from a seed of the layer's name: whichever way a model
+is trained, it starts from the same weights.
 """
 
 import zlib
@@ -54,7 +54,7 @@ class Table(keras.layers.Embedding):
     """
 
     def call(self, ids):
-        if keras.layers.Embedding.call is not _KERAS_LOOKUP:  # headrace.elastic.sparse's, for parameter servers
+        if keras.layers.Embedding.call is not _KERAS_LOOKUP:  # headrace.elastic.sparse's
             return super().call(ids)
         return tf.cast(tf.gather(self._embeddings._value, ids), self.compute_dtype)
 
@@ -108,7 +108,8 @@ class Hash(keras.layers.Layer):
 
 
 class MaskedSum(keras.layers.Layer):
-    """x [B, n, w], present bool [B, n] to the sum [B, w] of those that are present; `mean`: to its mean, 0 of nothing."""
+    """x [B, n, w], present bool [B, n] to the sum [B, w] of those that are present; `mean`: to its mean, 0 of
+    nothing."""
 
     def __init__(self, mean=False, **kwargs):
         super().__init__(**kwargs)
@@ -143,11 +144,11 @@ class Dice(keras.layers.Layer):
 
 
 class Attention(keras.layers.Layer):
-    """How much each of a list matters for a query: DIN's activation unit, a small network on query, element, their
-    difference and their product.
+    """How much each of a list matters for a query: DIN's activation unit, a small network on query, element,
+    their difference and their product.
 
-    query [B, w], elements [B, n, w], present bool [B, n] to weights [B, n] that add up to 1; 0 for those that are not present, so all
-    are 0 in an empty list.
+    query [B, w], elements [B, n, w], present bool [B, n] to weights [B, n] that add up to 1; 0 for those that
+    are not present, so all are 0 in an empty list.
     """
 
     def __init__(self, sizes=(80, 40), **kwargs):

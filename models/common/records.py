@@ -7,9 +7,10 @@ def parsed(dataset, mode, metadata, parse):
     """Lines to (features, label); shuffled for training.
 
     parse: lines of any shape to (features, label).
-    metadata: None or {"batch_size": n, "shuffle": n}, from --dataset_metadata. With batch_size whole batches are parsed at once, which
-        takes a fraction of the time, and --minibatch_size is to be left out (--records_per_task takes the place of
-        --num_minibatches_per_task). shuffle: records to shuffle over, default BUFFER; 0 = not at all.
+    metadata: None or {"batch_size": n, "shuffle": n}, from --dataset_metadata. With batch_size whole batches
+        are parsed at once, which takes a fraction of the time, and --minibatch_size is to be left out
+        (--records_per_task takes the place of --num_minibatches_per_task). shuffle: records to shuffle over,
+        default BUFFER; 0 = not at all.
     Errors: ValueError for other keys, or for numbers that are out of range.
     """
     options = metadata or {}

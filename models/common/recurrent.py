@@ -1,4 +1,5 @@
-"""DIEN's recurrent layers: a GRU, the same with attention as its update gate (AUGRU), and the auxiliary loss."""
+"""DIEN's recurrent layers: a GRU, the same with attention as its update gate (AUGRU), and the auxiliary
+loss."""
 
 import keras
 import tensorflow as tf
@@ -7,10 +8,11 @@ from common import layers
 
 
 class Gru(keras.layers.Layer):
-    """A GRU over x [B, n, w], from a state of zeros: all states [B, n, size], or with last=True the last [B, size].
+    """A GRU over x [B, n, w], from a state of zeros: all states [B, n, size], or with last=True the last [B,
+    size].
 
-    present: bool [B, n]; a step that is not leaves the state as it is. With attention [B, n] the update gate is
-    multiplied by it (AUGRU): so does a step that does not matter.
+    present: bool [B, n]; a step that is not leaves the state as it is. With attention [B, n] the update gate
+    is multiplied by it (AUGRU): so does a step that does not matter.
     Weights are read before the loop, once: on parameter servers each step of it would fetch them.
     """
 
@@ -23,7 +25,8 @@ class Gru(keras.layers.Layer):
         # Columns: reset gate, update gate, candidate.
         glorot = keras.initializers.GlorotUniform
         self.kernel = self.add_weight(
-            shape=(x_shape[-1], 3 * self.size), initializer=glorot(layers.seed(f"{self.name}_kernel")), name="kernel")
+            shape=(x_shape[-1], 3 * self.size), initializer=glorot(layers.seed(f"{self.name}_kernel")),
+                name="kernel")
         self.recurrent = self.add_weight(
             shape=(self.size, 3 * self.size), initializer=glorot(layers.seed(f"{self.name}_recurrent")),
             name="recurrent")
@@ -33,7 +36,8 @@ class Gru(keras.layers.Layer):
     def call(self, x, present, attention=None):
         recurrent = tf.convert_to_tensor(self.recurrent)
         of_gates, of_candidate = recurrent[:, : 2 * self.size], recurrent[:, 2 * self.size :]
-        inputs = tf.einsum("bnw,wh->nbh", x, tf.convert_to_tensor(self.kernel)) + tf.convert_to_tensor(self.bias)
+        inputs = tf.einsum("bnw,wh->nbh", x,
+            tf.convert_to_tensor(self.kernel)) + tf.convert_to_tensor(self.bias)
         weights = tf.cast(present, inputs.dtype)
         weights = tf.transpose(weights if attention is None else weights * attention)[:, :, tf.newaxis]
 
@@ -55,9 +59,9 @@ class Gru(keras.layers.Layer):
 class AuxiliaryLoss(keras.layers.Layer):
     """Gives the states as they are; in training adds the loss of telling by each state what was clicked next.
 
-    states, clicked, not_clicked [B, n, w], present bool [B, n]. A small network on a state and the next element says
-    whether that was clicked; the loss is its cross entropy on elements that were and on those that were not, the
-    mean over the steps that are present.
+    states, clicked, not_clicked [B, n, w], present bool [B, n]. A small network on a state and the next
+    element says whether that was clicked; the loss is its cross entropy on elements that were and on those
+    that were not, the mean over the steps that are present.
     """
 
     def __init__(self, sizes, **kwargs):

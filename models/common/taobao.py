@@ -1,9 +1,9 @@
-"""Lines of click histories to tensors, by TensorFlow ops: works in a dataset, line by line, and in a graph, a batch
-at once.
+"""Lines of click histories to tensors, by TensorFlow ops: works in a dataset, line by line, and in a graph, a
+batch at once.
 
-A line (headrace/data/taobao.py): label, user, item, category, and four lists with commas between: clicked items,
-their categories, not clicked items, their categories; tabs between. `headrace data convert --from taobao` makes them
-of UserBehavior.csv, `headrace data generate taobao` draws some.
+A line (headrace/data/taobao.py): label, user, item, category, and four lists with commas between: clicked
+items, their categories, not clicked items, their categories; tabs between. `headrace data convert --from
+taobao` makes them of UserBehavior.csv, `headrace data generate taobao` draws some.
 """
 
 import keras
@@ -20,9 +20,10 @@ LENGTH = 50  # of a history in a model, as in DeepRec's model zoo: the last ones
 def parse(lines, with_not_clicked=False):
     """Lines (string, any shape S) to (features, label).
 
-    features: string S each, by name: IDS, and CLICKED and, if asked for, NOT_CLICKED as they stand, with commas.
-    label: float S; 0 where the field is empty.
-    Errors: InvalidArgumentError, which names record and field, for another number of fields, or another label.
+    features: string S each, by name: IDS, and CLICKED and, if asked for, NOT_CLICKED as they stand, with
+    commas. label: float S; 0 where the field is empty.
+    Errors: InvalidArgumentError, which names record and field, for another number of fields, or another
+    label.
     """
     defaults = [[0.0]] + [[""]] * 7
     label, *fields = tf.io.decode_csv(lines, defaults, field_delim="\t", use_quote_delim=False)
@@ -61,7 +62,8 @@ class Tables:
         ])
 
     def of_list(self, features, names, length):
-        """([B, length, 2 width], mask bool [B, length]) of the last `length` of a list; names: CLICKED, ..."""
+        """([B, length, 2 width], mask bool [B, length]) of the last `length` of a list; names: CLICKED,
+        ..."""
         items, mask = HashList(self._buckets[0], length, name=f"hash_{names[0]}")(features[names[0]])
         categories, _ = HashList(self._buckets[1], length, name=f"hash_{names[1]}")(features[names[1]])
         return self._rows([items, categories]), mask
@@ -71,9 +73,11 @@ class Tables:
 
 
 class HashList(keras.layers.Layer):
-    """Lists with commas between, string [B], to (ids int64 [B, length] in [0, buckets), mask bool [B, length]).
+    """Lists with commas between, string [B], to (ids int64 [B, length] in [0, buckets), mask bool [B,
+    length]).
 
-    Of longer lists the last `length` stay; behind shorter ones ids are 0 and the mask is false. "" is an empty list.
+    Of longer lists the last `length` stay; behind shorter ones ids are 0 and the mask is false. "" is an
+    empty list.
     """
 
     def __init__(self, buckets, length, **kwargs):

@@ -1,4 +1,5 @@
-"""DeepFM (Guo et al., 2017) on Criteo's rows: a factorization machine and a deep network on the same embeddings."""
+"""DeepFM (Guo et al., 2017) on Criteo's rows: a factorization machine and a deep network on the same
+embeddings."""
 
 import keras
 import tensorflow as tf

@@ -1,4 +1,5 @@
-"""DIEN (Zhou et al., 2019) on click histories: interests as states of a GRU, and how they lead up to the item."""
+"""DIEN (Zhou et al., 2019) on click histories: interests as states of a GRU, and how they lead up to the
+item."""
 
 import keras
 
@@ -14,9 +15,9 @@ def custom_model(users=100_000, items=500_000, categories=10_000, width=18, leng
                  attention=(80, 40), auxiliary=(100, 50), top=(200, 80)):
     """Logits [B] of taobao.parse_all()'s features.
 
-    users, items, categories: rows of the tables, width: of each embedding. length: of a history; states of both
-    recurrent layers are 2 width wide. attention, auxiliary, top: layers of the activation unit, of the auxiliary
-    network and of the one on top.
+    users, items, categories: rows of the tables, width: of each embedding. length: of a history; states of
+    both recurrent layers are 2 width wide. attention, auxiliary, top: layers of the activation unit, of the
+    auxiliary network and of the one on top.
     """
     features = taobao.inputs(taobao.IDS + taobao.CLICKED + taobao.NOT_CLICKED)
     user = layers.table("users", users, width)(layers.Hash(users, name="hash_user")(features["user"]))

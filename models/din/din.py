@@ -1,4 +1,5 @@
-"""DIN (Zhou et al., 2018) on click histories: what a user has clicked counts as far as it bears on the item."""
+"""DIN (Zhou et al., 2018) on click histories: what a user has clicked counts as far as it bears on the
+item."""
 
 import keras
 

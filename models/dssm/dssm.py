@@ -1,4 +1,5 @@
-"""DSSM (Huang et al., 2013) on click histories: a tower for the user, one for the item, and the cosine between them."""
+"""DSSM (Huang et al., 2013) on click histories: a tower for the user, one for the item, and the cosine
+between them."""
 
 import keras
 import tensorflow as tf

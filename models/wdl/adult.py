@@ -1,7 +1,8 @@
 """Wide and deep on UCI Adult's records: crosses of words and of age ranges for the wide part.
 
-A line: 14 fields and the label, a comma and a space between; "?" = missing; the label (<=50K, >50K) has a full stop
-behind it in the test file. Header, comment ("|...") and blank lines are no records, and are left out.
+A line: 14 fields and the label, a comma and a space between; "?" = missing; the label (<=50K, >50K) has a
+full stop behind it in the test file. Header, comment ("|...") and blank lines are no records, and are left
+out.
 """
 
 import keras
@@ -14,11 +15,13 @@ eval_metrics_fn = clicks.metrics
 optimizer = clicks.optimizer
 
 COLUMNS = ("age", "workclass", "fnlwgt", "education", "education-num", "marital-status", "occupation",
-           "relationship", "race", "sex", "capital-gain", "capital-loss", "hours-per-week", "native-country", "label")
+           "relationship", "race", "sex", "capital-gain", "capital-loss", "hours-per-week", "native-country",
+               "label")
 # Mean and deviation in the training file, those of money after log1p.
 SCALES = {"age": (38.6, 13.6), "education-num": (10.1, 2.57), "hours-per-week": (40.4, 12.3),
           "capital-gain": (0.73, 2.45), "capital-loss": (0.36, 1.6)}
-WORDS = ("workclass", "education", "marital-status", "occupation", "relationship", "race", "sex", "native-country")
+WORDS = ("workclass", "education", "marital-status", "occupation", "relationship", "race", "sex",
+    "native-country")
 CROSSES = (("education", "occupation"), ("marital-status", "sex"), ("age", "education", "occupation"),
            ("workclass", "occupation"), ("native-country", "occupation"), ("relationship", "age"))
 AGES = [18.0, 25.0, 30.0, 35.0, 40.0, 45.0, 50.0, 55.0, 60.0, 65.0]
@@ -33,8 +36,8 @@ def parse(lines):
     """A line, or lines [m], to (features, label) of it, or of the n <= m that are records.
 
     features: float by name of SCALES, string by name of WORDS. label: float, 1 for more than 50K.
-    Errors: InvalidArgumentError, which names record and field, for another number of fields, a number that is none or
-    missing, and a label that is neither.
+    Errors: InvalidArgumentError, which names record and field, for another number of fields, a number that is
+    none or missing, and a label that is neither.
     """
     if lines.shape.rank == 1:
         lines = tf.boolean_mask(lines, is_record(lines))
@@ -53,8 +56,8 @@ def parse(lines):
 def custom_model(buckets=128, width=8, cross_buckets=10_000, deep=(128, 64, 32)):
     """Logits [B] of parse()'s features.
 
-    buckets, width: of each word's table of embeddings. cross_buckets: weights of each cross. deep: layers on numbers
-    and embeddings.
+    buckets, width: of each word's table of embeddings. cross_buckets: weights of each cross. deep: layers on
+    numbers and embeddings.
     """
     features = {name: keras.Input((), name=name) for name in SCALES}
     features |= {name: keras.Input((), dtype="string", name=name) for name in WORDS}
@@ -68,7 +71,8 @@ def custom_model(buckets=128, width=8, cross_buckets=10_000, deep=(128, 64, 32))
     for name in WORDS:
         ids = layers.Hash(buckets, name=f"hash_{name}")(features[name])
         embeddings.append(layers.table(f"{name}_table", buckets, width)(ids))
-    hidden = layers.mlp("deep", keras.layers.Concatenate(name="numbers_and_words")([numbers, *embeddings]), deep)
+    hidden = layers.mlp("deep", keras.layers.Concatenate(name="numbers_and_words")([numbers, *embeddings]),
+        deep)
     logits = keras.layers.Add(name="logit")([*weights, layers.dense("deep_logit", 1)(hidden)])
     return keras.Model(features, logits[:, 0], name="wdl_adult")
 

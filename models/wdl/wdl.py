@@ -1,4 +1,5 @@
-"""Wide and deep (Cheng et al., 2016) on Criteo's rows: a linear model and a deep network, trained together."""
+"""Wide and deep (Cheng et al., 2016) on Criteo's rows: a linear model and a deep network, trained
+together."""
 
 import keras
 
@@ -16,8 +17,8 @@ WIDE_COLUMNS = (2, 3, 9, 11, 15, 20, 23, 25)
 def custom_model(buckets=10_000, widths=(64, 128), deep=(1024, 512, 256)):
     """Logits [B] of {"integers": float [B, 13], "categories": string [B, 26]}.
 
-    buckets: rows of each of the 26 tables of embeddings, and a column's in the table of the linear part's weights.
-    widths: of an embedding, and of one of WIDE_COLUMNS. deep: layers on numbers and embeddings.
+    buckets: rows of each of the 26 tables of embeddings, and a column's in the table of the linear part's
+    weights. widths: of an embedding, and of one of WIDE_COLUMNS. deep: layers on numbers and embeddings.
     """
     features = criteo.inputs()
     numbers = criteo.numbers(features)

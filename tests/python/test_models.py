@@ -1,4 +1,5 @@
-"""The model zoo in graphs and in Keras: what is staged, that staging changes nothing, and that all of them learn."""
+"""The model zoo in graphs and in Keras: what is staged, that staging changes nothing, and that all of them
+learn."""
 
 import math
 import subprocess
@@ -19,7 +20,8 @@ from common import criteo, graph, layers, records, recurrent, taobao
 
 tf1 = tf.compat.v1
 BATCH = 256
-# Of the held-out loss to that of the constant predictor; the best that can be is 0.76 (criteo) and 0.70 (taobao).
+# Of the held-out loss to that of the constant predictor; the best that can be is 0.76 (criteo) and 0.70
+# (taobao).
 LEARNT = 0.9
 
 
@@ -61,7 +63,8 @@ def train(module, file, steps, staged, batch=BATCH, after=None):
 
 STAGED = {
     "criteo": {"IteratorGetNext", "DecodeCSV", "StringToHashBucketFast", "Log1p"},
-    "taobao": {"IteratorGetNext", "DecodeCSV", "StringToHashBucketFast", "StringSplitV2", "RaggedTensorToTensor"},
+    "taobao": {"IteratorGetNext", "DecodeCSV", "StringToHashBucketFast", "StringSplitV2",
+        "RaggedTensorToTensor"},
 }
 
 
@@ -116,7 +119,8 @@ def test_learns(name, lines):
 
 @pytest.mark.parametrize("name", zoo.SMALL)
 def test_keras_trains_as_the_graph_does(name, lines):
-    """Same first weights, same losses. SGD, for Keras's Adagrad squares each of the slices of a row by itself."""
+    """Same first weights, same losses. SGD, for Keras's Adagrad squares each of the slices of a row by
+    itself."""
     module = zoo.module(name, optimizer=lambda: keras.optimizers.SGD(0.1))
     file = lines[zoo.SMALL[name].data][0]
     expected, _ = train(module, file, 3, staged=False, batch=64)
@@ -141,7 +145,8 @@ def test_the_command_trains_in_a_session_of_compat_v1(lines):
 
 @pytest.mark.parametrize("way, says", [("graph", "step 3: loss "), ("keras", "auc: ")])
 def test_the_command_trains_without_staging(way, says, lines, capsys):
-    arguments = ["dssm", "--data", str(lines["taobao"][0]), "--way", way, "--batch_size", "32", "--steps", "3"]
+    arguments = ["dssm", "--data", str(lines["taobao"][0]), "--way", way, "--batch_size", "32", "--steps",
+        "3"]
     assert train_command.main(arguments + ["--unstaged"] * (way == "graph")) == 0
     assert says in capsys.readouterr().out
 
@@ -217,13 +222,15 @@ def test_attention_looks_at_what_is_there():
     random = np.random.default_rng(1)
     query, elements = random.normal(size=(3, 6)), random.normal(size=(3, 4, 6))
     present = np.array([[True, True, False, False], [True] * 4, [False] * 4])
-    weights = layers.Attention((5,))(*(tf.constant(a, tf.float32) for a in (query, elements)), tf.constant(present))
+    weights = layers.Attention((5,))(*(tf.constant(a, tf.float32) for a in (query, elements)),
+        tf.constant(present))
     np.testing.assert_allclose(np.sum(weights, 1), [1, 1, 0], atol=1e-6)
     assert np.all(np.asarray(weights)[~present] == 0)
 
 
 def test_a_gru_is_kerass_own():
-    """With the same weights. Keras keeps z h + (1 - z) c, this one (1 - u) h + u c: the gate is the other way."""
+    """With the same weights. Keras keeps z h + (1 - z) c, this one (1 - u) h + u c: the gate is the other
+    way."""
     x = tf.constant(np.random.default_rng(2).normal(size=(3, 5, 4)), tf.float32)
     present = tf.sequence_mask([5, 2, 0], 5)
     layer = recurrent.Gru(6, name="gru")
@@ -257,7 +264,8 @@ def test_the_auxiliary_loss_is_of_training_alone():
     (loss,) = layer.losses
     yes, no = layer._logits(x[:, :-1], x[:, 1:]), layer._logits(x[:, :-1], -x[:, 1:])
     # One step alone has a next element that is present.
-    assert float(loss) == pytest.approx(float(tf.nn.softplus(-yes)[0, 0] + tf.nn.softplus(no)[0, 0]), rel=1e-5)
+    assert float(loss) == pytest.approx(float(tf.nn.softplus(-yes)[0, 0] + tf.nn.softplus(no)[0, 0]),
+        rel=1e-5)
 
 
 def test_a_table_gives_what_kerass_embedding_gives():

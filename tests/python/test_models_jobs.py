@@ -49,10 +49,12 @@ def train(folder, module, *arguments):
 def test_a_job_on_criteos_rows(tmp_path):
     train_file, test_file = zoo.write_lines(tmp_path, "criteo", 30_000, 2000)
     made = train(tmp_path, zoo.write_module(tmp_path, "deepfm"), "--minibatch_size=256",
-                 f"--training_data={train_file}", f"--validation_data={test_file}", "--num_minibatches_per_task=20")
+                 f"--training_data={train_file}", f"--validation_data={test_file}",
+                     "--num_minibatches_per_task=20")
     assert made["records"]["trained"] == 30_000 and made["steps"] >= 117
     assert made["metrics"][-1]["values"]["auc"] > 0.7
-    (stage,) = [line for line in (tmp_path / "job" / "job.json").read_text().splitlines() if "staging" in line]
+    (stage,
+        ) = [line for line in (tmp_path / "job" / "job.json").read_text().splitlines() if "staging" in line]
     assert stage.strip() != '"staging": "",', "it is staged"
     served = tf.saved_model.load(made["model"]).signatures["serving_default"]
     features, _ = module_parse("deepfm")(tf.constant(test_file.read_text().splitlines()[:5]))
@@ -86,7 +88,8 @@ def test_wide_and_deep_learns_uci_adult():
         headrace.configure(config, headrace.StageOptions(capacity=2))
         ahead = headrace.explain(built, config).staged_nodes()
         types = {op.type for op in built.get_operations() if op.name in ahead}
-        assert types >= {"DecodeCSV", "StringToHashBucketFast", "Bucketize", "StringJoin", "StaticRegexFullMatch"}
+        assert types >= {"DecodeCSV", "StringToHashBucketFast", "Bucketize", "StringJoin",
+            "StaticRegexFullMatch"}
         with tf1.Session(config=config) as session:
             session.run([initializer, test_initializer, tf1.global_variables_initializer()])
             for _ in range(380):  # three times all records

@@ -41,7 +41,8 @@ def module(name, **changes):
     """The model module `name` with a small model; changes: other attributes."""
     full = importlib.import_module(f"{name}.{name}")
     made = types.SimpleNamespace(
-        **{key: getattr(full, key) for key in ("loss", "optimizer", "dataset_fn", "eval_metrics_fn", "parse")},
+        **{key: getattr(full, key) for key in ("loss", "optimizer", "dataset_fn", "eval_metrics_fn",
+            "parse")},
         custom_model=functools.partial(full.custom_model, **SMALL[name].sizes),
     )
     vars(made).update(changes)

@@ -1,13 +1,14 @@
-"""Taobao's UserBehavior.csv to lines of click histories (taobao.py), as the papers of DIN and DIEN make samples.
+"""Taobao's UserBehavior.csv to lines of click histories (taobao.py), as the papers of DIN and DIEN make
+samples.
 
-A row: user, item, category, behaviour (pv, buy, cart, fav), timestamp; commas between, no header. Only clicks (pv)
-count. A user's clicks are sorted by time; of the T of them the last is what is asked about, and the T - 1 before it,
-at most taobao.HISTORY, are the history. Each user with two clicks or more gives two lines: one with the last click
-(label 1), one with an item that the user has not clicked (label 0). Such items, and those of the "not clicked" lists,
-are drawn from a sample of all clicks, so by popularity.
+A row: user, item, category, behaviour (pv, buy, cart, fav), timestamp; commas between, no header. Only clicks
+(pv) count. A user's clicks are sorted by time; of the T of them the last is what is asked about, and the T -
+1 before it, at most taobao.HISTORY, are the history. Each user with two clicks or more gives two lines: one
+with the last click (label 1), one with an item that the user has not clicked (label 0). Such items, and those
+of the "not clicked" lists, are drawn from a sample of all clicks, so by popularity.
 
-The files are read twice, once to count and to draw the sample. Rows of one user must stand together, as they do in the
-published file. Memory: the rows of one user, SAMPLE clicks, and some 100 bytes a user.
+The files are read twice, once to count and to draw the sample. Rows of one user must stand together, as they
+do in the published file. Memory: the rows of one user, SAMPLE clicks, and some 100 bytes a user.
 """
 
 import random

@@ -1,20 +1,20 @@
 """Click histories like those of Taobao's users, with a known distribution and a signal to learn.
 
-Taobao's own (UserBehavior.csv: 987,994 users, 4,162,024 items, 9,439 categories, 100,150,807 behaviours in nine
-days, nine in ten of them clicks) may not be redistributed; these have its shape, cut to sizes that can be learnt from
-few records. Lines as taobao.py says.
+Taobao's own (UserBehavior.csv: 987,994 users, 4,162,024 items, 9,439 categories, 100,150,807 behaviours in
+nine days, nine in ten of them clicks) may not be redistributed; these have its shape, cut to sizes that can
+be learnt from few records. Lines as taobao.py says.
 
 Distribution
-  Categories: the one of rank r (1 = most frequent) has weight r ** -ZIPF_EXPONENT. Each has ITEMS_PER_CATEGORY items,
-  with weights by their rank in it likewise. A user, drawn evenly, has INTERESTS categories of their own, drawn by
-  weight. Clicked: floor(exp(LENGTH_MEAN + LENGTH_DEVIATION z)) items, z standard normal, 1 to taobao.HISTORY of them
-  (half have up to 20); each is of one of the user's interests with probability FROM_INTERESTS, else of any category.
-  The item in question is of an interest with probability ASKED_FROM_INTERESTS. Those that were not clicked are of any
-  category.
+  Categories: the one of rank r (1 = most frequent) has weight r ** -ZIPF_EXPONENT. Each has
+  ITEMS_PER_CATEGORY items, with weights by their rank in it likewise. A user, drawn evenly, has INTERESTS
+  categories of their own, drawn by weight. Clicked: floor(exp(LENGTH_MEAN + LENGTH_DEVIATION z)) items, z
+  standard normal, 1 to taobao.HISTORY of them (half have up to 20); each is of one of the user's interests
+  with probability FROM_INTERESTS, else of any category. The item in question is of an interest with
+  probability ASKED_FROM_INTERESTS. Those that were not clicked are of any category.
 Signal
-  logit = BIAS + MATCH * min(1, 4 s) + the category's effect; s is the share of the history that is of the item's
-  category, an effect is drawn once, normal with deviation CATEGORY_EFFECT. The label is 1 with probability
-  sigmoid(logit): about 0.4 of them are.
+  logit = BIAS + MATCH * min(1, 4 s) + the category's effect; s is the share of the history that is of the
+  item's category, an effect is drawn once, normal with deviation CATEGORY_EFFECT. The label is 1 with
+  probability sigmoid(logit): about 0.4 of them are.
 
 The same seed gives the same bytes with the same version of NumPy.
 """

@@ -1,7 +1,7 @@
 """Lines of click histories: what generate_taobao.py and convert_taobao.py write.
 
-8 fields separated by tabs, ids are text without tabs and commas; the four lists have commas between, and the same
-length in one line, oldest first:
+8 fields separated by tabs, ids are text without tabs and commas; the four lists have commas between, and the
+same length in one line, oldest first:
 
     label                1: the user clicked the item, 0: not
     user, item, category
