@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 from data_cli import done, tfrecords
 
+from headrace.data import generate_taobao, taobao
 from headrace.data.generate_cifar import NUM_CLASSES, Cifar
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
@@ -21,7 +22,7 @@ def digest(path):
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-@pytest.mark.parametrize("kind, name", [("criteo", "a.tsv"), ("cifar", "a.recordio")])
+@pytest.mark.parametrize("kind, name", [("criteo", "a.tsv"), ("taobao", "a.tsv"), ("cifar", "a.recordio")])
 def test_the_same_seed_gives_the_same_bytes(tmp_path, kind, name):
     found = []
     for folder, seed in (("x", 5), ("y", 5), ("z", 6)):
@@ -90,7 +91,44 @@ def test_another_seed_gives_other_records_of_the_same_signal():
     criteo = [example.Generator(seed) for seed in (3, 4)]
     assert np.array_equal(*(generator._dense_weights for generator in criteo))
     assert criteo[0].draw(9)[0] != criteo[1].draw(9)[0]
+    clicks = [generate_taobao.Generator(seed) for seed in (3, 4)]
+    assert np.array_equal(*(generator._interests for generator in clicks))
+    assert np.array_equal(*(generator._effects for generator in clicks))
+    assert clicks[0].draw(9)[0] != clicks[1].draw(9)[0]
 
 
 def source_norm(patterns):
     return 12.0 * (patterns**2).sum(axis=1) / 2
+
+
+def test_taobao_is_distributed_as_it_says():
+    lines, logits, lengths = generate_taobao.Generator(7).draw(5000)
+    labels, kinds, categories = [], [], []
+    for line, length in zip(lines, lengths, strict=True):
+        label, user, item, category, *lists = line.decode().split("\t")
+        assert label in "01" and 1 <= int(user) <= generate_taobao.USERS
+        lists = [list(map(int, ids.split(","))) for ids in lists]
+        assert len(lists) == 4 and {len(ids) for ids in lists} == {length}
+        items, of = [int(item), *lists[0], *lists[2]], [int(category), *lists[1], *lists[3]]
+        assert [(i - 1) // generate_taobao.ITEMS_PER_CATEGORY + 1 for i in items] == of
+        labels.append(int(label))
+        kinds.append(len(set(lists[1])) / length)
+        categories += lists[3]
+    assert lengths.max() <= taobao.HISTORY and np.median(lengths) == pytest.approx(20, abs=1.5)
+    assert np.mean(labels) == pytest.approx(0.4, abs=0.03)
+    # The most frequent category has twice the weight of the second.
+    counts = np.bincount(categories)
+    assert counts[1] / counts[2] == pytest.approx(2, rel=0.1)
+
+
+def test_taobaos_signal_is_the_match_of_item_and_history():
+    lines, logits, _ = generate_taobao.Generator(8).draw(5000)
+    rows = [line.split(b"\t") for line in lines]
+    labels = np.array([row[0] == b"1" for row in rows])
+    matches = np.array([row[3] in row[5].split(b",") for row in rows])
+    assert labels[matches].mean() > 2 * labels[~matches].mean()
+    probabilities = 1 / (1 + np.exp(-logits))
+    assert labels.mean() == pytest.approx(probabilities.mean(), abs=0.02)
+    best = -(probabilities * np.log(probabilities) + (1 - probabilities) * np.log(1 - probabilities)).mean()
+    rate = labels.mean()
+    assert best < 0.75 * -(rate * np.log(rate) + (1 - rate) * np.log(1 - rate))

@@ -28,6 +28,7 @@ class Kind(str, enum.Enum):
     csv = "csv"
     tsv = "tsv"
     parquet = "parquet"
+    taobao = "taobao"
 
 
 class Form(str, enum.Enum):
@@ -58,6 +59,7 @@ class Index(str, enum.Enum):
 class Data(str, enum.Enum):
     criteo = "criteo"
     cifar = "cifar"
+    taobao = "taobao"
 
 
 Paths = Annotated[List[str], typer.Argument(help="Files, folders (with all below) or patterns.")]
@@ -208,7 +210,7 @@ def convert(
             "--from",
             help="records: any record files. cifar10: binary batches. images: a folder of "
             "CLASS/NAME.jpg. tar: the same in a tar file. csv, tsv: a line a record. parquet: a row "
-            "a record.",
+            "a record. taobao: UserBehavior.csv, to lines of click histories.",
         ),
     ] = Kind.records,
     to: Annotated[To, typer.Option(help="Format of the output.")] = To.recordio,
@@ -353,6 +355,10 @@ def _source(kind, paths, form, columns, labels, decode):
         from headrace.data.convert_parquet import Parquet
 
         return Parquet(paths, (form or Form.example).value, columns)
+    if kind is Kind.taobao:
+        from headrace.data.convert_taobao import Taobao
+
+        return Taobao(paths)
     from headrace.data import convert_images
 
     if len(paths) != 1:
@@ -409,6 +415,7 @@ def generate(
         Data,
         typer.Argument(
             help="criteo: lines in Criteo's format (label, 13 integers, 26 categorical values, tabs). "
+            "taobao: lines of click histories (label, user, item, category, lists of items). "
             "cifar: tf.train.Examples of 32 x 32 images and labels."
         ),
     ],
@@ -417,7 +424,7 @@ def generate(
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same bytes.")] = 1,
     files: Annotated[int, typer.Option(min=1, help="How many files.")] = 1,
     to: Annotated[
-        Optional[To], typer.Option(help="Default: text for criteo, recordio for cifar.")
+        Optional[To], typer.Option(help="Default: text for criteo and taobao, recordio for cifar.")
     ] = None,
     compressor: CompressorOption = None,
     overwrite: Overwrite = False,
@@ -426,7 +433,7 @@ def generate(
     """Write records with a known distribution and a planted signal, so that models learn from them."""
     from headrace.data.convert_writer import Output
 
-    to = to or (To.text if data is Data.criteo else To.recordio)
+    to = to or (To.recordio if data is Data.cifar else To.text)
     if data is Data.cifar and to in (To.text, To.csv):
         raise typer.BadParameter("images are binary: say recordio or tfrecord", param_hint="--to")
     per_file = -(-records // files)
@@ -448,6 +455,10 @@ def generate(
             from headrace.data.generate_criteo import Criteo
 
             return Criteo(records, seed)
+        if data is Data.taobao:
+            from headrace.data.generate_taobao import Taobao
+
+            return Taobao(records, seed)
         from headrace.data.generate_cifar import Cifar
 
         return Cifar(records, seed)

@@ -43,10 +43,15 @@ def lines(concrete_function, path):
     """{op: line of the file `path` that made it}, for messages about ops that failed."""
     found = {}
     for op in _ops(concrete_function.graph, set()):
-        frames = [f.lineno for f in op.traceback if f.filename == path]
+        frames = [f.lineno for f in _traceback(op) if f.filename == path]
         if frames:
             found[op.name] = frames[-1]
     return found
+
+
+def _traceback(op):
+    """Empty for ops that C++ made, such as those of a loop's gradient: they have none."""
+    return op.traceback or ()
 
 
 def _ops(graph, seen):
@@ -125,6 +130,6 @@ def _functions_of(op):
 
 def where(op):
     """" at FILE:LINE" of the user's call that made an op; "" if that is not known."""
-    frames = [f for f in op.traceback if "/tensorflow/" not in f.filename]
+    frames = [f for f in _traceback(op) if "/tensorflow/" not in f.filename]
     frames = [f for f in frames if "/headrace/" not in f.filename]
     return f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""

@@ -1,0 +1,1 @@
+"""DIEN on click histories of Taobao's users."""

@@ -1,0 +1,1 @@
+"""DIN on click histories of Taobao's users."""

@@ -1,0 +1,1 @@
+"""DSSM on click histories of Taobao's users."""

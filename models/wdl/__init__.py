@@ -1,0 +1,1 @@
+"""Wide and deep on Criteo's rows."""
