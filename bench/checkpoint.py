@@ -16,7 +16,7 @@ from bench.intervals import estimate
 NAME = "checkpoint"
 WIDTH, SLOTS = 16, 3
 ROWS = 1_000_000_000 // (4 * WIDTH * SLOTS)
-STEPS, EVERY = 400, 100
+STEPS, EVERY = 60, 15
 PLACES = {"one process": 0, "two parameter servers": 2}
 
 

@@ -193,7 +193,7 @@ def test_the_seeds_flags_are_accepted(records):
     )
     assert result.exit_code == 0, result.output
     job = json.loads(result.stdout)
-    assert job["task_records"] == 4096 and job["files"] == [{"path": records, "records": 3}]
+    assert job["task_records"] == 4096 and job["files"] == [{"path": records, "records": 3, "whole": False}]
     assert "without effect on one machine: --master_resource_request" in result.stderr
 
 
