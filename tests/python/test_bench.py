@@ -192,8 +192,8 @@ RESULTS = {
     "checkpoint": checkpoint._rows(
         [{name: 2.0 + at for at, name in enumerate([*checkpoint.PLACES, "stock"])}] * 3),
     "steps": steps._rows(
-        [{"loop": {"seconds": 3.0, "steps": 10}, "bare": {"seconds": 2.0, "steps": 10},
-          "unstaged": {"step_us": 1.0, "switch_us": 5.0}}] * 3),
+        [{"loop": {"seconds": 3.0, "steps": 10},
+          "bare": {"seconds": 2.0, "steps": 10, "step_us": 1.0, "switch_us": 5.0}}] * 3),
     "straggler": straggler._rows(
         [{"ratio": 1.1, "seconds": 22.0, "allowed_s": 20.0, "fast": 80.0, "slow": 8.0}] * 3),
     "loop": [loop._row(model, [{name: {"seconds": 2.0 + at, "steps": 8, "columns": {"compute_loss": 1.0}}
