@@ -98,6 +98,7 @@ Status Dispatcher::Remove(std::uint64_t worker, const std::string& reason,
   coordinator_->Leave(worker);
   last_words_[name] = words_[worker].telemetry;
   words_.erase(worker);
+  pace_.Forget(worker);
   auto [it, end] = watchers_.equal_range(worker);
   for (; it != end; it = watchers_.erase(it)) {
     finished_calls_.emplace_back(
@@ -126,7 +127,11 @@ Status Dispatcher::DoExchange(const v1::ExchangeRequest& request, v1::ExchangeRe
     return {Code::kFailedPrecondition,
             "the job has a shared model: say Attach before asking for tasks"};
   }
-  if (request.has_telemetry()) words_[number].telemetry = request.telemetry();
+  if (request.has_telemetry()) {
+    words_[number].telemetry = request.telemetry();
+    const bool busy = state_.ledger().leases().HoldsAny(number);
+    pace_.Told(number, request.telemetry().records(), busy, now_ms_);
+  }
   coordinator_->Hear(number, {request.held(), request.at_boundary(), request.incarnation()},
                      now_ms_);
   ApplyReports(request, reply);
@@ -189,7 +194,7 @@ Status Dispatcher::ApplyRequest(const v1::ExchangeRequest& request, v1::Exchange
   event.request = request.request();
   event.incarnation = request.incarnation();
   event.max_tasks = request.max_tasks();
-  event.main = request.main() && may.main;
+  event.main = request.main() && may.main && !ShouldPass(request.worker());
   event.evaluation = request.evaluation() && may.evaluation;
   event.now_ms = now_ms_;
   ledger::Effects effects;
@@ -206,6 +211,24 @@ Status Dispatcher::ApplyRequest(const v1::ExchangeRequest& request, v1::Exchange
     reply->set_retry_ms(effects.retry_ms > 0 ? effects.retry_ms : kWaitMs);
   }
   return {};
+}
+
+// Training only: other results are given twice in the tail, and the first one counts.
+bool Dispatcher::ShouldPass(std::uint64_t worker) const {
+  const ledger::Ledger& ledger = state_.ledger();
+  if (ledger.spec().type != ledger::TaskType::kTrain) return false;
+  Pace::Left left;
+  left.records = ledger.line(0).all().size() - ledger.main().account.done.size();
+  left.task = ledger.spec().task_records;
+  left.held = [&ledger](std::uint64_t holder) {
+    std::int64_t records = 0;
+    for (const std::uint64_t token : ledger.leases().HeldBy(holder)) {
+      const ledger::Lease& lease = *ledger.leases().Find(token);
+      if (lease.work == 0) records += ledger::Size(lease.remaining);
+    }
+    return records;
+  };
+  return pace_.ShouldPass(worker, left);
 }
 
 void Dispatcher::ApplyMetrics(const google::protobuf::RepeatedPtrField<v1::Metric>& metrics) {

@@ -19,6 +19,7 @@
 #include "master/coordinator.h"
 #include "master/durable_log.h"
 #include "master/job.h"
+#include "master/pace.h"
 #include "master/state.h"
 
 namespace headrace::master {
@@ -127,6 +128,7 @@ class Dispatcher {
   void ApplyReports(const v1::ExchangeRequest& request, v1::ExchangeReply* reply);
   void ApplyRenewals(const v1::ExchangeRequest& request, v1::ExchangeReply* reply);
   Status ApplyRequest(const v1::ExchangeRequest& request, v1::ExchangeReply* reply);
+  bool ShouldPass(std::uint64_t worker) const;
   void ApplyMetrics(const google::protobuf::RepeatedPtrField<v1::Metric>& metrics);
   Status DoAttach(const v1::AttachRequest& request, v1::AttachReply* reply);
   Status DecideAttach(const Worker& worker, const v1::AttachRequest& request,
@@ -151,6 +153,7 @@ class Dispatcher {
   std::int64_t seen_ms_ = 0;                         // when a worker was here last, or the start
   std::map<std::uint64_t, Words> words_;             // by worker
   std::map<std::string, v1::Telemetry> last_words_;  // by name
+  Pace pace_;
   std::multimap<std::uint64_t, std::shared_ptr<Watcher>> watchers_;
   std::set<std::uint64_t> changed_;  // workers with other orders
   std::vector<Done<v1::CheckpointReply>> checkpoint_calls_;

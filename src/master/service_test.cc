@@ -401,6 +401,46 @@ TEST_F(ServiceTest, ExpiredLeasesEndALocalModel) {
   EXPECT_EQ(GetStatus().totals().trained(), 200);
 }
 
+TEST_F(ServiceTest, ASlowWorkerLeavesTheLastTasksToOthersWhileThereAreOthers) {
+  StartMaster(SmallJob());
+  auto caller = NewCaller();
+  std::vector<v1::ExchangeRequest> requests;
+  for (const char* name : {"fast", "slow"}) {
+    v1::JoinRequest join;
+    join.set_name(name);
+    join.set_key(7);
+    v1::JoinReply joined;
+    ASSERT_TRUE(caller->Call(&v1::Control::Stub::Join, join, &joined).ok());
+    v1::ExchangeRequest request;
+    request.set_worker(joined.worker());
+    request.set_incarnation(joined.incarnation());
+    request.set_max_tasks(1);
+    request.set_main(true);
+    requests.push_back(request);
+  }
+  // Grants, and the answer.
+  const auto ask = [&](v1::ExchangeRequest* request, std::int64_t records) {
+    request->set_request(request->request() + 1);
+    request->mutable_telemetry()->set_records(records);
+    v1::ExchangeReply reply;
+    EXPECT_TRUE(caller->Call(&v1::Control::Stub::Exchange, *request, &reply).ok());
+    return std::pair<int, v1::Answer>(reply.grants_size(), reply.answer());
+  };
+  for (v1::ExchangeRequest& request : requests) {
+    EXPECT_EQ(ask(&request, 0).first, 1) << "nobody's pace is known yet";
+  }
+  master->now_ms += 1000;
+  EXPECT_EQ(ask(&requests[0], 100).first, 1);
+  // 200 records are left: the fast one needs two seconds for all but the ten of the slow one, which
+  // needs four for those and the task that it asks for.
+  EXPECT_EQ(ask(&requests[1], 5), (std::pair<int, v1::Answer>(0, v1::ANSWER_FLUSH)));
+  v1::LeaveRequest leave;
+  leave.set_worker(requests[0].worker());
+  v1::LeaveReply left;
+  ASSERT_TRUE(caller->Call(&v1::Control::Stub::Leave, leave, &left).ok());
+  EXPECT_EQ(ask(&requests[1], 5).first, 1) << "there is nobody else";
+}
+
 TEST_F(ServiceTest, TheJournalStartsOverWhenItHasGrown) {
   Dispatcher::Options options;
   std::atomic<std::int64_t> now{1000};
