@@ -118,7 +118,9 @@ COLUMNS = (
 def draw(rows, axes):
     """Each job's ratio, with the limit."""
     for row in rows:
-        axes.plot([r["ratio"] for r in row["rounds"]], "o", label=row["what"])
+        jobs = range(1, len(row["rounds"]) + 1)
+        axes.plot(jobs, [r["ratio"] for r in row["rounds"]], "o", label=row["what"])
+        axes.set_xticks(jobs)
     axes.axhline(GOAL, color="black", linestyle="--", linewidth=1)
     axes.axhline(1, color="grey", linewidth=1)
     axes.set_xlabel("job")
