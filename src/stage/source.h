@@ -131,8 +131,8 @@ class Source : public std::enable_shared_from_this<Source> {
   std::shared_ptr<Cancellation> reading_;  // of the read in flight, else null
   TimePoint reading_since_;
   Clock::duration reading_time_{0};  // of all reads that ended
-  bool direct_ = false;     // an outside consumer reads the resource
-  bool on_demand_ = false;  // the last read failed, or the source was reset
+  bool direct_ = false;              // an outside consumer reads the resource
+  bool on_demand_ = false;           // the last read failed, or the source was reset
   bool paused_ = false;
   bool idle_ = false;  // the thread waits for room or demand
   bool closing_ = false;
