@@ -296,6 +296,7 @@ TEST_F(StageTest, FiguresOfWaitingAndComputing) {
                                          return Number(ValueOf(in[0]));
                                        }));
   PendingTake take(stage.get());
+  ASSERT_TRUE(reader_->started.Await(1));
   domain_.Advance(std::chrono::milliseconds(40));
   EXPECT_EQ(stage->figures().waiting, 1);
   reader_->Allow(1);
