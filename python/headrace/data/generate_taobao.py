@@ -14,7 +14,7 @@ Distribution
 Signal
   logit = BIAS + MATCH * min(1, 4 s) + the category's effect; s is the share of the history that is of the
   item's category, an effect is drawn once, normal with deviation CATEGORY_EFFECT. The label is 1 with
-  probability sigmoid(logit): about 0.4 of them are.
+  probability sigmoid(logit): about 0.43 of them are.
 
 The same seed gives the same bytes with the same version of NumPy. Interests and effects are the same for all
 seeds, so that what is learned from one holds for another.
