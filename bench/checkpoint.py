@@ -10,7 +10,7 @@ import statistics
 import tempfile
 import time
 
-from bench import table_job
+from bench import jobs, table_job
 from bench.intervals import estimate
 
 NAME = "checkpoint"
@@ -25,30 +25,13 @@ def add_arguments(parser):
                         help="jobs of each kind (default: %(default)s)")
 
 
-def _watch():
-    from headrace.elastic import progress
-
-    class Watch(progress.Progress):
-        """Keeps {step: seconds of the pause} of the checkpoints that it hears of."""
-
-        def __init__(self):
-            super().__init__(quiet=True)
-            self.pauses = {}
-
-        def show(self, status):
-            step = int(status.get("checkpoint_step", 0))
-            if step > 0:
-                self.pauses[step] = int(status["checkpoint_pause_ms"]) / 1e3
-
-    return Watch()
-
-
 def _job(folder, servers):
     """Seconds: the median pause of one job's checkpoints, the last one aside, after which nothing trains."""
-    watch = _watch()
+    watch = jobs.watch(
+        lambda status: (int(status.get("checkpoint_step", 0)), int(status.get("checkpoint_pause_ms", 0)) / 1e3))
     table_job.run(folder, ROWS, STEPS, watch, num_minibatches_per_task=10, num_ps=servers,
                   checkpoint_steps=EVERY, keep_checkpoint_max=1)
-    pauses = [pause for step, pause in watch.pauses.items() if step < STEPS]
+    pauses = list({step: pause for _, step, pause in watch.samples if 0 < step < STEPS}.values())
     if not pauses:
         raise RuntimeError("the job made no checkpoint before its end")
     return statistics.median(pauses)

@@ -6,9 +6,8 @@ while it trains: steps by the master's account, bytes on the loopback interface,
 
 import pathlib
 import tempfile
-import time
 
-from bench import table_job
+from bench import jobs, table_job
 from bench.intervals import estimate
 
 NAME = "sparse"
@@ -28,25 +27,9 @@ def _loopback_bytes():
     raise OSError("there is no loopback interface")
 
 
-def _watch():
-    from headrace.elastic import progress
-
-    class Watch(progress.Progress):
-        """Keeps (seconds, step, bytes) of each status that has news."""
-
-        def __init__(self):
-            super().__init__(quiet=True)
-            self.samples = []
-
-        def show(self, status):
-            self.samples.append((time.monotonic(), int(status["step"]), _loopback_bytes()))
-
-    return Watch()
-
-
 def _measure(folder, rows):
     """{"step_ms", "step_bytes"} of one job."""
-    watch = _watch()
+    watch = jobs.watch(lambda status: (int(status["step"]), _loopback_bytes()))
     table_job.run(folder, rows, STEPS, watch, num_minibatches_per_task=100, num_ps=2)
     inside = [sample for sample in watch.samples if WARM_UP <= sample[1] < STEPS]
     (began, first, before), (ended, last, after) = inside[0], inside[-1]

@@ -11,6 +11,7 @@ import shutil
 import statistics
 import tempfile
 
+from bench import jobs
 from bench.intervals import estimate
 
 NAME = "steps"
@@ -50,9 +51,7 @@ def _measure(folder, program, mode, settings):
                          num_minibatches_per_task=LEASE, job_dir=str(own / "job"), shuffle=False)
         command = [str(program), mode, str(settings), str(own / "found.json")]
         _, code = job.run(flags, progress.Progress(quiet=True), command=command)
-        if code != 0:
-            logs = "\n".join(path.read_text()[-2000:] for path in own.glob("job/logs/*.log"))
-            raise RuntimeError(f"the job ended with exit code {code}\n{logs}")
+        jobs.check(code, own)
         return json.loads((own / "found.json").read_text())
 
 

@@ -8,9 +8,9 @@ the time is counted from the first status that shows both at work to the one tha
 import pathlib
 import shutil
 import tempfile
-import time
 from unittest import mock
 
+from bench import jobs
 from bench.intervals import estimate
 
 NAME = "straggler"
@@ -23,21 +23,9 @@ def add_arguments(parser):
     parser.add_argument("--straggler_rounds", type=int, default=3, help="jobs (default: %(default)s)")
 
 
-def _watch():
-    from headrace.elastic import progress
-
-    class Watch(progress.Progress):
-        """Keeps (seconds, records that are left, {worker: its steps}) of each status."""
-
-        def __init__(self):
-            super().__init__(quiet=True)
-            self.samples = []
-
-        def show(self, status):
-            steps = {w["name"]: int(w.get("telemetry", {}).get("steps", 0)) for w in status["workers"]}
-            self.samples.append((time.monotonic(), int(status["totals"]["pending"]), steps))
-
-    return Watch()
+def _steps(status):
+    """{worker: its steps}."""
+    return {w["name"]: int(w.get("telemetry", {}).get("steps", 0)) for w in status["workers"]}
 
 
 def _slowed(describe):
@@ -59,15 +47,14 @@ def _measure(folder):
 
     shutil.copy(pathlib.Path(__file__).with_name("straggler_model.py"), folder / "model.py")
     (folder / "data.txt").write_text("".join(f"{i}\n" for i in range(BATCH * STEPS)))
-    watch = _watch()
+    watch = jobs.watch(lambda status: (int(status["totals"]["pending"]), _steps(status)))
     flags = JobFlags(
         "train", model_def=str(folder / "model.py"), training_data=[str(folder / "data.txt")],
         minibatch_size=BATCH, num_workers="2", num_ps=1, job_dir=str(folder / "job"), load_op_library=[OPS],
     )
     with mock.patch.object(job_file, "describe", _slowed(job_file.describe)):
         _, code = job.run(flags, watch)
-    if code != 0:
-        raise RuntimeError(f"the job ended with exit code {code}")
+    jobs.check(code, folder)
     return _ratio(watch.samples)
 
 

@@ -3,6 +3,8 @@
 import pathlib
 import shutil
 
+from bench import jobs
+
 BATCH = 32
 
 
@@ -23,6 +25,4 @@ def run(folder, rows, steps, progress, **flags):
         minibatch_size=BATCH, job_dir=str(folder / "job"), shuffle=False, **flags,
     )
     _, code = job.run(given, progress)
-    if code != 0:
-        logs = [f"{path.name}:\n{path.read_text()[-2000:]}" for path in folder.glob("job/logs/*.log")]
-        raise RuntimeError("\n".join([f"the job ended with exit code {code}", *logs]))
+    jobs.check(code, folder)

@@ -1,6 +1,5 @@
 #include "master/pace.h"
 
-#include <algorithm>
 #include <limits>
 
 namespace headrace::master {

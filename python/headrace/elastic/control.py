@@ -3,9 +3,12 @@
 import dataclasses
 import json
 import os
+import queue
 import subprocess
+import threading
 
 from headrace import programs
+from headrace.elastic import processes
 from headrace.errors import JobError, UsageError
 
 
@@ -53,3 +56,41 @@ def ask(address: str, tls: Tls, *arguments) -> dict:
         hint = "" if tls.cert or tls.ca else "; does it want TLS (--tls_ca, --tls_cert, --tls_key)?"
         raise JobError(done.stderr.strip().removeprefix("headrace-ctl: ") + hint)
     return json.loads(done.stdout.splitlines()[-1])
+
+
+class Statuses:
+    """What a master says of its job, every `every_s` seconds, by a headrace-ctl that watches it."""
+
+    def __init__(self, every_s: float):
+        self._every_s = every_s
+        self._came = queue.Queue()
+        self._process = None
+
+    def follow(self, address: str, tls: Tls):
+        """Begins, or again where headrace-ctl has ended, as it does with the master."""
+        self._process = subprocess.Popen(
+            command(address, tls, "status", "--watch", str(self._every_s)),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            process_group=0,
+        )
+        threading.Thread(target=self._read, args=(self._process.stdout,), daemon=True).start()
+
+    def has_ended(self) -> bool:
+        return self._process.poll() is not None
+
+    def next(self, timeout_s: float):
+        """The oldest one that was not given yet; None: none came."""
+        try:
+            return self._came.get(timeout=timeout_s)
+        except queue.Empty:
+            return None
+
+    def end(self):
+        if self._process is not None:
+            processes.end(self._process, 1)
+
+    def _read(self, stream):
+        for line in stream:
+            self._came.put(json.loads(line))

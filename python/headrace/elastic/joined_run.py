@@ -2,10 +2,7 @@
 
 import json
 import os
-import queue
 import socket
-import subprocess
-import threading
 import time
 
 from headrace import programs
@@ -107,43 +104,27 @@ class Watch:
 
     def __init__(self, flags):
         self._flags = flags
-        self._lines = queue.Queue()
-        self._process = None
+        self._statuses = control.Statuses(LOOK_S)
         self._over = False
         self._heard = time.monotonic()
 
     def __enter__(self):
-        self._start()
+        self._follow()
         return self
 
     def __exit__(self, *_):
-        processes.end(self._process, 1)
+        self._statuses.end()
 
     def statuses(self, wait_s):
         """Yields what came, waiting so long for the first. Errors: JobError for a master that is silent."""
-        if self._process.poll() is not None and not self._over:
-            self._start()
-        while True:
-            try:
-                status = self._lines.get(timeout=wait_s)
-            except queue.Empty:
-                break
+        if self._statuses.has_ended() and not self._over:
+            self._follow()
+        while (status := self._statuses.next(wait_s)) is not None:
             self._heard, wait_s = time.monotonic(), 0.001
             self._over = status["verdict"] in EXIT_CODES
             yield status
         if not self._over and time.monotonic() - self._heard > SILENT_S:
             raise JobError(f"nothing was heard of the master at {self._flags.master_addr} for {SILENT_S} s")
 
-    def _start(self):
-        self._process = subprocess.Popen(
-            control.command(self._flags.master_addr, self._flags.tls, "status", "--watch", str(LOOK_S)),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            process_group=0,
-        )
-        threading.Thread(target=self._read, args=(self._process.stdout,), daemon=True).start()
-
-    def _read(self, stream):
-        for line in stream:
-            self._lines.put(json.loads(line))
+    def _follow(self):
+        self._statuses.follow(self._flags.master_addr, self._flags.tls)

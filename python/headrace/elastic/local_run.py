@@ -2,9 +2,7 @@
 
 import json
 import os
-import queue
 import subprocess
-import threading
 import time
 
 from headrace import programs
@@ -47,8 +45,7 @@ class LocalRun:
         self._master = None
         self._address = ""
         self._restarts = 0
-        self._watch = None
-        self._lines = queue.Queue()
+        self._statuses = control.Statuses(1)
 
     def __enter__(self):
         os.makedirs(os.path.join(self.directory, "logs"), exist_ok=True)
@@ -65,8 +62,7 @@ class LocalRun:
         self._workers.end()
         if self._master is not None:
             processes.end(self._master, GRACE_S)
-        if self._watch is not None:
-            processes.end(self._watch, 1)
+        self._statuses.end()
 
     @property
     def address(self):
@@ -82,10 +78,7 @@ class LocalRun:
         """
         while self._master.poll() is None or not self._over():
             self._supervise()
-            try:
-                yield self._lines.get(timeout=every_s)
-            except queue.Empty:
-                yield None
+            yield self._statuses.next(every_s)
         if os.path.exists(self._status_file):
             with open(self._status_file, encoding="utf-8") as file:
                 yield json.load(file)
@@ -135,21 +128,7 @@ class LocalRun:
             time.sleep(0.01)
         with open(port_file, encoding="utf-8") as file:
             self._address = file.read().strip()
-        self._start_watch()
-
-    def _start_watch(self):
-        self._watch = subprocess.Popen(
-            control.command(self._address, self._tls, "status", "--watch", "1"),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            process_group=0,
-        )
-        threading.Thread(target=self._read, args=(self._watch.stdout,), daemon=True).start()
-
-    def _read(self, stream):
-        for line in stream:
-            self._lines.put(json.loads(line))
+        self._statuses.follow(self._address, self._tls)
 
     def _over(self):
         """Whether the master has ended for good; it is started again if it was killed."""

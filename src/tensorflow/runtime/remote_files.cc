@@ -1,5 +1,6 @@
 // Record files wherever TensorFlow has a file system: gs:// in the wheel, others where a library of
 // ops brings them. Linking this file in is enough.
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <utility>
