@@ -7,6 +7,7 @@ from typing import Annotated, List, Optional
 
 import typer
 
+from headrace._checks import AUTOTUNE
 from headrace._version import __version__
 from headrace.commands import data, jobs
 from headrace.commands.common import MARKUP, Format, FormatOption
@@ -102,8 +103,12 @@ def explain(
     exclude: Annotated[
         Optional[List[str]], typer.Option(help="Operation that stays out; may be repeated.")
     ] = None,
-    capacity: Annotated[int, typer.Option(help="Finished results that may wait, >= 1.")] = 1,
-    num_threads: Annotated[int, typer.Option(help="Threads that run the body, >= 1.")] = 1,
+    capacity: Annotated[
+        int, typer.Option(help="Finished results that may wait; 0: none; -1: chosen from measurement.")
+    ] = AUTOTUNE,
+    num_threads: Annotated[
+        int, typer.Option(help="Threads that run the body, >= 1; -1: chosen from measurement.")
+    ] = AUTOTUNE,
     stage_subgraph_on_cpu: Annotated[
         bool, typer.Option("--stage-subgraph-on-cpu", help="Pin the stage to the host.")
     ] = False,
