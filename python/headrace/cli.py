@@ -8,7 +8,7 @@ from typing import Annotated, List, Optional
 import typer
 
 from headrace._version import __version__
-from headrace.commands import data, jobs
+from headrace.commands import bench, data, jobs
 from headrace.commands.common import MARKUP, Format, FormatOption
 from headrace.commands.common import fail as _fail
 from headrace.errors import HeadraceError, OptionError
@@ -24,6 +24,7 @@ app = typer.Typer(
 )
 app.add_typer(data.app, name="data")
 jobs.register(app)
+bench.register(app)
 
 
 def _version(value: bool):
