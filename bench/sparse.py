@@ -4,20 +4,31 @@ A job for each: one worker, two parameter servers, Adam, width 16; 26 rows an ex
 while it trains: steps by the master's account, bytes on the loopback interface, which carries nothing else.
 """
 
+import dataclasses
 import pathlib
 import tempfile
 
 from bench import jobs, table_job
 from bench.intervals import estimate
+from bench.sizes import Sizes
 
 NAME = "sparse"
+QUESTION = ("A step with a table of 20 million rows on parameter servers, against one of 10 thousand: time and "
+            "bytes.")
 GOAL = 1.2
 ROWS = {"10 thousand": 10_000, "20 million": 20_000_000}
-STEPS, WARM_UP = 4000, 400
 
 
-def add_arguments(parser):
-    parser.add_argument("--sparse_rounds", type=int, default=3, help="jobs of each size (default: %(default)s)")
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SparseSizes(Sizes):
+    """steps: of a job, of which the first `warm_up` do not count."""
+
+    steps: int = 4000
+    warm_up: int = 400
+
+
+QUICK = SparseSizes(expected_s=45, rounds=1, steps=1500, warm_up=300)
+FULL = SparseSizes(expected_s=200, rounds=3)
 
 
 def _loopback_bytes():
@@ -27,11 +38,11 @@ def _loopback_bytes():
     raise OSError("there is no loopback interface")
 
 
-def _measure(folder, rows):
+def _measure(folder, rows, sizes):
     """{"step_ms", "step_bytes"} of one job."""
     watch = jobs.watch(lambda status: (int(status["step"]), _loopback_bytes()))
-    table_job.run(folder, rows, STEPS, watch, num_minibatches_per_task=100, num_ps=2)
-    inside = [sample for sample in watch.samples if WARM_UP <= sample[1] < STEPS]
+    table_job.run(folder, rows, sizes.steps, watch, num_minibatches_per_task=100, num_ps=2)
+    inside = [sample for sample in watch.samples if sizes.warm_up <= sample[1] < sizes.steps]
     (began, first, before), (ended, last, after) = inside[0], inside[-1]
     return {"step_ms": (ended - began) / (last - first) * 1e3, "step_bytes": (after - before) / (last - first)}
 
@@ -48,15 +59,16 @@ def _rows(rounds):
     return rows
 
 
-def run(args, say):
+def run(sizes, setting):
     """Rows of the result: time and bytes."""
+    setting.watch.parts(sizes.rounds * len(ROWS))
     rounds = []
-    for number in range(args.sparse_rounds):
+    for number in range(sizes.rounds):
         measured = {}
-        for size in sorted(ROWS, reverse=bool((number + args.seed) % 2)):
-            say(f"{NAME}: round {number + 1} of {args.sparse_rounds}, {size} rows")
+        for size in setting.order(ROWS, number):
+            setting.watch.part(f"round {number + 1} of {sizes.rounds}, {size} rows")
             with tempfile.TemporaryDirectory() as folder:
-                measured[size] = _measure(pathlib.Path(folder), ROWS[size])
+                measured[size] = _measure(pathlib.Path(folder), ROWS[size], sizes)
         rounds.append(measured)
     return _rows(rounds)
 

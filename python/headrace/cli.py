@@ -9,7 +9,7 @@ import typer
 
 from headrace._checks import AUTOTUNE
 from headrace._version import __version__
-from headrace.commands import data, jobs
+from headrace.commands import bench, data, jobs
 from headrace.commands.common import MARKUP, Format, FormatOption
 from headrace.commands.common import fail as _fail
 from headrace.errors import HeadraceError, OptionError
@@ -25,6 +25,7 @@ app = typer.Typer(
 )
 app.add_typer(data.app, name="data")
 jobs.register(app)
+bench.register(app)
 
 
 def _version(value: bool):

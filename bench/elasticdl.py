@@ -8,31 +8,50 @@ The limit of full overlap: max(training part alone, input part alone), both meas
 sums of the columns of `after`'s training part, and of Headrace's stage.
 """
 
+import dataclasses
 import json
-import os
 import pathlib
-import random
 import shutil
 import subprocess
 import sys
 import tempfile
 
+from bench.environment import MODELS, OPS, PROJECT, environment, require
 from bench.intervals import estimate
+from bench.report import interval
+from bench.sizes import Sizes
 
-NAME = "loop"
-PROJECT = pathlib.Path(__file__).resolve().parents[1]
-RECORDS = {"compute": 8192, "wait": 20_000}
+NAME = "elasticdl"
+QUESTION = ("ElasticDL's table: its CIFAR-10 worker before and after its optimization, and `headrace train`; the "
+            "training part computes, or waits as long as the document's accelerator took.")
 GOAL = {"wait": 2.14}
 CONTENDERS = ("before", "after", "headrace")
+# The document's tables: seconds of an epoch.
+SEED_STEPS = 391
+SEED = {"before": {"total": 51.0, "get_batch": 6.7, "input_fn": 17.9, "compute_loss": 14.8, "get_model": 5.0,
+                   "report_gradient": 5.0},
+        "after": {"total": 23.8, "compute_loss": 4.2, "get_model": 5.4, "report_gradient": 7.6}}
 
 
-def add_arguments(parser):
-    del parser  # none of its own
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LoopSizes(Sizes):
+    """compute, wait: records that are trained once, where the training part computes and where it waits."""
+
+    compute: int = 8192
+    wait: int = 20_000
+
+    @property
+    def records(self):
+        """By training part."""
+        return {"compute": self.compute, "wait": self.wait}
 
 
-def _run(command, environment=None):
-    done = subprocess.run(command, capture_output=True, text=True, cwd=PROJECT,
-                          env=os.environ | {"PYTHONPATH": str(PROJECT)} | (environment or {}))
+QUICK = LoopSizes(expected_s=50, rounds=1, compute=2560, wait=5120)
+FULL = LoopSizes(expected_s=330, rounds=3)
+
+
+def _run(command):
+    done = subprocess.run(command, capture_output=True, text=True, cwd=PROJECT, env=environment())
     if done.returncode != 0:
         raise RuntimeError(f"{' '.join(command)}:\n{done.stderr[-2000:]}")
     return done.stdout
@@ -44,8 +63,6 @@ def _loop(name, folder, model):
 
 
 def _headrace(folder, model):
-    from bench.loops import OPS
-
     job = pathlib.Path(folder) / "job"
     shutil.rmtree(job, ignore_errors=True)
     command = [sys.executable, "-m", "headrace", "train", "--num_epochs=1", "--minibatch_size=128",
@@ -54,7 +71,7 @@ def _headrace(folder, model):
                "--format=json"]
     if model == "compute":
         command += ["--model_def=cifar10_functional_api.cifar10_functional_api.custom_model",
-                    f"--model_zoo={PROJECT / 'models'}"]
+                    f"--model_zoo={MODELS}"]
     else:
         command += [f"--model_def={PROJECT / 'bench' / 'waiting_model.py'}",
                     f"--load_op_library={OPS}"]
@@ -65,24 +82,29 @@ def _headrace(folder, model):
                         for kind, value in (("busy", entry["busy_s"]), ("waited", entry["waited_s"]))}}
 
 
-def _round(folder, model, seed):
-    order = list(CONTENDERS)
-    random.Random(seed).shuffle(order)
+def _round(folder, model, setting, number):
     return {name: _headrace(folder, model) if name == "headrace" else _loop(name, folder, model)
-            for name in order}
+            for name in setting.order(CONTENDERS, number)}
 
 
-def run(args, say):
+def check(sizes):
+    """Raises Unfit where the op that waits is not built."""
+    del sizes
+    require(OPS)
+
+
+def run(sizes, setting):
     """Rows of the result, one a training part."""
+    setting.watch.parts(sizes.rounds * len(sizes.records))
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        for model, records in RECORDS.items():
+        for model, records in sizes.records.items():
             _run([sys.executable, "-m", "headrace", "data", "generate", "cifar",
                   f"{folder}/{model}.tfrecord", "--records", str(records), "--to", "tfrecord"])
             rounds = []
-            for number in range(max(3, args.rounds // 3)):
-                say(f"{NAME}: {model}, round {number + 1}")
-                rounds.append(_round(folder, model, args.seed + number))
+            for number in range(sizes.rounds):
+                setting.watch.part(f"{model}, round {number + 1} of {sizes.rounds}")
+                rounds.append(_round(folder, model, setting, number))
             rows.append(_row(model, rounds))
     return rows
 
@@ -109,11 +131,23 @@ COLUMNS = (
     ("training part", lambda row: row["training"]),
     *((f"{name}, s", lambda row, n=name: f"{row['seconds'][n]['median']:.1f}") for name in CONTENDERS),
     ("before / headrace (95% interval)",
-     lambda row: "{median:.2f} ({low:.2f} to {high:.2f})".format(**row["to_before"])),
-    ("after / headrace", lambda row: "{median:.2f} ({low:.2f} to {high:.2f})".format(**row["to_after"])),
+     lambda row: interval(row["to_before"])),
+    ("after / headrace", lambda row: interval(row["to_after"])),
     ("after's training part alone / headrace",
-     lambda row: "{median:.2f} ({low:.2f} to {high:.2f})".format(**row["of_training"])),
+     lambda row: interval(row["of_training"])),
 )
+
+
+def notes(rows):
+    """The document's time tables, and each contender's of the last round."""
+    lines = [f"the document's {name}: {_columns(columns)}; {SEED['before']['total'] / columns['total']:.2f} times "
+             "as fast as before" for name, columns in SEED.items()]
+    return lines + [f"{row['training']}, {name}: {_columns(columns)}" for row in rows
+                    for name, columns in row["columns"].items()]
+
+
+def _columns(columns):
+    return ", ".join(f"{name} {seconds:.1f} s" for name, seconds in columns.items())
 
 
 def draw(rows, axes):

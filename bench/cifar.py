@@ -1,0 +1,64 @@
+"""CIFAR-10's convolutional network (models/cifar10_functional_api) as a graph and with Keras's fit, on one file."""
+
+import importlib
+import subprocess
+import sys
+
+import tensorflow as tf
+
+from bench.environment import MODELS, environment
+from examples.common.contenders import Contenders
+
+sys.path.insert(0, str(MODELS))
+
+from common import graph  # noqa: E402
+
+BATCH = 128
+FEATURES = {"image": tf.io.FixedLenFeature([32, 32, 3], tf.float32), "label": tf.io.FixedLenFeature([1], tf.int64)}
+
+
+def module():
+    """The model's module."""
+    return importlib.import_module("cifar10_functional_api.cifar10_functional_api")
+
+
+def generate(folder, records, seed):
+    """Path of a drawn TFRecord file."""
+    path = folder / f"cifar-{records}.tfrecord"
+    if not path.exists():
+        subprocess.run([sys.executable, "-m", "headrace", "data", "generate", "cifar", str(path), "--to", "tfrecord",
+                        "--records", str(records), "--seed", str(seed)], check=True, capture_output=True,
+                       env=environment())
+    return str(path)
+
+
+def _records(path):
+    return tf.data.TFRecordDataset(path).repeat().batch(BATCH, drop_remainder=True)
+
+
+def _parse(records):
+    parsed = tf.io.parse_example(records, FEATURES)
+    return {"image": parsed["image"] / 255.0}, parsed["label"]
+
+
+def tuned_batches(path):
+    """A dataset of (features, labels), as TensorFlow's performance guide says."""
+    return _records(path).map(_parse, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+
+def contenders(path):
+    """The graph in which whole batches are parsed where its author reads them."""
+    def read():
+        iterator = tf.compat.v1.data.make_initializable_iterator(_records(path))
+        return iterator.get_next(), iterator.initializer
+
+    def next_batch():
+        records, initializer = read()
+        return _parse(records), initializer
+
+    def step(batch):
+        built = graph.training(module(), *batch)
+        with tf.control_dependencies([built.train_op]):
+            return tf.identity(built.loss)
+
+    return Contenders(read, next_batch, step)

@@ -1,0 +1,178 @@
+"""The SmartStage table on a CPU: the zoo's models unstaged, staged, tuned by hand, and the limit of each.
+
+The model's code is the same in all: unstaged and staged sessions run the graph as its author wrote it; whoever
+tunes by hand moves parsing, hashing and padding into a parallel map over whole batches (bench/zoo.py). All must
+have the same losses, bit for bit. In full runs the tuned input is tried with several degrees of parallelism and
+the staged one with several depths and threads, in trial rounds of their own, and the best of each competes.
+"""
+
+import dataclasses
+import pathlib
+import tempfile
+
+from bench import limits, zoo
+from bench.intervals import over
+from bench.processes import Contender, Field
+from bench.report import interval
+from bench.sizes import Sizes
+from examples.common.contenders import PARTS
+from examples.common.measure import cores
+from examples.common.turns import losses_equal
+
+NAME = "smartstage"
+QUESTION = ("SmartStage's table on a CPU: the zoo's models unstaged, staged, and with the input tuned by hand "
+            "(parallel map, prefetch, AUTOTUNE), with what the parts allow.")
+GOAL_OVER_TUNED = 0.98  # of the lower end of the interval
+GOAL_OF_LIMIT = 0.95
+UNTIMED = 7
+# The seed's row: global steps a second of DLRM on 32 cores, without and with SmartStage.
+SEED = {"dlrm": (201, 212)}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ModelSizes(Sizes):
+    """models: of the zoo. batches: their batch sizes. records: drawn, of each kind of data.
+
+    seconds: of one contender in one round. compared: steps whose losses must be equal. trials: rounds in which
+    settings are tried, 0 = none. service: models that also try a tf.data service on this host.
+    """
+
+    models: tuple = ("dlrm", "deepfm", "din", "dien", "dssm", "wdl")
+    batches: tuple = (2048, 512, 512, 128, 512, 512)
+    records: int = 100_000
+    seconds: float = 1.0
+    compared: int = 20
+    trials: int = 3
+    service: tuple = ("dlrm", "din")
+
+
+QUICK = ModelSizes(expected_s=130, rounds=3, records=20_000, seconds=0.3, compared=5, trials=0, service=("dlrm",))
+FULL = ModelSizes(expected_s=780, rounds=9)
+
+
+def _candidates(sizes, model):
+    """{name: (contender, settings)} of all that may compete."""
+    tried = sizes.trials > 0
+    tuned = sorted({0, 1, cores()}) if tried else [0]
+    depths = [(c, t) for c in (1, 4) for t in sorted({1, cores()})] if tried else [(2, 1)]
+    found = {"unstaged": ("unstaged", {})}
+    found |= {f"tuned, {n or 'AUTOTUNE'}": ("tuned", {"parallel_calls": n}) for n in tuned}
+    found |= {f"staged, {c}, {t}": ("staged", {"capacity": c, "num_threads": t}) for c, t in depths}
+    if model in sizes.service:
+        found["service"] = ("service", {})
+    return found | {part: (part, {}) for part in PARTS}
+
+
+def _best(field, sizes, setting, candidates):
+    """{kind: name} of the "tuned" and "staged" candidate with the shortest median step in trial rounds, and all
+    medians in ms; the others are closed."""
+    kinds = {kind: [name for name, (k, _) in candidates.items() if k == kind] for kind in ("tuned", "staged")}
+    if not sizes.trials:
+        return {kind: name for kind, (name,) in kinds.items()}, {}
+    names = [name for group in kinds.values() for name in group]
+    rounds = field.run(sizes.trials, sizes.seconds / 2, setting.seed, measure_cores=False, names=names)
+    medians = {name: over(rounds, lambda r, n=name: 1e3 * r.seconds(n)).median for name in names}
+    best = {kind: min(group, key=medians.get) for kind, group in kinds.items()}
+    for name in set(names) - set(best.values()):
+        field.contenders.pop(name).close()
+    return best, medians
+
+
+def _measure(sizes, setting, model, batch_size, path):
+    candidates = _candidates(sizes, model)
+    with Field((Contender(name, "bench.zoo:make", {"contender": kind, "model": model, "path": path,
+                                                   "batch_size": batch_size, **how}, UNTIMED)
+                for name, (kind, how) in candidates.items()), setting.watch) as field:
+        compare(field, sizes.compared)
+        best, medians = _best(field, sizes, setting, candidates)
+        for kind, name in best.items():
+            field.contenders[kind] = field.contenders.pop(name)
+        rounds = field.run(sizes.rounds, sizes.seconds, setting.seed)
+    return _row(rounds, model, batch_size, {kind: candidates[name][1] for kind, name in best.items()}, medians)
+
+
+def compare(field, steps):
+    """Raises RuntimeError where contenders, none of which has stepped yet, have other losses than each other."""
+    losses = {name: contender.advance(steps, values=True).values
+              for name, contender in field.contenders.items() if name not in PARTS}
+    if not losses_equal(losses):
+        raise RuntimeError(f"losses differ within {steps} steps: {losses}")
+
+
+def _row(rounds, model, batch_size, settings, trials):
+    over_tuned = limits.ratio(rounds, "tuned", "staged")
+    row = {"model": model, "batch_size": batch_size, "settings": settings, "trials_ms": trials,
+           **limits.found(rounds, ("unstaged", "tuned", "staged"), settings["staged"]["num_threads"]),
+           "speedup": limits.ratio(rounds, "unstaged", "staged").as_json(), "over_tuned": over_tuned.as_json()}
+    if "service" in rounds[0].segments:
+        row["over_service"] = limits.ratio(rounds, "service", "staged").as_json()
+    reached = row["of_limit"]["staged"]["median"]
+    row["goal"] = {f"tuned / staged from {GOAL_OVER_TUNED} on": over_tuned.low >= GOAL_OVER_TUNED,
+                   f"limit / staged {GOAL_OF_LIMIT}": reached >= GOAL_OF_LIMIT}
+    return row | {"met": all(row["goal"].values())}
+
+
+def run(sizes, setting):
+    """Rows of the result, one a model."""
+    setting.watch.parts(len(sizes.models))
+    rows = []
+    with tempfile.TemporaryDirectory(prefix="headrace-bench-") as folder:
+        for model, batch_size in zip(sizes.models, sizes.batches, strict=True):
+            setting.watch.part(f"{model}, batches of {batch_size}")
+            path = zoo.generate(model, pathlib.Path(folder), sizes.records, setting.seed)
+            rows.append(_measure(sizes, setting, model, batch_size, path))
+    return rows
+
+
+def _settings(row):
+    staged, calls = row["settings"]["staged"], row["settings"]["tuned"]["parallel_calls"]
+    return f"{staged['capacity']}, {staged['num_threads']}; {calls or 'AUTOTUNE'}"
+
+
+COLUMNS = (
+    ("model, batch", lambda row: f"{row['model']}, {row['batch_size']}"),
+    *((f"{name} ms", lambda row, n=name: f"{row['ms'][n]['median']:.2f}" if n in row["ms"] else "")
+      for name in ("unstaged", "tuned", "service", "staged")),
+    ("staged capacity, threads; tuned calls", _settings),
+    ("limit ms", lambda row: f"{row['limit_ms']['median']:.2f}"),
+    ("limit set by", lambda row: row["bound_by"]),
+    ("unstaged / staged", lambda row: interval(row["speedup"])),
+    ("tuned / staged", lambda row: interval(row["over_tuned"])),
+    ("service / staged", lambda row: interval(row["over_service"]) if "over_service" in row else ""),
+    ("limit / staged", lambda row: interval(row["of_limit"]["staged"])),
+)
+
+
+def notes(rows):
+    """What the limits are made of, and what the seed's page has."""
+    lines = []
+    for row in rows:
+        terms = ", ".join(f"{name} {value['median']:.2f} ms" for name, value in row["terms_ms"].items())
+        reached = ", ".join(f"{name} {value['median']:.2f}" for name, value in row["of_limit"].items())
+        lines.append(f"{row['model']}: {terms} ({row['cores']['median']:.2f} effective cores); of the limit: "
+                     f"{reached}; at best {row['ms']['unstaged']['median'] / row['limit_ms']['median']:.2f} times "
+                     "unstaged")
+    lines += [f"The seed's {model}: {before} and {after} steps/s on 32 cores, {after / before:.2f} times"
+              for model, (before, after) in SEED.items()]
+    return lines
+
+
+FIGURE_SIZE = (9, 4.2)
+
+
+def draw(rows, axes):
+    """Speed over unstaged, by model and contender; what the limit allows."""
+    names = ("tuned", "service", "staged")
+    for at, name in enumerate(names):
+        places = [(i, row["ms"]["unstaged"]["median"] / row["ms"][name]["median"]) for i, row in enumerate(rows)
+                  if name in row["ms"]]
+        axes.bar([i + 0.25 * at for i, _ in places], [y for _, y in places], 0.23, label=name)
+    for i, row in enumerate(rows):
+        low, high = row["speedup"]["low"], row["speedup"]["high"]
+        axes.plot([i + 0.5] * 2, [low, high], color="black", linewidth=1)
+        axes.hlines(row["ms"]["unstaged"]["median"] / row["limit_ms"]["median"], i - 0.15, i + 0.65, color="black",
+                    linestyle="--", label=None if i else "limit")
+    axes.axhline(1, color="grey", linewidth=1)
+    axes.set_xticks([i + 0.25 for i in range(len(rows))], [f"{r['model']}\n{r['batch_size']}" for r in rows])
+    axes.set_ylabel("speed over unstaged")
+    axes.legend()
