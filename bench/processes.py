@@ -90,6 +90,14 @@ class Contender:
         return Segment(answer["steps"], answer["seconds"], answer["cpu_seconds"],
                        answer.get("values", []))
 
+    def about(self):
+        """What the contender says about itself: its about()."""
+        self._signal(signal.SIGCONT)
+        self._connection.send({"about": True})
+        answer = self._answer()
+        self._signal(signal.SIGSTOP)
+        return answer["about"]
+
     def close(self):
         """Ends the process; kills it where it does not end by itself."""
         self._connection.close()
