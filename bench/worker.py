@@ -1,13 +1,13 @@
 """One contender in a process of its own, driven by bench.processes over a connection.
 
-The factory returns an object with advance(steps) -> Segment and close(). Messages are dicts:
+The factory returns an object with advance(steps) -> Segment. Messages are dicts:
 
     <- {"ready": True}                                             first: it is built
     -> {"untimed": 3, "steps": 100, "values": False}
     <- {"steps": 100, "seconds": 0.1, "cpu_seconds": 0.2}
 
 With "values" the reply also holds what the timed steps fetched. What ends the process is the end of the
-connection; an error ends it with a traceback on standard error.
+connection, or a kill; an error ends it with a traceback on standard error.
 """
 
 import ctypes
@@ -53,4 +53,3 @@ def main(connection, factory, arguments, output):
     contender = getattr(importlib.import_module(module), name)(**arguments)
     connection.send({"ready": True})
     serve(contender, connection)
-    contender.close()
