@@ -540,10 +540,12 @@ def test_json_is_one_object(fakes, tmp_path):
 
 def test_the_page_is_written_anew_without_measuring(fakes, tmp_path):
     invoke("--quick", "--out", tmp_path)
-    page = (tmp_path / "RESULTS.md").read_text()
-    (tmp_path / "RESULTS.md").unlink()
+    written = {path: path.read_bytes() for path in tmp_path.rglob("*.*") if path.suffix != ".json"}
+    assert len(written) == 5
+    for path in written:
+        path.unlink()
     assert invoke("--report", "--out", tmp_path).exit_code == 0
-    assert (tmp_path / "RESULTS.md").read_text() == page
+    assert {path: path.read_bytes() for path in written} == written
 
 
 def test_the_list_says_what_there_is():
@@ -555,6 +557,8 @@ def test_the_list_says_what_there_is():
 @pytest.mark.parametrize("arguments, message", [
     (["pipline"], "no such comparison: pipline; there are smartstage, accelerator"),
     (["--accelerator", "tpu"], "--accelerator is 'tpu', and must be stand-in or gpu"),
+    (["take", "--accelerator", "gpu"], "is of the comparison 'accelerator', which is not asked for"),
+    (["take", "--report"], "--report measures nothing: leave comparisons"),
     (["take", "--set", "rounds=0"], "rounds=0: must be at least 1"),
     (["take", "--set", "lengths=1"], "there are take.expected_s"),
 ])
