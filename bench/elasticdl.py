@@ -138,16 +138,26 @@ COLUMNS = (
 )
 
 
-def notes(rows):
-    """The document's time tables, and each contender's of the last round."""
-    lines = [f"the document's {name}: {_columns(columns)}; {SEED['before']['total'] / columns['total']:.2f} times "
-             "as fast as before" for name, columns in SEED.items()]
-    return lines + [f"{row['training']}, {name}: {_columns(columns)}" for row in rows
-                    for name, columns in row["columns"].items()]
+TIMES = ("total", "get_batch", "input_fn", "compute_loss", "get_model", "report_gradient")
 
 
-def _columns(columns):
-    return ", ".join(f"{name} {seconds:.1f} s" for name, seconds in columns.items())
+def details(rows):
+    """The document's time tables, and each contender's of the last round, in seconds."""
+    lines = [[f"the document's {name}", *(_seconds(columns, time) for time in TIMES)] for name, columns in SEED.items()]
+    for row in rows:
+        for name, columns in row["columns"].items():
+            total = {"total": row["seconds"][name]["rounds"][-1]}
+            lines.append([f"{row['training']}, {name}", *(_seconds(columns | total, time) for time in TIMES)])
+    yield ("seconds", *TIMES), lines
+
+
+def _seconds(columns, time):
+    """Text of a column; of Headrace's, which overlap: busy, and what the step waited for it."""
+    if time in columns:
+        return f"{columns[time]:.1f}"
+    if f"{time}_busy" in columns:
+        return f"{columns[f'{time}_busy']:.1f}, waited {columns[f'{time}_waited']:.1f}"
+    return ""
 
 
 def draw(rows, axes):

@@ -40,7 +40,8 @@ class _End(Exception):
 class Fit:
     """Steps model.fit() on an endless dataset, with the callbacks that fit itself has and one more.
 
-    steps_per_execution: as the model was compiled. Owns the thread that fit runs in until close().
+    steps_per_execution: as the model was compiled. Owns the thread that fit runs in until close(); not usable
+    after an error.
     """
 
     def __init__(self, model, dataset, steps_per_execution=1):
@@ -53,6 +54,7 @@ class Fit:
         try:
             # An epoch without an end: between epochs fit would stop and begin anew.
             model.fit(dataset, epochs=1, steps_per_epoch=1 << 40, verbose=0, callbacks=[self._gate])
+            self._gate.told.put(RuntimeError("fit ended by itself: the dataset has an end"))
         except _End:
             pass
         except Exception as error:
@@ -69,5 +71,5 @@ class Fit:
         return Segment(executions * self._per, time.perf_counter() - start, time.process_time() - cpu, [])
 
     def close(self):
-        self._gate.go(0)
+        self._gate.go(0)  # nobody waits for it where fit has ended
         self._thread.join()

@@ -3,7 +3,8 @@
     NAME, QUESTION   what `headrace bench --list` says of it
     QUICK, FULL      its sizes (bench/sizes.py), with the seconds that a run is expected to take
     run(sizes, setting) -> rows, dicts for JSON; setting: a bench.suite.Setting
-    COLUMNS, draw(rows, axes)   table and picture; notes(rows), FIGURE_SIZE: if needed
+    COLUMNS, draw(rows, axes)   table and picture
+    details(rows)    further tables, (headings, texts); notes(rows): lines below them; FIGURE_SIZE: if needed
     check(sizes): if there; raises bench.environment.Unfit where it cannot run here
 """
 

@@ -38,11 +38,12 @@ def interval(estimate, digits=2):
 def table(columns, rows):
     """Markdown. columns: (heading, row -> text); a last column says whether the goal was met."""
     columns = [*columns, ("goal", _verdict)]
-    lines = ["| " + " | ".join(heading for heading, _ in columns) + " |",
-             "|" + " --- |" * len(columns)]
-    for row in rows:
-        lines.append("| " + " | ".join(text(row) for _, text in columns) + " |")
-    return "\n".join(lines)
+    return _plain_table([heading for heading, _ in columns], [[text(row) for _, text in columns] for row in rows])
+
+
+def _plain_table(headings, rows):
+    lines = ["| " + " | ".join(headings) + " |", "|" + " --- |" * len(headings)]
+    return "\n".join(lines + ["| " + " | ".join(texts) + " |" for texts in rows])
 
 
 def _verdict(row):
@@ -70,9 +71,11 @@ def markdown(result, module, level=1):
         f"{machine['tensorflow']}, Headrace {machine['headrace'] or 'not installed'}.", "",
         f"{result['mode'].capitalize()} run; medians over {_rounds(result['rows'])} rounds.", "",
         table(module.COLUMNS, result["rows"]), ""]
-    notes = getattr(module, "notes", None)
+    for columns, details in getattr(module, "details", lambda rows: [])(result["rows"]):
+        lines += [_plain_table(columns, details), ""]
+    notes = getattr(module, "notes", lambda rows: [])(result["rows"])
     if notes:
-        lines += [*(f"- {note}" for note in notes(result["rows"])), ""]
+        lines += [*(f"- {note}" for note in notes), ""]
     return "\n".join(lines)
 
 
@@ -118,14 +121,22 @@ class Folder:
 
     def write(self, result, module):
         """Writes a result with its table and picture; returns the paths."""
-        name = result["benchmark"]
-        for folder in (self.results, self.figures):
-            folder.mkdir(parents=True, exist_ok=True)
-        paths = [self.results / f"{name}.json", self.results / f"{name}.md", self.figures / f"{name}.png"]
-        paths[0].write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-        paths[1].write_text(markdown(result, module), encoding="utf-8")
-        picture(result, module, paths[2])
+        self.results.mkdir(parents=True, exist_ok=True)
+        path = self.results / f"{result['benchmark']}.json"
+        path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        return [path, *self._show(result, module)]
+
+    def _show(self, result, module):
+        self.figures.mkdir(parents=True, exist_ok=True)
+        paths = [self.results / f"{result['benchmark']}.md", self.figures / f"{result['benchmark']}.png"]
+        paths[0].write_text(markdown(result, module), encoding="utf-8")
+        picture(result, module, paths[1])
         return paths
+
+    def show_again(self, modules):
+        """Writes the tables and pictures of all results that are there. Errors: ReportError."""
+        for result, module in self.read(modules):
+            self._show(result, module)
 
     def read(self, modules):
         """The results that are there: (result, module), in the order of `modules`. Errors: ReportError, also

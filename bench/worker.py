@@ -1,6 +1,6 @@
 """One contender in a process of its own, driven by bench.processes over a connection.
 
-The factory returns an object with advance(steps) -> Segment and close(). Messages are dicts:
+The factory returns an object with advance(steps) -> Segment. Messages are dicts:
 
     <- {"ready": True}                                             first: it is built
     -> {"untimed": 3, "steps": 100, "values": False}
@@ -10,7 +10,7 @@ The factory returns an object with advance(steps) -> Segment and close(). Messag
     <- {"about": contender.about()}
 
 With "values" the reply also holds what the timed steps fetched. What ends the process is the end of the
-connection; an error ends it with a traceback on standard error.
+connection, or a kill; an error ends it with a traceback on standard error.
 """
 
 import ctypes
@@ -59,4 +59,3 @@ def main(connection, factory, arguments, output):
     contender = getattr(importlib.import_module(module), name)(**arguments)
     connection.send({"ready": True})
     serve(contender, connection)
-    contender.close()

@@ -54,7 +54,7 @@ def bench(
     ] = False,
     list_: Annotated[bool, typer.Option("--list", help="Say what there is, and measure nothing.")] = False,
     report: Annotated[
-        bool, typer.Option("--report", help="Measure nothing: only write RESULTS.md anew from what is in --out.")
+        bool, typer.Option("--report", help="Measure nothing: make tables, pictures, RESULTS.md anew from OUT's JSON.")
     ] = False,
     out: Annotated[
         Optional[str],
@@ -84,6 +84,10 @@ def bench(
 
     if accelerator not in registry.ACCELERATORS:
         fail(f"--accelerator is '{accelerator}', and must be {' or '.join(registry.ACCELERATORS)}", 2)
+    if accelerator != "stand-in" and comparisons and "accelerator" not in comparisons:
+        fail("--accelerator is of the comparison 'accelerator', which is not asked for", 2)
+    if report and (comparisons or quick or set_ or check or list_):
+        fail("--report measures nothing: leave comparisons, --quick, --set, --check and --list out", 2)
     try:
         modules = registry.chosen(comparisons or [], accelerator)
         sizes = suite.sizes_of(modules, quick, set_ or [])
@@ -96,8 +100,12 @@ def bench(
         return
     where = Folder(out or folder / "bench", figures)
     try:
-        results = [] if report else suite.run(
-            modules, sizes, quick, seed, where, shlex.join(["headrace", *sys.argv[1:]]), sys.stderr)
+        results = []
+        if report:
+            where.show_again(registry.MODULES)
+        else:
+            command = shlex.join(["headrace", *sys.argv[1:]])
+            results = suite.run(modules, sizes, quick, seed, where, command, sys.stderr)
         path = where.write_all(registry.MODULES)
     except Unfit as error:
         fail(error, 2)
