@@ -7,6 +7,7 @@ from typing import Annotated, List, Optional
 
 import typer
 
+from headrace import _quiet
 from headrace._checks import AUTOTUNE
 from headrace._version import __version__
 from headrace.commands import bench, data, jobs
@@ -141,7 +142,8 @@ def _explain(file, options, tags, format, dump_graph):
     import os
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    from headrace import graphs, plans
+    with _quiet.stderr():
+        from headrace import graphs, plans
 
     graph_def = graphs.to_graph_def(file, tags)
     explanation = plans.explain(graph_def, options)

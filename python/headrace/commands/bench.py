@@ -14,6 +14,7 @@ from typing import Annotated, List, Optional
 import typer
 
 import headrace
+from headrace import _quiet
 from headrace.commands.common import Format, FormatOption, fail
 
 VERSION = 1  # of --format json
@@ -74,9 +75,7 @@ def bench(
 ):
     """Measure Headrace against what else one could use, contenders in turns, and write tables and pictures."""
     folder = _require_checkout()
-    from bench import quiet
-
-    with quiet.stderr():
+    with _quiet.stderr():
         from bench import registry, suite
     from bench.environment import Unfit
     from bench.report import Folder, ReportError
