@@ -80,13 +80,13 @@ def _refused(model, path, batch_size):
 
 def _row(rounds, model, batch_size, refused):
     names = tuple(name for name in CONTENDERS if name in rounds[0].segments)
-    speedups = {name: limits.ratio(rounds, "unstaged", name).as_json() for name in names if name != "unstaged"}
-    best = max(speedups, key=lambda name: speedups[name]["median"])
-    row = {"model": model, "batch_size": batch_size, "refused": refused, "best": best, "speedups": speedups,
-           **limits.found(rounds, names, threads=1), "goal": None, "met": None}
+    found = limits.found(rounds, names, threads=1)
+    best = max(names[1:], key=lambda name: found["speedup"][name]["median"])
+    row = {"model": model, "batch_size": batch_size, "refused": refused, "best": best, **found, "goal": None,
+           "met": None}
     if model in GOALS:
         row["goal"] = GOALS[model]
-        row["met"] = speedups[best]["median"] >= GOALS[model]
+        row["met"] = row["speedup"][best]["median"] >= GOALS[model]
     return row
 
 
@@ -121,7 +121,7 @@ COLUMNS = (
     ("staged, steps/s", lambda row: _speed(row, "staged")),
     ("stage_subgraph_on_cpu, steps/s", lambda row: _speed(row, "on_cpu")),
     ("multi-stream, steps/s", lambda row: _speed(row, "streams")),
-    ("best / unstaged", lambda row: f"{row['best']}: {interval(row['speedups'][row['best']])}"),
+    ("best / unstaged", lambda row: f"{row['best']}: {interval(row['speedup'][row['best']])}"),
     ("the seed's", accelerator.seed_ratios),
     ("limit set by", lambda row: row["bound_by"]),
     ("limit / best", lambda row: interval(row["of_limit"][row["best"]], 3)),
@@ -130,7 +130,7 @@ COLUMNS = (
 
 def notes(rows):
     """The mean over the seed's models, and why a column is empty."""
-    gains = [row["speedups"][row["best"]]["median"] for row in rows if row["model"] in accelerator.SEED]
+    gains = [row["speedup"][row["best"]]["median"] for row in rows if row["model"] in accelerator.SEED]
     lines = [f"{name}: {why}" for name, why in rows[0]["refused"].items()]
     if len(gains) == len(accelerator.SEED):
         mean = statistics.geometric_mean(gains)
@@ -141,10 +141,10 @@ def notes(rows):
 
 def draw(rows, axes):
     """Speed over unstaged, by model and contender."""
-    names = [name for name in CONTENDERS if name in rows[0]["speedups"]]
+    names = [name for name in CONTENDERS if name in rows[0]["speedup"]]
     for at, name in enumerate(names):
         axes.bar([i + 0.25 * at for i in range(len(rows))],
-                 [row["speedups"][name]["median"] for row in rows], 0.23, label=name)
+                 [row["speedup"][name]["median"] for row in rows], 0.23, label=name)
     axes.axhline(1, color="grey", linewidth=1)
     axes.set_xticks([i + 0.25 for i in range(len(rows))], [row["model"] for row in rows])
     axes.set_ylabel("speed over unstaged")

@@ -42,3 +42,9 @@ def speeds(samples, workers, total, middle):
         raise RuntimeError(f"the job was too short to see {workers} workers at work: it needs more steps")
     (began, _, first), (until, _, last) = busy[0], busy[-1]
     return sorted(((last[name] - first[name]) / (until - began) for name in first), reverse=True)
+
+
+def cluster_of(workers, servers):
+    """"1 worker, 2 parameter servers"."""
+    return (f"{workers} worker{'s' if workers > 1 else ''}, "
+            f"{servers} parameter server{'s' if servers > 1 else ''}")

@@ -7,10 +7,11 @@ from examples.common.contenders import terms
 def found(rounds, contenders, threads):
     """Part of a row, for JSON. The parts of contenders.PARTS must have run in every round.
 
-    contenders: names whose share of the limit is told. threads: that prepare batches.
+    contenders: names whose share of the limit is told; "unstaged" is one. threads: that prepare batches.
 
     "ms", "cpu_ms": by contender and part; "limit_ms"; "terms_ms": the limit's four terms; "bound_by": the term
-    that set it in most rounds; "cores"; "of_limit": limit over step, by contender.
+    that set it in most rounds; "cores"; "of_limit": limit over step, by contender; "speedup": unstaged step over step, by other
+    contender, and over the "limit".
     """
     def limit(r):
         return terms(r.segments, r.cores).limit(threads)
@@ -28,6 +29,8 @@ def found(rounds, contenders, threads):
         "bound_by": max(sorted(set(binding)), key=binding.count),
         "cores": over(rounds, lambda r: r.cores).as_json(),
         "of_limit": {n: over(rounds, lambda r, n=n: limit(r) / r.seconds(n)).as_json() for n in contenders},
+        "speedup": {n: ratio(rounds, "unstaged", n).as_json() for n in contenders if n != "unstaged"}
+        | {"limit": over(rounds, lambda r: r.seconds("unstaged") / limit(r)).as_json()},
     }
 
 

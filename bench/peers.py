@@ -152,7 +152,7 @@ def _monitored(sizes, setting, path):
                         monitored.measure(path, sizes.batch, sizes.job_steps, workers, servers) if name == "peer"
                         else _job(sizes, pathlib.Path(folder), path, workers, servers))
             rounds.append(measured)
-        rows.append(_job_row(rounds, f"dlrm, batch {sizes.batch}, {workers} workers, {servers} servers"))
+        rows.append(_job_row(rounds, f"dlrm, batch {sizes.batch}, {jobs.cluster_of(workers, servers)}"))
     return rows
 
 

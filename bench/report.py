@@ -37,8 +37,13 @@ def interval(estimate, digits=2):
 
 def table(columns, rows):
     """Markdown. columns: (heading, row -> text); a last column says whether the goal was met."""
+    return _plain_table(*texts(columns, rows))
+
+
+def texts(columns, rows):
+    """(headings, a list of texts for each row) of such a table."""
     columns = [*columns, ("goal", _verdict)]
-    return _plain_table([heading for heading, _ in columns], [[text(row) for _, text in columns] for row in rows])
+    return [heading for heading, _ in columns], [[text(row) for _, text in columns] for row in rows]
 
 
 def _plain_table(headings, rows):
@@ -146,7 +151,14 @@ class Folder:
         strange = sorted(set(found) - set(known))
         if strange:
             raise ReportError(f"{found[strange[0]]}: there is no such benchmark: remove the file")
-        return [(read(found[name]), module) for name, module in known.items() if name in found]
+        results = [(read(found[name]), module) for name, module in known.items() if name in found]
+        for result, module in results:
+            try:
+                markdown(result, module)
+            except (KeyError, TypeError) as error:
+                raise ReportError(f"{found[result['benchmark']]}: its rows are not those of this version ({error!r}): "
+                                  f"measure it again (headrace bench {result['benchmark']})") from error
+        return results
 
     def write_all(self, modules):
         """Writes RESULTS.md of all results that are there; returns its path. Errors: ReportError."""

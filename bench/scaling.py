@@ -42,9 +42,15 @@ QUICK = ScalingSizes(expected_s=60, rounds=1, jobs=("1x1", "2x2", "4x4"), steps=
 FULL = ScalingSizes(expected_s=330, rounds=3)
 
 
+def _cluster(name):
+    """(workers, servers) of WORKERSxSERVERS."""
+    workers, servers = map(int, name.split("x"))
+    return workers, servers
+
+
 def _job_speed(sizes, name):
     """Steps a second of all workers of a job."""
-    workers, servers = map(int, name.split("x"))
+    workers, servers = _cluster(name)
     steps = sizes.steps * workers
     with tempfile.TemporaryDirectory() as folder:
         samples = waiting_job.run(pathlib.Path(folder), steps, sizes.wait_ms, num_workers=str(workers),
@@ -76,8 +82,7 @@ def run(sizes, setting):
     for number in range(sizes.rounds):
         measured = {}
         for name in setting.order(sizes.jobs, number):
-            workers, servers = name.split("x")
-            setting.watch.part(f"round {number + 1} of {sizes.rounds}, {workers} workers, {servers} servers")
+            setting.watch.part(f"round {number + 1} of {sizes.rounds}, {jobs.cluster_of(*_cluster(name))}")
             measured[name] = _job_speed(sizes, name)
         speeds.append(measured)
         if sizes.clients:
@@ -91,8 +96,8 @@ def _job_rows(rounds, names, wait_ms):
     alone = names[0] if names else None
     rows = []
     for name in names:
-        workers, servers = map(int, name.split("x"))
-        per_worker = workers / int(alone.split("x")[0])
+        workers, servers = _cluster(name)
+        per_worker = workers / _cluster(alone)[0]
         rows.append({"kind": "job", "workers": workers, "servers": servers, "wait_ms": wait_ms,
                      "rate": estimate([r[name] for r in rounds]).as_json(),
                      "of_linear": estimate([r[name] / r[alone] / per_worker for r in rounds]).as_json(),
@@ -115,7 +120,7 @@ def _master_rows(rounds, clients):
 def _what(row):
     if row["kind"] == "master":
         return f"master alone, {row['clients']:,} simulated workers"
-    return f"{row['workers']} workers, {row['servers']} parameter servers, stand-in waits {row['wait_ms']:g} ms"
+    return f"{jobs.cluster_of(row['workers'], row['servers'])}, stand-in waits {row['wait_ms']:g} ms"
 
 
 COLUMNS = (
@@ -143,7 +148,7 @@ def draw(rows, axes):
     other.bar(places, [row["rate"]["median"] for row in masters], 0.5, color="C1", label="master: tasks a second")
     other.set_ylabel("tasks a second")
     axes.set_xticks([*range(len(mine)), *places],
-                    [f"{r['workers']} workers\n{r['servers']} servers" for r in mine]
+                    [jobs.cluster_of(r["workers"], r["servers"]).replace(", ", "\n").replace("parameter ", "") for r in mine]
                     + [f"{r['clients']:,}\nclients" for r in masters], fontsize=8)
     axes.set_xlim(-0.6, len(rows) + 0.1)
     handles = [axes.get_legend_handles_labels(), other.get_legend_handles_labels()]

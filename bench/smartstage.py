@@ -25,6 +25,7 @@ QUESTION = ("SmartStage's table on a CPU: the zoo's models unstaged, staged, and
 GOAL_OVER_TUNED = 0.98  # of the lower end of the interval
 GOAL_OF_LIMIT = 0.95
 UNTIMED = 7
+CONTENDERS = ("tuned", "service", "staged")
 # The seed's row: global steps a second of DLRM on 32 cores, without and with SmartStage.
 SEED = {"dlrm": (201, 212)}
 
@@ -100,11 +101,11 @@ def compare(field, steps):
 
 
 def _row(rounds, model, batch_size, settings, trials):
+    names = tuple(name for name in ("unstaged", *CONTENDERS) if name in rounds[0].segments)
     over_tuned = limits.ratio(rounds, "tuned", "staged")
     row = {"model": model, "batch_size": batch_size, "settings": settings, "trials_ms": trials,
-           **limits.found(rounds, ("unstaged", "tuned", "staged"), settings["staged"]["num_threads"]),
-           "speedup": limits.ratio(rounds, "unstaged", "staged").as_json(), "over_tuned": over_tuned.as_json()}
-    if "service" in rounds[0].segments:
+           **limits.found(rounds, names, settings["staged"]["num_threads"]), "over_tuned": over_tuned.as_json()}
+    if "service" in names:
         row["over_service"] = limits.ratio(rounds, "service", "staged").as_json()
     reached = row["of_limit"]["staged"]["median"]
     row["goal"] = {f"tuned / staged from {GOAL_OVER_TUNED} on": over_tuned.low >= GOAL_OVER_TUNED,
@@ -132,11 +133,11 @@ def _settings(row):
 COLUMNS = (
     ("model, batch", lambda row: f"{row['model']}, {row['batch_size']}"),
     *((f"{name} ms", lambda row, n=name: f"{row['ms'][n]['median']:.2f}" if n in row["ms"] else "")
-      for name in ("unstaged", "tuned", "service", "staged")),
+      for name in ("unstaged", *CONTENDERS)),
     ("staged capacity, threads; tuned calls", _settings),
     ("limit ms", lambda row: f"{row['limit_ms']['median']:.2f}"),
     ("limit set by", lambda row: row["bound_by"]),
-    ("unstaged / staged", lambda row: interval(row["speedup"])),
+    ("unstaged / staged", lambda row: interval(row["speedup"]["staged"])),
     ("tuned / staged", lambda row: interval(row["over_tuned"])),
     ("service / staged", lambda row: interval(row["over_service"]) if "over_service" in row else ""),
     ("limit / staged", lambda row: interval(row["of_limit"]["staged"])),
@@ -150,8 +151,7 @@ def notes(rows):
         terms = ", ".join(f"{name} {value['median']:.2f} ms" for name, value in row["terms_ms"].items())
         reached = ", ".join(f"{name} {value['median']:.2f}" for name, value in row["of_limit"].items())
         lines.append(f"{row['model']}: {terms} ({row['cores']['median']:.2f} effective cores); of the limit: "
-                     f"{reached}; at best {row['ms']['unstaged']['median'] / row['limit_ms']['median']:.2f} times "
-                     "unstaged")
+                     f"{reached}; at best {interval(row['speedup']['limit'])} times unstaged")
     lines += [f"The seed's {model}: {before} and {after} steps/s on 32 cores, {after / before:.2f} times"
               for model, (before, after) in SEED.items()]
     return lines
@@ -162,16 +162,13 @@ FIGURE_SIZE = (9, 4.2)
 
 def draw(rows, axes):
     """Speed over unstaged, by model and contender; what the limit allows."""
-    names = ("tuned", "service", "staged")
-    for at, name in enumerate(names):
-        places = [(i, row["ms"]["unstaged"]["median"] / row["ms"][name]["median"]) for i, row in enumerate(rows)
-                  if name in row["ms"]]
-        axes.bar([i + 0.25 * at for i, _ in places], [y for _, y in places], 0.23, label=name)
+    for at, name in enumerate(CONTENDERS):
+        places = [(i, row["speedup"][name]) for i, row in enumerate(rows) if name in row["speedup"]]
+        axes.bar([i + 0.25 * at for i, _ in places], [v["median"] for _, v in places], 0.23, label=name, capsize=2,
+                 yerr=[[v["median"] - v["low"] for _, v in places], [v["high"] - v["median"] for _, v in places]])
     for i, row in enumerate(rows):
-        low, high = row["speedup"]["low"], row["speedup"]["high"]
-        axes.plot([i + 0.5] * 2, [low, high], color="black", linewidth=1)
-        axes.hlines(row["ms"]["unstaged"]["median"] / row["limit_ms"]["median"], i - 0.15, i + 0.65, color="black",
-                    linestyle="--", label=None if i else "limit")
+        axes.hlines(row["speedup"]["limit"]["median"], i - 0.15, i + 0.65, color="black", linestyle="--",
+                    label=None if i else "limit")
     axes.axhline(1, color="grey", linewidth=1)
     axes.set_xticks([i + 0.25 for i in range(len(rows))], [f"{r['model']}\n{r['batch_size']}" for r in rows])
     axes.set_ylabel("speed over unstaged")

@@ -49,4 +49,5 @@ def run(modules, sizes, quick, seed, folder, command, stream):
             folder.write(result, module)
             results.append(result)
         clock.finish()
+        show("done", False)
     return results

@@ -50,10 +50,9 @@ def keep(batch):
     writes, neither it nor anything behind it can run ahead.
     """
     def kept(index, tensor):
-        shape = [size or 0 for size in tensor.shape]  # what is not known is another size each time, perhaps
-        nothing = tf.fill(shape, "") if tensor.dtype == tf.string else tf.zeros(shape, tensor.dtype)
-        variable = tf1.get_variable(f"kept{index}", initializer=nothing, use_resource=True, trainable=False,
-                                    validate_shape=tensor.shape.is_fully_defined())
+        shape = [size or 0 for size in tensor.shape]  # a size that is not known may change
+        zeros = tf.fill(shape, "") if tensor.dtype == tf.string else tf.zeros(shape, tensor.dtype)
+        variable = tf.Variable(zeros, shape=tensor.shape, trainable=False, name=f"kept{index}")
         return variable.assign(tensor, read_value=False)
 
     return tf.group(*(kept(i, tensor) for i, tensor in enumerate(tf.nest.flatten(batch))))

@@ -138,16 +138,32 @@ def _as_text(value):
 
 def _show_results(results, path, format):
     from bench import registry
-    from bench.report import missed, table
+    from bench.report import missed, table, texts
 
     if format is Format.json:
         typer.echo(json.dumps({"version": VERSION, "results": results, "report": str(path),
                                "missed": [r["benchmark"] for r in results if missed(r)]}, indent=2))
         return
     for result in results:
-        typer.echo(f"{result['benchmark']}\n\n"
-                   f"{table(registry.BENCHMARKS[result['benchmark']].COLUMNS, result['rows'])}\n")
+        name, columns = result["benchmark"], registry.BENCHMARKS[result["benchmark"]].COLUMNS
+        if sys.stdout.isatty():
+            _print_table(name, *texts(columns, result["rows"]))
+        else:
+            typer.echo(f"{name}\n\n{table(columns, result['rows'])}\n")
     typer.echo(f"written: {path}")
+
+
+def _print_table(name, headings, rows):
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=name, title_justify="left", show_lines=True)
+    for heading in headings:
+        table.add_column(Text(heading, overflow="fold"))
+    for row in rows:
+        table.add_row(*(Text(text, overflow="fold") for text in row))
+    Console().print(table)
 
 
 def register(app):
