@@ -20,9 +20,11 @@ from bench import limits, workloads, zoo
 from bench.intervals import over
 from bench.processes import Contender, Field
 from bench.report import interval
+from bench.settled import AUTOTUNE, Settled, as_text, settle
 from bench.sizes import Sizes
 from examples.common import staging
 from examples.common.contenders import PARTS
+from examples.common.measure import cores
 
 NAME = "accelerator"
 QUESTION = ("SmartStage's table with a stand-in for the accelerator: the models' input parts with a training part "
@@ -69,12 +71,12 @@ class WaitSizes(Sizes):
     small: tuple = ("dien",)
     small_batch: int = 32
     records: int = 100_000
-    seconds: float = 1.0
+    seconds: float = 0.8
 
 
 QUICK = WaitSizes(expected_s=120, rounds=3, seed=(), records=20_000, seconds=0.3)
-FULL = WaitSizes(expected_s=600, rounds=7)
-CONTENDERS = {"unstaged": {}, "staged": {"capacity": 2}, "on_cpu": {"capacity": 2, "stage_subgraph_on_cpu": True}}
+FULL = WaitSizes(expected_s=500, rounds=7)
+CONTENDERS = {"unstaged": {}, "staged": AUTOTUNE, "on_cpu": AUTOTUNE | {"stage_subgraph_on_cpu": True}}
 
 
 def make(contender, model, path, batch_size, wait_ms, **how):
@@ -86,7 +88,7 @@ def make(contender, model, path, batch_size, wait_ms, **how):
     if contender in CONTENDERS:
         stepper = made.staged(staging.Staging(**how))
         staging.require_staged(stepper, "DecodeCSV")
-        return stepper
+        return Settled(stepper)
     return made.part(contender)
 
 
@@ -109,9 +111,9 @@ def _wait_ms(case, model, input_ms):
     return input_ms * (training_over_input(model) if case == "scaled" else 1.0)
 
 
-def _row(rounds, case, model, batch_size, wait_ms):
-    row = {"case": case, "model": model, "batch_size": batch_size, "wait_ms": wait_ms,
-           **limits.found(rounds, tuple(CONTENDERS), threads=1)}
+def _row(rounds, case, model, batch_size, wait_ms, chosen):
+    row = {"case": case, "model": model, "batch_size": batch_size, "wait_ms": wait_ms, "chosen": chosen,
+           **limits.found(rounds, tuple(CONTENDERS), threads=cores())}
     speedup = row["speedup"]["staged"]
     goal = {f"limit / staged {GOAL_OF_LIMIT}": row["of_limit"]["staged"]["median"] >= GOAL_OF_LIMIT}
     if case == "scaled":
@@ -135,8 +137,9 @@ def run(sizes, setting):
             wait_ms = _wait_ms(case, model, input_ms)
             with Field((_contender(name, model, path, batch_size, wait_ms)
                         for name in (*CONTENDERS, *PARTS)), setting.watch) as field:
+                chosen = settle(field, ("staged", "on_cpu"))
                 rounds = field.run(sizes.rounds, sizes.seconds, setting.seed)
-            rows.append(_row(rounds, case, model, batch_size, wait_ms))
+            rows.append(_row(rounds, case, model, batch_size, wait_ms, chosen))
     return rows
 
 
@@ -156,6 +159,7 @@ COLUMNS = (
     ("model, batch", lambda row: f"{row['model']}, {row['batch_size']}"),
     ("stand-in waits", lambda row: f"{row['wait_ms']:.2f} ms ({row['case']})"),
     ("input part", lambda row: f"{row['ms']['prepare']['median']:.2f} ms"),
+    ("chosen: capacity, threads", lambda row: as_text(row["chosen"]["staged"])),
     ("unstaged, steps/s", lambda row: steps_a_second(row, "unstaged")),
     ("staged, steps/s", lambda row: steps_a_second(row, "staged")),
     ("stage_subgraph_on_cpu, steps/s", lambda row: steps_a_second(row, "on_cpu")),

@@ -8,12 +8,12 @@ import dataclasses
 import functools
 import pathlib
 import tempfile
-import time
 
 from bench import limits, smartstage, workloads, zoo
 from bench.intervals import over
 from bench.processes import Contender, Field
 from bench.report import interval
+from bench.settled import AUTOTUNE, Settled, as_text, settle
 from bench.sizes import Sizes
 from examples.common import staging
 from examples.common.measure import cores
@@ -28,7 +28,6 @@ SPARE_BYTES = 64 << 20  # beside what is held ahead
 UNTIMED = 8
 # What the training part is: the model's own, or waiting as long as the input part takes, or a tenth of that.
 TRAINING = {"computes": None, "waits": 1.0, "waits briefly": 0.1}
-PATIENCE_SECONDS = 120
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -41,49 +40,14 @@ class TuneSizes(Sizes):
     waits: tuple = ("dlrm", "din")
     briefly: tuple = ("dlrm",)
     records: int = 100_000
-    seconds: float = 0.8
+    seconds: float = 0.7
     trials: int = 3
-    capacities: tuple = (1, 2, 4, 8)
+    capacities: tuple = (1, 4)
 
 
 QUICK = TuneSizes(expected_s=80, rounds=3, computes=("dlrm",), waits=("din",), briefly=(), records=20_000,
                   seconds=0.3, capacities=(1, 4))
-FULL = TuneSizes(expected_s=600, rounds=9)
-
-
-class Settled:
-    """A Stepper whose first steps run until its stages have chosen their settings."""
-
-    def __init__(self, stepper):
-        self._stepper, self._settled = stepper, None
-
-    def _settle(self):
-        import headrace
-
-        steps, began = 0, time.monotonic()
-        while any(stage["measuring"] for stage in headrace.stats(self._stepper.session)) or not steps:
-            self._stepper.advance(1)
-            steps += 1
-            if time.monotonic() - began > PATIENCE_SECONDS:
-                raise RuntimeError(f"still measuring after {steps} steps and {PATIENCE_SECONDS} s: "
-                                   f"{headrace.stats(self._stepper.session)}")
-        self._settled = {"steps": steps, "seconds": time.monotonic() - began}
-
-    def advance(self, steps):
-        if self._settled is None:
-            self._settle()
-        return self._stepper.advance(steps)
-
-    def about(self):
-        """How long it measured, and what it chose."""
-        import headrace
-
-        stages = [{"capacity": s["capacity"], "num_threads": s["num_threads"], "depth_limit": s["depth_limit"],
-                   "held_bytes": s["held_bytes"]} for s in headrace.stats(self._stepper.session)]
-        return {**self._settled, "stages": stages}
-
-    def close(self):
-        self._stepper.close()
+FULL = TuneSizes(expected_s=360, rounds=7)
 
 
 def make(contender, model, path, batch_size, wait_ms=None, **how):
@@ -113,17 +77,16 @@ def _memory(pid):
 
 
 def _measure(sizes, setting, case, model, path, batch_size):
-    import headrace
-
     arguments = {"model": model, "path": path, "batch_size": batch_size}
     if TRAINING[case] is not None:
         with Field([Contender("prepare", "bench.autotune:make", {"contender": "prepare", **arguments})]) as field:
             alone = field.run(5, sizes.seconds / 2, setting.seed, measure_cores=False)
         arguments["wait_ms"] = TRAINING[case] * over(alone, lambda r: 1e3 * r.seconds("prepare")).median
     fixed = _fixed(sizes)
-    contenders = {"unstaged": {}, "auto": {"capacity": headrace.AUTOTUNE, "num_threads": headrace.AUTOTUNE}, **fixed}
+    contenders = {"unstaged": {}, "auto": AUTOTUNE, **fixed}
     with Field((Contender(name, "bench.autotune:make", {"contender": name, **arguments, **how}, UNTIMED)
                 for name, how in contenders.items()), setting.watch) as field:
+        settle(field, ["auto"])
         trials = field.run(sizes.trials, sizes.seconds / 2, setting.seed, measure_cores=False, names=list(fixed))
         medians = {name: over(trials, lambda r, n=name: 1e3 * r.seconds(n)).median for name in fixed}
         best = min(fixed, key=medians.get)
@@ -184,18 +147,13 @@ def _training(row):
     return row["case"] if row["wait_ms"] is None else f"{row['case']} ({row['wait_ms']:.2f} ms)"
 
 
-def _chosen(row):
-    return "; ".join(f"{s['capacity']}, {s['num_threads']}" if s["capacity"] else "in the step"
-                     for s in row["chosen"]["stages"])
-
-
 COLUMNS = (
     ("model, batch", lambda row: f"{row['model']}, {row['batch_size']}"),
     ("training part", _training),
     *((f"{name} ms", lambda row, n=key: f"{row['ms'][n]['median']:.2f}")
       for name, key in (("unstaged", "unstaged"), ("best fixed", "best"), ("AUTOTUNE", "auto"))),
     ("best fixed: capacity, threads", lambda row: "{capacity}, {num_threads}".format(**row["best"])),
-    ("chosen", _chosen),
+    ("chosen", lambda row: as_text(row["chosen"])),
     ("after", lambda row: f"{row['chosen']['steps']} steps, {row['chosen']['seconds']:.1f} s"),
     ("best fixed / AUTOTUNE", lambda row: interval(row["of_best"])),
     ("unstaged / AUTOTUNE", lambda row: interval(row["over_unstaged"])),

@@ -37,7 +37,7 @@ SEED = {"before": {"total": 51.0, "get_batch": 6.7, "input_fn": 17.9, "compute_l
 class LoopSizes(Sizes):
     """compute, wait: records that are trained once, where the training part computes and where it waits."""
 
-    compute: int = 8192
+    compute: int = 6144
     wait: int = 20_000
 
     @property
@@ -47,7 +47,7 @@ class LoopSizes(Sizes):
 
 
 QUICK = LoopSizes(expected_s=50, rounds=1, compute=2560, wait=5120)
-FULL = LoopSizes(expected_s=330, rounds=3)
+FULL = LoopSizes(expected_s=290, rounds=3)
 
 
 def _run(command):

@@ -37,7 +37,7 @@ class OverheadSizes(Sizes):
 
 
 QUICK = OverheadSizes(expected_s=20, rounds=4, seconds=0.2)
-FULL = OverheadSizes(expected_s=110, rounds=18)
+FULL = OverheadSizes(expected_s=90, rounds=14)
 
 
 def _build(case, strings):

@@ -43,7 +43,7 @@ class PipelineSizes(Sizes):
 
 
 QUICK = PipelineSizes(expected_s=40, rounds=3, lengths=(0.5, 1.0), seconds=0.2)
-FULL = PipelineSizes(expected_s=480, rounds=9)
+FULL = PipelineSizes(expected_s=400, rounds=9)
 
 
 def make(contender, main, length_ms, strings, capacity, threads):

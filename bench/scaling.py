@@ -31,7 +31,7 @@ class ScalingSizes(Sizes):
     of a build with HEADRACE_BUILD_BENCHMARKS."""
 
     jobs: tuple = ("1x1", "2x1", "4x1", "2x2", "4x4")
-    steps: int = 400
+    steps: int = 330
     wait_ms: float = 25.0
     clients: tuple = (1, 10, 100, 1000)
     master_seconds: float = 4.0
@@ -39,7 +39,7 @@ class ScalingSizes(Sizes):
 
 
 QUICK = ScalingSizes(expected_s=60, rounds=1, jobs=("1x1", "2x2", "4x4"), steps=150, master_seconds=1.5)
-FULL = ScalingSizes(expected_s=330, rounds=3)
+FULL = ScalingSizes(expected_s=290, rounds=3)
 
 
 def _cluster(name):

@@ -32,7 +32,7 @@ class StepsSizes(Sizes):
 
 
 QUICK = StepsSizes(expected_s=25, rounds=2, steps=10_000)
-FULL = StepsSizes(expected_s=200, rounds=9)
+FULL = StepsSizes(expected_s=160, rounds=7)
 
 
 def _export(folder, steps):

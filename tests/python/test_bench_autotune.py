@@ -8,7 +8,7 @@ import pytest
 PROJECT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(PROJECT))
 
-from bench import autotune  # noqa: E402
+from bench import autotune, settled  # noqa: E402
 from bench.processes import Round  # noqa: E402
 from examples.common.stepper import Segment  # noqa: E402
 
@@ -67,24 +67,26 @@ class FakeStepper:
         pass
 
 
-def test_the_first_step_waits_until_the_stages_have_chosen(monkeypatch):
+def test_who_is_asked_about_itself_steps_until_its_stages_have_chosen(monkeypatch):
     import headrace
 
     stepper = FakeStepper()
     monkeypatch.setattr(headrace, "stats", lambda session: [
         {"measuring": stepper.steps < 7, "capacity": 4, "num_threads": 2, "depth_limit": 6, "held_bytes": 60}])
-    settled = autotune.Settled(stepper)
-    assert settled.advance(3).steps == 3
-    assert stepper.steps == 10
-    assert settled.about()["steps"] == 7
-    assert settled.about()["stages"] == [{"capacity": 4, "num_threads": 2, "depth_limit": 6, "held_bytes": 60}]
-    assert settled.advance(2).steps == 2 and stepper.steps == 12
+    chooses = settled.Settled(stepper)
+    assert chooses.advance(3).steps == 3 and stepper.steps == 3
+    about = chooses.about()
+    assert (about["steps"], about["seconds"]) == (7, pytest.approx(0.007)) and stepper.steps == 7
+    assert about["stages"] == [{"capacity": 4, "num_threads": 2, "depth_limit": 6, "held_bytes": 60}]
+    chooses.advance(2)
+    assert chooses.about() == about and stepper.steps == 9
+    assert settled.as_text(about) == "4, 2"
 
 
 def test_one_that_measures_for_ever_is_an_error(monkeypatch):
     import headrace
 
     monkeypatch.setattr(headrace, "stats", lambda session: [{"measuring": True}])
-    monkeypatch.setattr(autotune, "PATIENCE_SECONDS", 0)
-    with pytest.raises(RuntimeError, match="still measuring after 1 steps"):
-        autotune.Settled(FakeStepper()).advance(1)
+    monkeypatch.setattr(settled, "PATIENCE_SECONDS", 0.001)
+    with pytest.raises(RuntimeError, match="still measuring after 2 steps"):
+        settled.Settled(FakeStepper()).about()
