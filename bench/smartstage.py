@@ -41,14 +41,14 @@ class ModelSizes(Sizes):
     models: tuple = ("dlrm", "deepfm", "din", "dien", "dssm", "wdl")
     batches: tuple = (2048, 512, 512, 128, 512, 512)
     records: int = 100_000
-    seconds: float = 1.0
+    seconds: float = 0.8
     compared: int = 20
     trials: int = 3
     service: tuple = ("dlrm", "din")
 
 
-QUICK = ModelSizes(expected_s=130, rounds=3, records=20_000, seconds=0.3, compared=5, trials=0, service=("dlrm",))
-FULL = ModelSizes(expected_s=780, rounds=9)
+QUICK = ModelSizes(expected_s=100, rounds=3, records=20_000, seconds=0.3, compared=5, trials=0, service=("dlrm",))
+FULL = ModelSizes(expected_s=660, rounds=7)
 
 
 def _candidates(sizes, model):
