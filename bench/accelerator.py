@@ -71,11 +71,11 @@ class WaitSizes(Sizes):
     small: tuple = ("dien",)
     small_batch: int = 32
     records: int = 100_000
-    seconds: float = 0.8
+    seconds: float = 0.5
 
 
-QUICK = WaitSizes(expected_s=120, rounds=3, seed=(), records=20_000, seconds=0.3)
-FULL = WaitSizes(expected_s=500, rounds=7)
+QUICK = WaitSizes(expected_s=80, rounds=3, seed=(), scaled=("dlrm", "din", "dssm"), records=20_000, seconds=0.3)
+FULL = WaitSizes(expected_s=585, rounds=7)
 CONTENDERS = {"unstaged": {}, "staged": AUTOTUNE, "on_cpu": AUTOTUNE | {"stage_subgraph_on_cpu": True}}
 
 

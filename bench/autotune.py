@@ -45,9 +45,9 @@ class TuneSizes(Sizes):
     capacities: tuple = (1, 4)
 
 
-QUICK = TuneSizes(expected_s=80, rounds=3, computes=("dlrm",), waits=("din",), briefly=(), records=20_000,
+QUICK = TuneSizes(expected_s=45, rounds=3, computes=("dlrm",), waits=("din",), briefly=(), records=20_000,
                   seconds=0.3, capacities=(1, 4))
-FULL = TuneSizes(expected_s=360, rounds=7)
+FULL = TuneSizes(expected_s=320, rounds=7)
 
 
 def make(contender, model, path, batch_size, wait_ms=None, **how):

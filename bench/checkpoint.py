@@ -36,7 +36,7 @@ class CheckpointSizes(Sizes):
 
 
 QUICK = CheckpointSizes(expected_s=30, rounds=1, megabytes=300)
-FULL = CheckpointSizes(expected_s=150, rounds=3)
+FULL = CheckpointSizes(expected_s=130, rounds=3)
 
 
 def _job(folder, rows, servers):

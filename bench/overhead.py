@@ -36,8 +36,8 @@ class OverheadSizes(Sizes):
     seconds: float = 0.5
 
 
-QUICK = OverheadSizes(expected_s=20, rounds=4, seconds=0.2)
-FULL = OverheadSizes(expected_s=90, rounds=14)
+QUICK = OverheadSizes(expected_s=15, rounds=4, seconds=0.2)
+FULL = OverheadSizes(expected_s=75, rounds=14)
 
 
 def _build(case, strings):

@@ -44,13 +44,13 @@ class PeersSizes(Sizes):
     seconds: float = 1.5
     trials: int = 3
     clusters: tuple = ("1x1", "2x2")
-    job_steps: int = 400
+    job_steps: int = 250
     job_rounds: int = 3
 
 
-QUICK = PeersSizes(expected_s=75, rounds=3, records=20_000, cifar_records=1024, seconds=0.4, trials=0,
+QUICK = PeersSizes(expected_s=80, rounds=3, records=20_000, cifar_records=1024, seconds=0.4, trials=0,
                    clusters=("1x1",), job_steps=100, job_rounds=1)
-FULL = PeersSizes(expected_s=300, rounds=7)
+FULL = PeersSizes(expected_s=450, rounds=7)
 
 
 def make_session(model, path, batch_size):

@@ -67,7 +67,7 @@ class Contender:
         """Sets the steps of a segment so that it takes about `seconds`; warms up when called first."""
         if self._step_s is None:
             self._step_s = self._probe(3)
-            self._step_s = self._probe(WARM_SECONDS / self._step_s)
+            self._step_s = self._probe(min(WARM_SECONDS, 2 * seconds) / self._step_s)
         self._step_s = self._probe(seconds / 3 / self._step_s)
         self.steps = max(MIN_STEPS, round(seconds / self._step_s))
 

@@ -33,8 +33,8 @@ class RangesSizes(Sizes):
     seconds: float = 0.5
 
 
-QUICK = RangesSizes(expected_s=20, rounds=5, seconds=0.2)
-FULL = RangesSizes(expected_s=50, rounds=9)
+QUICK = RangesSizes(expected_s=15, rounds=5, seconds=0.2)
+FULL = RangesSizes(expected_s=40, rounds=9)
 
 
 class _Reader:

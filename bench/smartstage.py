@@ -48,8 +48,8 @@ class ModelSizes(Sizes):
     service: tuple = ("dlrm", "din")
 
 
-QUICK = ModelSizes(expected_s=130, rounds=3, records=20_000, seconds=0.3, compared=5, trials=0, service=("dlrm",))
-FULL = ModelSizes(expected_s=600, rounds=9)
+QUICK = ModelSizes(expected_s=100, rounds=3, records=20_000, seconds=0.3, compared=5, trials=0, service=())
+FULL = ModelSizes(expected_s=590, rounds=7)
 
 
 def _candidates(sizes, model):

@@ -31,8 +31,8 @@ class StepsSizes(Sizes):
     program: str = str(PROJECT / "build/release/src/trainer/step_benchmark")
 
 
-QUICK = StepsSizes(expected_s=25, rounds=2, steps=10_000)
-FULL = StepsSizes(expected_s=160, rounds=7)
+QUICK = StepsSizes(expected_s=20, rounds=2, steps=10_000)
+FULL = StepsSizes(expected_s=130, rounds=7)
 
 
 def _export(folder, steps):

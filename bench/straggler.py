@@ -16,7 +16,8 @@ from bench.intervals import estimate
 from bench.sizes import Sizes
 
 NAME = "straggler"
-QUESTION = "Two workers of one model, one at a tenth of the speed: the job's time over what both speeds allow."
+QUESTION = ("Two workers of one model, one at a tenth of the speed, with a stand-in that only waits: the job's time over "
+            "what both speeds allow.")
 GOAL = 1.25
 WAIT_MS, SLOWER_MS = 8, 80
 MIDDLE = 0.7  # of the records: until then both surely have some

@@ -43,7 +43,7 @@ class TakeSizes(Sizes):
 
 
 QUICK = TakeSizes(expected_s=15, rounds=5, seconds=0.1)
-FULL = TakeSizes(expected_s=80, rounds=12)
+FULL = TakeSizes(expected_s=90, rounds=14)
 
 
 def _use(tensors):
