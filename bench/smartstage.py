@@ -1,9 +1,10 @@
 """The SmartStage table on a CPU: the zoo's models unstaged, staged, tuned by hand, and the limit of each.
 
-The model's code is the same in all: unstaged and staged sessions run the graph as its author wrote it; whoever
-tunes by hand moves parsing, hashing and padding into a parallel map over whole batches (bench/zoo.py). All must
-have the same losses, bit for bit. In full runs the tuned input is tried with several degrees of parallelism and
-the staged one with several depths and threads, in trial rounds of their own, and the best of each competes.
+The model's code is the same in all: unstaged and staged sessions run the graph as its author wrote it;
+whoever tunes by hand moves parsing, hashing and padding into a parallel map over whole batches
+(bench/zoo.py). All must have the same losses, bit for bit. In full runs the tuned input is tried with several
+degrees of parallelism and the staged one with several depths and threads, in trial rounds of their own, and
+the best of each competes.
 """
 
 import dataclasses
@@ -20,8 +21,8 @@ from examples.common.measure import cores
 from examples.common.turns import losses_equal
 
 NAME = "smartstage"
-QUESTION = ("SmartStage's table on a CPU: the zoo's models unstaged, staged, and with the input tuned by hand "
-            "(parallel map, prefetch, AUTOTUNE), with what the parts allow.")
+QUESTION = ("SmartStage's table on a CPU: the zoo's models unstaged, staged, and with the input tuned by "
+            "hand (parallel map, prefetch, AUTOTUNE), with what the parts allow.")
 GOAL_OVER_TUNED = 0.98  # of the lower end of the interval
 GOAL_OF_LIMIT = 0.95
 UNTIMED = 7
@@ -34,8 +35,8 @@ SEED = {"dlrm": (201, 212)}
 class ModelSizes(Sizes):
     """models: of the zoo. batches: their batch sizes. records: drawn, of each kind of data.
 
-    seconds: of one contender in one round. compared: steps whose losses must be equal. trials: rounds in which
-    settings are tried, 0 = none. service: models that also try a tf.data service on this host.
+    seconds: of one contender in one round. compared: steps whose losses must be equal. trials: rounds in
+    which settings are tried, 0 = none. service: models that also try a tf.data service on this host.
     """
 
     models: tuple = ("dlrm", "deepfm", "din", "dien", "dssm", "wdl")
@@ -47,7 +48,8 @@ class ModelSizes(Sizes):
     service: tuple = ("dlrm", "din")
 
 
-QUICK = ModelSizes(expected_s=100, rounds=3, records=20_000, seconds=0.3, compared=5, trials=0, service=("dlrm",))
+QUICK = ModelSizes(expected_s=100, rounds=3, records=20_000, seconds=0.3, compared=5, trials=0,
+                   service=("dlrm",))
 FULL = ModelSizes(expected_s=660, rounds=7)
 
 
@@ -65,8 +67,8 @@ def _candidates(sizes, model):
 
 
 def _best(field, sizes, setting, candidates):
-    """{kind: name} of the "tuned" and "staged" candidate with the shortest median step in trial rounds, and all
-    medians in ms; the others are closed."""
+    """{kind: name} of the "tuned" and "staged" candidate with the shortest median step in trial rounds, and
+    all medians in ms; the others are closed."""
     kinds = {kind: [name for name, (k, _) in candidates.items() if k == kind] for kind in ("tuned", "staged")}
     if not sizes.trials:
         return {kind: name for kind, (name,) in kinds.items()}, {}
@@ -89,11 +91,13 @@ def _measure(sizes, setting, model, batch_size, path):
         for kind, name in best.items():
             field.contenders[kind] = field.contenders.pop(name)
         rounds = field.run(sizes.rounds, sizes.seconds, setting.seed)
-    return _row(rounds, model, batch_size, {kind: candidates[name][1] for kind, name in best.items()}, medians)
+    settings = {kind: candidates[name][1] for kind, name in best.items()}
+    return _row(rounds, model, batch_size, settings, medians)
 
 
 def compare(field, steps):
-    """Raises RuntimeError where contenders, none of which has stepped yet, have other losses than each other."""
+    """Raises RuntimeError where contenders, none of which has stepped yet, have other losses than each
+    other."""
     losses = {name: contender.advance(steps, values=True).values
               for name, contender in field.contenders.items() if name not in PARTS}
     if not losses_equal(losses):
@@ -104,7 +108,8 @@ def _row(rounds, model, batch_size, settings, trials):
     names = tuple(name for name in ("unstaged", *CONTENDERS) if name in rounds[0].segments)
     over_tuned = limits.ratio(rounds, "tuned", "staged")
     row = {"model": model, "batch_size": batch_size, "settings": settings, "trials_ms": trials,
-           **limits.found(rounds, names, settings["staged"]["num_threads"]), "over_tuned": over_tuned.as_json()}
+           **limits.found(rounds, names, settings["staged"]["num_threads"]),
+           "over_tuned": over_tuned.as_json()}
     if "service" in names:
         row["over_service"] = limits.ratio(rounds, "service", "staged").as_json()
     reached = row["of_limit"]["staged"]["median"]
@@ -164,8 +169,10 @@ def draw(rows, axes):
     """Speed over unstaged, by model and contender; what the limit allows."""
     for at, name in enumerate(CONTENDERS):
         places = [(i, row["speedup"][name]) for i, row in enumerate(rows) if name in row["speedup"]]
-        axes.bar([i + 0.25 * at for i, _ in places], [v["median"] for _, v in places], 0.23, label=name, capsize=2,
-                 yerr=[[v["median"] - v["low"] for _, v in places], [v["high"] - v["median"] for _, v in places]])
+        values = [value for _, value in places]
+        errors = [[v["median"] - v["low"] for v in values], [v["high"] - v["median"] for v in values]]
+        axes.bar([i + 0.25 * at for i, _ in places], [v["median"] for v in values], 0.23, yerr=errors,
+                 capsize=2, label=name)
     for i, row in enumerate(rows):
         axes.hlines(row["speedup"]["limit"]["median"], i - 0.15, i + 0.65, color="black", linestyle="--",
                     label=None if i else "limit")
