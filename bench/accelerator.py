@@ -20,9 +20,11 @@ from bench import limits, workloads, zoo
 from bench.intervals import over
 from bench.processes import Contender, Field
 from bench.report import interval
+from bench.settled import AUTOTUNE, Settled, as_text, settle
 from bench.sizes import Sizes
 from examples.common import staging
 from examples.common.contenders import PARTS
+from examples.common.measure import cores
 
 NAME = "accelerator"
 QUESTION = ("SmartStage's table with a stand-in for the accelerator: the models' input parts with a training "
@@ -72,10 +74,10 @@ class WaitSizes(Sizes):
     seconds: float = 0.5
 
 
-QUICK = WaitSizes(expected_s=80, rounds=3, seed=(), records=20_000, seconds=0.3)
+QUICK = WaitSizes(expected_s=80, rounds=3, seed=(), scaled=("dlrm", "din", "dssm"), records=20_000,
+                  seconds=0.3)
 FULL = WaitSizes(expected_s=585, rounds=7)
-CONTENDERS = {"unstaged": {}, "staged": {"capacity": 2},
-              "on_cpu": {"capacity": 2, "stage_subgraph_on_cpu": True}}
+CONTENDERS = {"unstaged": {}, "staged": AUTOTUNE, "on_cpu": AUTOTUNE | {"stage_subgraph_on_cpu": True}}
 
 
 def make(contender, model, path, batch_size, wait_ms, **how):
@@ -87,7 +89,7 @@ def make(contender, model, path, batch_size, wait_ms, **how):
     if contender in CONTENDERS:
         stepper = made.staged(staging.Staging(**how))
         staging.require_staged(stepper, "DecodeCSV")
-        return stepper
+        return Settled(stepper)
     return made.part(contender)
 
 
@@ -110,9 +112,9 @@ def _wait_ms(case, model, input_ms):
     return input_ms * (training_over_input(model) if case == "scaled" else 1.0)
 
 
-def _row(rounds, case, model, batch_size, wait_ms):
-    row = {"case": case, "model": model, "batch_size": batch_size, "wait_ms": wait_ms,
-           **limits.found(rounds, tuple(CONTENDERS), threads=1)}
+def _row(rounds, case, model, batch_size, wait_ms, chosen):
+    row = {"case": case, "model": model, "batch_size": batch_size, "wait_ms": wait_ms, "chosen": chosen,
+           **limits.found(rounds, tuple(CONTENDERS), threads=cores())}
     speedup = row["speedup"]["staged"]
     goal = {f"limit / staged {GOAL_OF_LIMIT}": row["of_limit"]["staged"]["median"] >= GOAL_OF_LIMIT}
     if case == "scaled":
@@ -136,8 +138,9 @@ def run(sizes, setting):
             wait_ms = _wait_ms(case, model, input_ms)
             with Field((_contender(name, model, path, batch_size, wait_ms)
                         for name in (*CONTENDERS, *PARTS)), setting.watch) as field:
+                chosen = settle(field, ("staged", "on_cpu"))
                 rounds = field.run(sizes.rounds, sizes.seconds, setting.seed)
-            rows.append(_row(rounds, case, model, batch_size, wait_ms))
+            rows.append(_row(rounds, case, model, batch_size, wait_ms, chosen))
     return rows
 
 
@@ -157,6 +160,7 @@ COLUMNS = (
     ("model, batch", lambda row: f"{row['model']}, {row['batch_size']}"),
     ("stand-in waits", lambda row: f"{row['wait_ms']:.2f} ms ({row['case']})"),
     ("input part", lambda row: f"{row['ms']['prepare']['median']:.2f} ms"),
+    ("chosen: capacity, threads", lambda row: as_text(row["chosen"]["staged"])),
     ("unstaged, steps/s", lambda row: steps_a_second(row, "unstaged")),
     ("staged, steps/s", lambda row: steps_a_second(row, "staged")),
     ("stage_subgraph_on_cpu, steps/s", lambda row: steps_a_second(row, "on_cpu")),

@@ -14,18 +14,19 @@ from bench import accelerator, limits, zoo
 from bench.environment import Unfit
 from bench.processes import Contender, Field, WorkerError
 from bench.report import interval
+from bench.settled import AUTOTUNE, settle
 from bench.sizes import Sizes
 from bench.smartstage import UNTIMED, compare
 from examples.common.contenders import PARTS
+from examples.common.measure import cores
 
 NAME = "accelerator-gpu"
 QUESTION = ("SmartStage's table with the training part on a GPU: unstaged, staged, stage_subgraph_on_cpu, "
             "multi-stream.")
 GOALS = {"dlrm": 2.2}  # times unstaged, in the best column
 GOAL_MEAN = 1.35       # geometric mean of the seed's five models
-CONTENDERS = {"unstaged": {}, "staged": {"capacity": 2},
-              "on_cpu": {"capacity": 2, "stage_subgraph_on_cpu": True},
-              "streams": {"capacity": 2, "streams": 2, "stage_subgraph_stream_id": 1}}
+CONTENDERS = {"unstaged": {}, "staged": AUTOTUNE, "on_cpu": AUTOTUNE | {"stage_subgraph_on_cpu": True},
+              "streams": AUTOTUNE | {"streams": 2, "stage_subgraph_stream_id": 1}}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -83,7 +84,7 @@ def _refused(model, path, batch_size):
 
 def _row(rounds, model, batch_size, refused):
     names = tuple(name for name in CONTENDERS if name in rounds[0].segments)
-    found = limits.found(rounds, names, threads=1)
+    found = limits.found(rounds, names, threads=cores())
     best = max(names[1:], key=lambda name: found["speedup"][name]["median"])
     row = {"model": model, "batch_size": batch_size, "refused": refused, "best": best, **found, "goal": None,
            "met": None}
@@ -108,6 +109,7 @@ def run(sizes, setting):
             with Field(contenders, setting.watch) as field:
                 if sizes.compared:
                     compare(field, sizes.compared)
+                settle(field, [name for name in names if name in CONTENDERS and name != "unstaged"])
                 rounds = field.run(sizes.rounds, sizes.seconds, setting.seed)
             rows.append(_row(rounds, model, sizes.batch, refused))
     return rows

@@ -15,8 +15,6 @@ sys.path.insert(0, str(MODELS))
 from common import graph  # noqa: E402
 
 BATCH = 128
-FEATURES = {"image": tf.io.FixedLenFeature([32, 32, 3], tf.float32),
-            "label": tf.io.FixedLenFeature([1], tf.int64)}
 
 
 def module():
@@ -33,29 +31,20 @@ def generate(folder, records, seed):
     return str(path)
 
 
-def _records(path):
-    return tf.data.TFRecordDataset(path).repeat().batch(BATCH, drop_remainder=True)
-
-
-def _parse(records):
-    parsed = tf.io.parse_example(records, FEATURES)
-    return {"image": parsed["image"] / 255.0}, parsed["label"]
-
-
 def tuned_batches(path):
     """A dataset of (features, labels), as TensorFlow's performance guide says."""
-    return _records(path).map(_parse, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    parsed = graph.lines_dataset([path], BATCH).map(module().parse, num_parallel_calls=tf.data.AUTOTUNE)
+    return parsed.prefetch(tf.data.AUTOTUNE)
 
 
 def contenders(path):
     """The graph in which whole batches are parsed where its author reads them."""
     def read():
-        iterator = tf.compat.v1.data.make_initializable_iterator(_records(path))
-        return iterator.get_next(), iterator.initializer
+        return graph.next_lines([path], BATCH)
 
     def next_batch():
         records, initializer = read()
-        return _parse(records), initializer
+        return module().parse(records), initializer
 
     def step(batch):
         built = graph.training(module(), *batch)

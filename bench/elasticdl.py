@@ -38,7 +38,7 @@ SEED = {"before": {"total": 51.0, "get_batch": 6.7, "input_fn": 17.9, "compute_l
 class LoopSizes(Sizes):
     """compute, wait: records that are trained once, where the training part computes and where it waits."""
 
-    compute: int = 8192
+    compute: int = 6144
     wait: int = 20_000
 
     @property

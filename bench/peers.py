@@ -16,6 +16,7 @@ from bench.environment import MODELS
 from bench.intervals import estimate, over
 from bench.processes import Contender, Field, WorkerError
 from bench.report import interval
+from bench.settled import AUTOTUNE, Settled, settle
 from bench.sizes import Sizes
 from examples.common import staging
 
@@ -55,10 +56,10 @@ FULL = PeersSizes(expected_s=450, rounds=7)
 def make_session(model, path, batch_size):
     """Headrace's contender: the graph as written, in a staged session."""
     if model != "cifar10":
-        return zoo.make("staged", model, path, batch_size, capacity=2)
-    stepper = cifar.contenders(path).staged(staging.Staging(capacity=2))
+        return zoo.make("staged", model, path, batch_size, **AUTOTUNE)
+    stepper = cifar.contenders(path).staged(staging.Staging(**AUTOTUNE))
     staging.require_staged(stepper, "ParseExampleV2")
-    return stepper
+    return Settled(stepper)
 
 
 def make_fit(model, path, batch_size, jit, per_execution):
@@ -105,6 +106,7 @@ def _fit(sizes, setting, model, path):
     arguments = {"model": model, "path": path, "batch_size": sizes.batch}
     best, trials = _fit_trials(sizes, setting, arguments)
     with Field([_fit_contender("peer", arguments, best), _ours(arguments)], setting.watch) as field:
+        settle(field, ["headrace"])
         rounds = field.run(sizes.rounds, sizes.seconds, setting.seed, measure_cores=False)
     batch = cifar.BATCH if model == "cifar10" else sizes.batch
     return [_step_row("Keras fit", f"{model}, batch {batch}", rounds, best, trials)]
@@ -114,6 +116,7 @@ def _service(sizes, setting, path):
     arguments = {"model": "dlrm", "path": path, "batch_size": sizes.batch}
     peer = Contender("peer", "bench.zoo:make", {"contender": "service", **arguments}, UNTIMED)
     with Field([peer, _ours(arguments)], setting.watch) as field:
+        settle(field, ["headrace"])
         rounds = field.run(sizes.rounds, sizes.seconds, setting.seed, measure_cores=False)
     return [_step_row("tf.data service", f"dlrm, batch {sizes.batch}", rounds, {}, {})]
 

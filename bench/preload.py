@@ -5,11 +5,11 @@ It runs no op: TensorFlow starts its threads with the first one, and threads do 
 
 import os
 
-from bench import quiet
 from bench.worker import die_with_parent
+from headrace import _quiet
 
 die_with_parent()
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-with quiet.stderr():
+with _quiet.stderr():
     import keras  # noqa: F401
     import tensorflow  # noqa: F401

@@ -89,6 +89,14 @@ class Contender:
         return Segment(answer["steps"], answer["seconds"], answer["cpu_seconds"],
                        answer.get("values", []))
 
+    def about(self):
+        """What the contender says about itself: its about()."""
+        self._signal(signal.SIGCONT)
+        self._connection.send({"about": True})
+        answer = self._answer()
+        self._signal(signal.SIGSTOP)
+        return answer["about"]
+
     def close(self):
         """Kills the process and what it started: there is nothing to be saved, and sessions with tf.data's
         AUTOTUNE take up to a minute to close."""

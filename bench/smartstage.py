@@ -3,8 +3,8 @@
 The model's code is the same in all: unstaged and staged sessions run the graph as its author wrote it;
 whoever tunes by hand moves parsing, hashing and padding into a parallel map over whole batches
 (bench/zoo.py). All must have the same losses, bit for bit. In full runs the tuned input is tried with several
-degrees of parallelism and the staged one with several depths and threads, in trial rounds of their own, and
-the best of each competes.
+degrees of parallelism, in trial rounds of their own, and the best competes. The staged one has StageOptions'
+defaults: it tunes itself.
 """
 
 import dataclasses
@@ -15,6 +15,7 @@ from bench import limits, zoo
 from bench.intervals import over
 from bench.processes import Contender, Field
 from bench.report import interval
+from bench.settled import AUTOTUNE, as_text, settle
 from bench.sizes import Sizes
 from examples.common.contenders import PARTS
 from examples.common.measure import cores
@@ -36,7 +37,8 @@ class ModelSizes(Sizes):
     """models: of the zoo. batches: their batch sizes. records: drawn, of each kind of data.
 
     seconds: of one contender in one round. compared: steps whose losses must be equal. trials: rounds in
-    which settings are tried, 0 = none. service: models that also try a tf.data service on this host.
+    which settings of the tuned input are tried, 0 = none. service: models that also try a tf.data service on
+    this host.
     """
 
     models: tuple = ("dlrm", "deepfm", "din", "dien", "dssm", "wdl")
@@ -48,35 +50,31 @@ class ModelSizes(Sizes):
     service: tuple = ("dlrm", "din")
 
 
-QUICK = ModelSizes(expected_s=100, rounds=3, records=20_000, seconds=0.3, compared=5, trials=0,
-                   service=("dlrm",))
-FULL = ModelSizes(expected_s=660, rounds=7)
+QUICK = ModelSizes(expected_s=100, rounds=3, records=20_000, seconds=0.3, compared=5, trials=0, service=())
+FULL = ModelSizes(expected_s=590, rounds=7)
 
 
 def _candidates(sizes, model):
     """{name: (contender, settings)} of all that may compete."""
     tried = sizes.trials > 0
     tuned = sorted({0, 1, cores()}) if tried else [0]
-    depths = [(c, t) for c in (1, 4) for t in sorted({1, cores()})] if tried else [(2, 1)]
-    found = {"unstaged": ("unstaged", {})}
+    found = {"unstaged": ("unstaged", {}), "staged": ("staged", AUTOTUNE)}
     found |= {f"tuned, {n or 'AUTOTUNE'}": ("tuned", {"parallel_calls": n}) for n in tuned}
-    found |= {f"staged, {c}, {t}": ("staged", {"capacity": c, "num_threads": t}) for c, t in depths}
     if model in sizes.service:
         found["service"] = ("service", {})
     return found | {part: (part, {}) for part in PARTS}
 
 
 def _best(field, sizes, setting, candidates):
-    """{kind: name} of the "tuned" and "staged" candidate with the shortest median step in trial rounds, and
-    all medians in ms; the others are closed."""
-    kinds = {kind: [name for name, (k, _) in candidates.items() if k == kind] for kind in ("tuned", "staged")}
+    """Name of the "tuned" candidate with the shortest median step in trial rounds, and all medians in ms; the
+    others are closed."""
+    names = [name for name, (kind, _) in candidates.items() if kind == "tuned"]
     if not sizes.trials:
-        return {kind: name for kind, (name,) in kinds.items()}, {}
-    names = [name for group in kinds.values() for name in group]
+        return names[0], {}
     rounds = field.run(sizes.trials, sizes.seconds / 2, setting.seed, measure_cores=False, names=names)
     medians = {name: over(rounds, lambda r, n=name: 1e3 * r.seconds(n)).median for name in names}
-    best = {kind: min(group, key=medians.get) for kind, group in kinds.items()}
-    for name in set(names) - set(best.values()):
+    best = min(names, key=medians.get)
+    for name in set(names) - {best}:
         field.contenders.pop(name).close()
     return best, medians
 
@@ -87,11 +85,11 @@ def _measure(sizes, setting, model, batch_size, path):
                                                    "batch_size": batch_size, **how}, UNTIMED)
                 for name, (kind, how) in candidates.items()), setting.watch) as field:
         compare(field, sizes.compared)
+        settle(field, ["staged"])
         best, medians = _best(field, sizes, setting, candidates)
-        for kind, name in best.items():
-            field.contenders[kind] = field.contenders.pop(name)
+        field.contenders["tuned"] = field.contenders.pop(best)
         rounds = field.run(sizes.rounds, sizes.seconds, setting.seed)
-    settings = {kind: candidates[name][1] for kind, name in best.items()}
+        settings = {"staged": field.contenders["staged"].about(), "tuned": candidates[best][1]}
     return _row(rounds, model, batch_size, settings, medians)
 
 
@@ -108,8 +106,7 @@ def _row(rounds, model, batch_size, settings, trials):
     names = tuple(name for name in ("unstaged", *CONTENDERS) if name in rounds[0].segments)
     over_tuned = limits.ratio(rounds, "tuned", "staged")
     row = {"model": model, "batch_size": batch_size, "settings": settings, "trials_ms": trials,
-           **limits.found(rounds, names, settings["staged"]["num_threads"]),
-           "over_tuned": over_tuned.as_json()}
+           **limits.found(rounds, names, cores()), "over_tuned": over_tuned.as_json()}
     if "service" in names:
         row["over_service"] = limits.ratio(rounds, "service", "staged").as_json()
     reached = row["of_limit"]["staged"]["median"]
@@ -131,15 +128,14 @@ def run(sizes, setting):
 
 
 def _settings(row):
-    staged, calls = row["settings"]["staged"], row["settings"]["tuned"]["parallel_calls"]
-    return f"{staged['capacity']}, {staged['num_threads']}; {calls or 'AUTOTUNE'}"
+    return f"{as_text(row['settings']['staged'])}; {row['settings']['tuned']['parallel_calls'] or 'AUTOTUNE'}"
 
 
 COLUMNS = (
     ("model, batch", lambda row: f"{row['model']}, {row['batch_size']}"),
     *((f"{name} ms", lambda row, n=name: f"{row['ms'][n]['median']:.2f}" if n in row["ms"] else "")
       for name in ("unstaged", *CONTENDERS)),
-    ("staged capacity, threads; tuned calls", _settings),
+    ("chosen: capacity, threads; tuned calls", _settings),
     ("limit ms", lambda row: f"{row['limit_ms']['median']:.2f}"),
     ("limit set by", lambda row: row["bound_by"]),
     ("unstaged / staged", lambda row: interval(row["speedup"]["staged"])),

@@ -6,6 +6,9 @@ The factory returns an object with advance(steps) -> Segment. Messages are dicts
     -> {"untimed": 3, "steps": 100, "values": False}
     <- {"steps": 100, "seconds": 0.1, "cpu_seconds": 0.2}
 
+    -> {"about": True}
+    <- {"about": contender.about()}
+
 With "values" the reply also holds what the timed steps fetched. What ends the process is the end of the
 connection, or a kill; an error ends it with a traceback on standard error.
 """
@@ -29,6 +32,9 @@ def serve(contender, connection):
             request = connection.recv()
         except EOFError:
             return
+        if "about" in request:
+            connection.send({"about": contender.about()})
+            continue
         if request["untimed"]:
             contender.advance(request["untimed"])
         segment = contender.advance(request["steps"])

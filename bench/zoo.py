@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from bench import data_service, environment
 from bench.environment import MODELS
+from bench.settled import Settled
 from examples.common import staging
 from examples.common.contenders import Contenders
 
@@ -129,7 +130,7 @@ def make(contender, model, path, batch_size, **how):
     if contender == "staged":
         stepper = made.staged(staging.Staging(**how))
         staging.require_staged(stepper, "DecodeCSV")
-        return stepper
+        return Settled(stepper)
     if contender == "tuned":
         return made.other(contender, functools.partial(next_tuned, model, path, batch_size, **how))
     if contender == "service":

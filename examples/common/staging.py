@@ -7,7 +7,7 @@ import tensorflow as tf
 
 @dataclasses.dataclass(frozen=True)
 class Staging:
-    """How far and with how many threads a session's input runs ahead; where, next to a GPU."""
+    """How far and with how many threads a session's input runs ahead, -1 = AUTOTUNE; where, next to a GPU."""
 
     capacity: int = 2
     num_threads: int = 1

@@ -20,9 +20,9 @@ from typer.testing import CliRunner
 PROJECT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(PROJECT))
 
-from bench import accelerator, accelerator_gpu, calibrate, checkpoint, elasticdl, jobs, machine  # noqa: E402
-from bench import overhead, peers, pipeline, progress, ranges, registry, report, scaling  # noqa: E402
-from bench import smartstage, sparse, steps, straggler, suite, take, workloads, zoo  # noqa: E402
+from bench import accelerator, accelerator_gpu, autotune, calibrate, checkpoint, elasticdl  # noqa: E402
+from bench import jobs, machine, overhead, peers, pipeline, progress, ranges, registry  # noqa: E402
+from bench import report, scaling, smartstage, sparse, steps, straggler, suite, take, workloads, zoo  # noqa: E402
 from bench.environment import Unfit  # noqa: E402
 from bench.intervals import estimate, over  # noqa: E402
 from bench.processes import Contender, Field, Round, WorkerError  # noqa: E402
@@ -268,15 +268,21 @@ def fake_rounds(names, count=3):
             for _ in range(count)]
 
 
+CHOSEN = {"steps": 120, "seconds": 2.0,
+          "stages": [{"capacity": 2, "num_threads": 1, "depth_limit": 3, "held_bytes": 3 << 20}]}
 RESULTS = {
+    "autotune": [autotune._row(fake_rounds(("unstaged", "best", "auto")), "computes", "dlrm", 512,
+                               {"best": {"capacity": 4, "num_threads": 1}, "trials_ms": {"4, 1": 10.0},
+                                "wait_ms": None, "chosen": CHOSEN, "more_bytes": 1 << 20})],
     "pipeline": [pipeline._row(fake_rounds(pipeline.CONTENDERS), main, length, 1)
                  for main in ("compute", "wait") for length in (0.2, 1.0)],
     "take": [take._row(fake_rounds(take.CONTENDERS), executor) for executor in take.EXECUTORS],
     "smartstage": [
         smartstage._row(fake_rounds(("unstaged", "tuned", "staged", *service, *PARTS)), model, 512,
-                        {"tuned": {"parallel_calls": 0}, "staged": {"capacity": 1, "num_threads": 1}}, {})
+                        {"tuned": {"parallel_calls": 0}, "staged": CHOSEN}, {})
         for model, service in (("dlrm", ("service",)), ("din", ()))],
-    "accelerator": [accelerator._row(fake_rounds((*accelerator.CONTENDERS, *PARTS)), case, model, 512, 5.3)
+    "accelerator": [accelerator._row(fake_rounds((*accelerator.CONTENDERS, *PARTS)), case, model, 512, 5.3,
+                                     {"staged": CHOSEN, "on_cpu": CHOSEN})
                     for case in accelerator.CASES for model in ("dlrm", "wdl")],
     "accelerator-gpu": [
         accelerator_gpu._row(fake_rounds(("unstaged", "staged", "on_cpu", *PARTS)), model, 512,
@@ -393,9 +399,11 @@ def rounds_of(cores=2.0, **ms):
     return [Round({n: Segment(10, value / 100, value / 200, []) for n, value in ms.items()}, cores)] * 3
 
 
-def test_a_row_s_limit_is_the_largest_of_its_terms():
+def test_a_row_s_limit_is_the_largest_of_its_terms(monkeypatch):
+    monkeypatch.setattr(accelerator, "cores", lambda: 1)
     ms = dict(unstaged=20, on_cpu=10, main=10, read=1, prepare=9, cpu=30)
-    row = accelerator._row(rounds_of(staged=11, **ms), "equal", "dlrm", 512, 10.0)
+    chosen = {"staged": CHOSEN, "on_cpu": CHOSEN}
+    row = accelerator._row(rounds_of(staged=11, **ms), "equal", "dlrm", 512, 10.0, chosen)
     assert {name: value["median"] for name, value in row["terms_ms"].items()} == pytest.approx(
         {"training part": 10, "read": 1, "read + body": 9, "CPU": 7.5})
     assert row["bound_by"] == "training part" and row["limit_ms"]["median"] == pytest.approx(10)
@@ -404,13 +412,14 @@ def test_a_row_s_limit_is_the_largest_of_its_terms():
     assert row["speedup"]["limit"]["median"] == pytest.approx(2.0)
     assert row["goal"] == {"limit / staged 0.97": False, "unstaged / staged 1.9": False}
     assert row["met"] is False
-    faster = accelerator._row(rounds_of(staged=10, **ms), "equal", "dlrm", 512, 10.0)
+    faster = accelerator._row(rounds_of(staged=10, **ms), "equal", "dlrm", 512, 10.0, chosen)
     assert faster["met"] is True
 
 
-def test_more_threads_and_fewer_cores_move_the_limit():
+def test_more_threads_and_fewer_cores_move_the_limit(monkeypatch):
+    monkeypatch.setattr(smartstage, "cores", lambda: 3)  # as many threads as AUTOTUNE may choose
     ms = dict(unstaged=20, staged=11, tuned=11, main=2, read=1, prepare=9, cpu=8)
-    settings = {"tuned": {"parallel_calls": 0}, "staged": {"capacity": 1, "num_threads": 3}}
+    settings = {"tuned": {"parallel_calls": 0}, "staged": CHOSEN}
     by_body = smartstage._row(rounds_of(**ms), "dlrm", 512, settings, {})
     assert by_body["limit_ms"]["median"] == pytest.approx(3) and by_body["bound_by"] == "read + body"
     by_cpu = smartstage._row(rounds_of(cores=1.0, **ms), "dlrm", 512, settings, {})
@@ -418,7 +427,7 @@ def test_more_threads_and_fewer_cores_move_the_limit():
 
 
 def test_staged_must_not_fall_behind_tuned():
-    settings = {"tuned": {"parallel_calls": 0}, "staged": {"capacity": 1, "num_threads": 1}}
+    settings = {"tuned": {"parallel_calls": 0}, "staged": CHOSEN}
     ms = dict(unstaged=20, staged=10, main=10, read=1, prepare=9, cpu=8)
     rows = [smartstage._row(rounds_of(tuned=tuned, **ms), "dlrm", 512, settings, {}) for tuned in (9.9, 9.7)]
     assert [row["met"] for row in rows] == [True, False]
@@ -575,7 +584,7 @@ def test_the_list_says_what_there_is():
 
 
 @pytest.mark.parametrize("arguments, message", [
-    (["pipline"], "no such comparison: pipline; there are smartstage, accelerator"),
+    (["pipline"], "no such comparison: pipline; there are smartstage, autotune, accelerator"),
     (["--accelerator", "tpu"], "--accelerator is 'tpu', and must be stand-in or gpu"),
     (["take", "--accelerator", "gpu"], "is of the comparison 'accelerator', which is not asked for"),
     (["take", "--report"], "--report measures nothing: leave comparisons"),

@@ -14,6 +14,7 @@ from typing import Annotated, List, Optional
 import typer
 
 import headrace
+from headrace import _quiet
 from headrace.commands.common import Format, FormatOption, fail
 from headrace.errors import HeadraceError
 
@@ -47,10 +48,8 @@ def _require_checkout():
 
 
 def _require_library():
-    from bench import quiet
-
     try:
-        with quiet.stderr():
+        with _quiet.stderr():
             headrace.load()
     except HeadraceError as error:
         fail(error, 2)
@@ -92,10 +91,8 @@ def bench(
     """Measure Headrace against what else one could use, contenders in turns, and write tables and
     pictures."""
     folder = _require_checkout()
-    from bench import quiet
-
     try:
-        with quiet.stderr():
+        with _quiet.stderr():
             from bench import registry, suite
     except ImportError as error:
         fail(f"benchmarks need TensorFlow 2.21 and Keras: {error} (`headrace doctor` says more)", 2)

@@ -11,6 +11,7 @@ from typing import Annotated, List, Optional
 
 import typer
 
+from headrace._checks import AUTOTUNE
 from headrace.commands.common import Format, FormatOption, fail
 from headrace.elastic import control
 from headrace.elastic.flags import EVALUATE, NO_SERVERS, PREDICT, RUN, TRAIN, JobFlags
@@ -184,8 +185,12 @@ TlsCa = Annotated[
 Staging = Annotated[
     bool, _option("--staging/--no_staging", "Run the input part ahead of the step.", SPEED)
 ]
-Capacity = Annotated[int, _option("--stage_capacity", "Batches that may wait, >= 1.", SPEED)]
-Threads = Annotated[int, _option("--stage_threads", "Threads that prepare batches.", SPEED)]
+Capacity = Annotated[
+    int, _option("--stage_capacity", "Batches that may wait; 0: none; -1: chosen from measurement.", SPEED)
+]
+Threads = Annotated[
+    int, _option("--stage_threads", "Threads that prepare batches; -1: chosen from measurement.", SPEED)
+]
 DryRun = Annotated[bool, _option("--dry_run", "Print the job file; start nothing.", JOB)]
 
 
@@ -330,8 +335,8 @@ def train(
     step_timeout_s: StepTimeout = 600,
     tensorboard_log_dir: Events = "",
     staging: Staging = True,
-    stage_capacity: Capacity = 2,
-    stage_threads: Threads = 1,
+    stage_capacity: Capacity = AUTOTUNE,
+    stage_threads: Threads = AUTOTUNE,
     master_addr: MasterAddr = "",
     master_host: MasterHost = "127.0.0.1",
     master_port: MasterPort = 0,

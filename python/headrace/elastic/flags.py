@@ -6,6 +6,7 @@ Standard library only: the command line answers wrong usage before anything heav
 import dataclasses
 import re
 
+from headrace._checks import AUTOTUNE
 from headrace.elastic import control
 from headrace.errors import UsageError
 
@@ -75,8 +76,8 @@ class JobFlags:
     step_timeout_s: int = 600  # 0: for ever
     tensorboard_log_dir: str = ""
     staging: bool = True
-    stage_capacity: int = 2
-    stage_threads: int = 1
+    stage_capacity: int = AUTOTUNE
+    stage_threads: int = AUTOTUNE
     # Several machines.
     master_addr: str = ""  # host:port of another machine's master: only workers are started here
     master_host: str = "127.0.0.1"  # where this job's master listens, and where its servers are found
@@ -114,13 +115,15 @@ class JobFlags:
             "lease_s": 1,
             "step_timeout_s": 0,
             "master_port": 0,
-            "stage_capacity": 1,
-            "stage_threads": 1,
+            "stage_capacity": AUTOTUNE,
+            "stage_threads": AUTOTUNE,
         }
         for name, least in at_least.items():
             value = getattr(self, name)
             if value < least:
                 raise UsageError(f"--{name} is {value}, and must be at least {least}")
+        if self.stage_threads == 0:
+            raise UsageError("--stage_threads is 0, and must be at least 1, or -1: chosen from measurement")
         for name in ("minibatch_size", "records_per_task"):
             value = getattr(self, name)
             if value is not None and value < 1:

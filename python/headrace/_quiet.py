@@ -1,4 +1,7 @@
-"""Imports without what TensorFlow prints while it is imported, whatever its log level is."""
+"""Imports without what TensorFlow prints while it is imported, whatever its log level is.
+
+For commands; who imports Headrace into a program keeps TensorFlow's words.
+"""
 
 import contextlib
 import os
