@@ -27,8 +27,8 @@ from examples.common.contenders import PARTS
 from examples.common.measure import cores
 
 NAME = "accelerator"
-QUESTION = ("SmartStage's table with a stand-in for the accelerator: the models' input parts with a training part "
-            "that only waits, as long as the seed's A100 took. No accelerator was used.")
+QUESTION = ("SmartStage's table with a stand-in for the accelerator: the models' input parts with a training "
+            "part that only waits, as long as the seed's A100 took. No accelerator was used.")
 GOAL_OF_LIMIT = 0.97
 GOAL_EQUAL = 1.9
 UNTIMED = 6
@@ -60,9 +60,9 @@ def training_over_input(model):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class WaitSizes(Sizes):
-    """seed, scaled, equal: models of each case. small: models whose scaled step would take seconds, and so has
-    batches of small_batch instead of batch. records: drawn, of each kind of data. seconds: of one contender in
-    one round."""
+    """seed, scaled, equal: models of each case. small: models whose scaled step would take seconds, and so
+    has batches of small_batch instead of batch. records: drawn, of each kind of data. seconds: of one
+    contender in one round."""
 
     seed: tuple = ("dlrm", "deepfm", "din", "dien", "dssm", "wdl")
     scaled: tuple = ("dlrm", "deepfm", "din", "dien", "dssm", "wdl")
@@ -74,7 +74,8 @@ class WaitSizes(Sizes):
     seconds: float = 0.5
 
 
-QUICK = WaitSizes(expected_s=80, rounds=3, seed=(), scaled=("dlrm", "din", "dssm"), records=20_000, seconds=0.3)
+QUICK = WaitSizes(expected_s=80, rounds=3, seed=(), scaled=("dlrm", "din", "dssm"), records=20_000,
+                  seconds=0.3)
 FULL = WaitSizes(expected_s=585, rounds=7)
 CONTENDERS = {"unstaged": {}, "staged": AUTOTUNE, "on_cpu": AUTOTUNE | {"stage_subgraph_on_cpu": True}}
 
@@ -174,9 +175,10 @@ COLUMNS = (
 def notes(rows):
     """What the figures are not."""
     del rows
-    return ["A stand-in: the training part waits and computes nothing, so these are no figures of an accelerator.",
-            "The seed's columns are do_smartstage and do_smartstage_gpu over neither, on an A100 with 64 cores; its "
-            "DLRM gains more than two times, which overlapping alone cannot give."]
+    return ["A stand-in: the training part waits and computes nothing, so these are no figures of an "
+            "accelerator.",
+            "The seed's columns are do_smartstage and do_smartstage_gpu over neither, on an A100 with 64 "
+            "cores; its DLRM gains more than two times, which overlapping alone cannot give."]
 
 
 FIGURE_SIZE = (9, 4.2)
@@ -193,6 +195,7 @@ def draw(rows, axes):
         axes.hlines(row["speedup"]["limit"]["median"], i - 0.2, i + 0.55, color="black", linestyle="--",
                     label=None if i else "limit")
     axes.axhline(1, color="grey", linewidth=1)
-    axes.set_xticks([i + 0.17 for i in range(len(rows))], [f"{r['model']}\n{r['case']}" for r in rows], fontsize=8)
+    axes.set_xticks([i + 0.17 for i in range(len(rows))], [f"{r['model']}\n{r['case']}" for r in rows],
+                    fontsize=8)
     axes.set_ylabel("speed over unstaged, stand-in for the accelerator")
     axes.legend()

@@ -1,7 +1,8 @@
-"""The SmartStage table with the models' own training parts on a GPU: `headrace bench accelerator --accelerator gpu`.
+"""The SmartStage table with the models' own training parts on a GPU: `headrace bench accelerator
+--accelerator gpu`.
 
-Needs TensorFlow's GPU wheel and a GPU. Columns as the seed's, and the stage on a stream of its own; a contender
-that Headrace refuses has its reason in the table.
+Needs TensorFlow's GPU wheel and a GPU. Columns as the seed's, and the stage on a stream of its own; a
+contender that Headrace refuses has its reason in the table.
 """
 
 import dataclasses
@@ -20,7 +21,8 @@ from examples.common.contenders import PARTS
 from examples.common.measure import cores
 
 NAME = "accelerator-gpu"
-QUESTION = "SmartStage's table with the training part on a GPU: unstaged, staged, stage_subgraph_on_cpu, multi-stream."
+QUESTION = ("SmartStage's table with the training part on a GPU: unstaged, staged, stage_subgraph_on_cpu, "
+            "multi-stream.")
 GOALS = {"dlrm": 2.2}  # times unstaged, in the best column
 GOAL_MEAN = 1.35       # geometric mean of the seed's five models
 CONTENDERS = {"unstaged": {}, "staged": AUTOTUNE, "on_cpu": AUTOTUNE | {"stage_subgraph_on_cpu": True},
@@ -52,9 +54,9 @@ def check(sizes):
 
     if not tf.config.list_physical_devices("GPU"):
         build = "the GPU wheel" if tf.test.is_built_with_cuda() else "the CPU wheel"
-        raise Unfit(f"--accelerator gpu: TensorFlow {tf.__version__} ({build}) sees no GPU here. On a machine with "
-                    "one, install tensorflow[and-cuda]==2.21.* in place of tensorflow-cpu; without one, "
-                    "`headrace bench accelerator` measures with a stand-in")
+        raise Unfit(f"--accelerator gpu: TensorFlow {tf.__version__} ({build}) sees no GPU here. On a "
+                    "machine with one, install tensorflow[and-cuda]==2.21.* in place of tensorflow-cpu; "
+                    "without one, `headrace bench accelerator` measures with a stand-in")
 
 
 def make(contender, **arguments):
@@ -103,7 +105,8 @@ def run(sizes, setting):
             if refused is None:
                 refused = _refused(model, path, sizes.batch)
             names = [name for name in (*CONTENDERS, *PARTS) if name not in refused]
-            with Field((_contender(name, model, path, sizes.batch) for name in names), setting.watch) as field:
+            contenders = [_contender(name, model, path, sizes.batch) for name in names]
+            with Field(contenders, setting.watch) as field:
                 if sizes.compared:
                     compare(field, sizes.compared)
                 settle(field, [name for name in names if name in CONTENDERS and name != "unstaged"])

@@ -1,7 +1,9 @@
-"""How long a checkpoint of 1 GB of variables stops the training, against TensorFlow writing the same variables.
+"""How long a checkpoint of 1 GB of variables stops the training, against TensorFlow writing the same
+variables.
 
 A table and Adam's two slots of it; a job with the model in its one process, and one with it on two parameter
-servers. The pause is from the last step before to when the checkpoint is complete on disk, synced and renamed.
+servers. The pause is from the last step before to when the checkpoint is complete on disk, synced and
+renamed.
 """
 
 import dataclasses
@@ -41,8 +43,8 @@ FULL = CheckpointSizes(expected_s=130, rounds=3)
 
 def _job(folder, rows, servers):
     """Seconds: the median pause of one job's checkpoints, the last one aside, after which nothing trains."""
-    watch = jobs.watch(
-        lambda status: (int(status.get("checkpoint_step", 0)), int(status.get("checkpoint_pause_ms", 0)) / 1e3))
+    watch = jobs.watch(lambda status: (int(status.get("checkpoint_step", 0)),
+                                       int(status.get("checkpoint_pause_ms", 0)) / 1e3))
     table_job.run(folder, rows, STEPS, watch, num_minibatches_per_task=10, num_ps=servers,
                   checkpoint_steps=EVERY, keep_checkpoint_max=1)
     pauses = list({step: pause for _, step, pause in watch.samples if 0 < step < STEPS}.values())

@@ -1,12 +1,13 @@
-"""CIFAR-10's convolutional network (models/cifar10_functional_api) as a graph and with Keras's fit, on one file."""
+"""CIFAR-10's convolutional network (models/cifar10_functional_api) as a graph and with Keras's fit, on one
+file."""
 
 import importlib
-import subprocess
 import sys
 
 import tensorflow as tf
 
-from bench.environment import MODELS, environment
+from bench import environment
+from bench.environment import MODELS
 from examples.common.contenders import Contenders
 
 sys.path.insert(0, str(MODELS))
@@ -25,9 +26,8 @@ def generate(folder, records, seed):
     """Path of a drawn TFRecord file."""
     path = folder / f"cifar-{records}.tfrecord"
     if not path.exists():
-        subprocess.run([sys.executable, "-m", "headrace", "data", "generate", "cifar", str(path), "--to", "tfrecord",
-                        "--records", str(records), "--seed", str(seed)], check=True, capture_output=True,
-                       env=environment())
+        environment.run("-m", "headrace", "data", "generate", "cifar", str(path), "--to", "tfrecord",
+                        "--records", str(records), "--seed", str(seed))
     return str(path)
 
 

@@ -1,8 +1,8 @@
 """The worker's loop on the seed's CIFAR-10 model: the seed's before, its after, and `headrace train`.
 
-Every contender trains the same records once, batch 128, tasks of 32 batches, one worker; whole runs alternate.
-Time is that of the loop: what happens once (imports, tracing, starting processes) is left out for all. Once
-with the CPU computing, once with a training part that waits as long as the seed's accelerator did.
+Every contender trains the same records once, batch 128, tasks of 32 batches, one worker; whole runs
+alternate. Time is that of the loop: what happens once (imports, tracing, starting processes) is left out for
+all. Once with the CPU computing, once with a training part that waits as long as the seed's accelerator did.
 
 The limit of full overlap: max(training part alone, input part alone), both measured in the same round: the
 sums of the columns of `after`'s training part, and of Headrace's stage.
@@ -12,18 +12,18 @@ import dataclasses
 import json
 import pathlib
 import shutil
-import subprocess
-import sys
 import tempfile
 
-from bench.environment import MODELS, OPS, PROJECT, environment, require
+from bench import environment
+from bench.environment import MODELS, OPS, PROJECT, require
 from bench.intervals import estimate
 from bench.report import interval
 from bench.sizes import Sizes
 
 NAME = "elasticdl"
-QUESTION = ("ElasticDL's table: its CIFAR-10 worker before and after its optimization, and `headrace train`; the "
-            "training part computes, or is a stand-in that only waits, as long as the document's accelerator took.")
+QUESTION = ("ElasticDL's table: its CIFAR-10 worker before and after its optimization, and `headrace train`; "
+            "the training part computes, or is a stand-in that only waits, as long as the document's "
+            "accelerator took.")
 GOAL = {"wait": 2.14}
 CONTENDERS = ("before", "after", "headrace")
 TRAINING = {"compute": "computes", "wait": "stand-in, only waits"}
@@ -51,22 +51,15 @@ QUICK = LoopSizes(expected_s=55, rounds=1, compute=2560, wait=5120)
 FULL = LoopSizes(expected_s=300, rounds=3)
 
 
-def _run(command):
-    done = subprocess.run(command, capture_output=True, text=True, cwd=PROJECT, env=environment())
-    if done.returncode != 0:
-        raise RuntimeError(f"{' '.join(command)}:\n{done.stderr[-2000:]}")
-    return done.stdout
-
-
 def _loop(name, folder, model):
-    return json.loads(_run([sys.executable, "-m", "bench.loops", name, "--model", model,
-                            "--records", f"{folder}/{model}.tfrecord"]).splitlines()[-1])
+    return json.loads(environment.run("-m", "bench.loops", name, "--model", model,
+                                      "--records", f"{folder}/{model}.tfrecord").splitlines()[-1])
 
 
 def _headrace(folder, model):
     job = pathlib.Path(folder) / "job"
     shutil.rmtree(job, ignore_errors=True)
-    command = [sys.executable, "-m", "headrace", "train", "--num_epochs=1", "--minibatch_size=128",
+    command = ["-m", "headrace", "train", "--num_epochs=1", "--minibatch_size=128",
                "--num_minibatches_per_task=32", "--num_workers=1", "--grads_to_wait=1",
                f"--training_data={folder}/{model}.tfrecord", f"--job_dir={job}", "--job_name=loop",
                "--format=json"]
@@ -76,7 +69,7 @@ def _headrace(folder, model):
     else:
         command += [f"--model_def={PROJECT / 'bench' / 'waiting_model.py'}",
                     f"--load_op_library={OPS}"]
-    made = json.loads(_run(command).splitlines()[-1])
+    made = json.loads(environment.run(*command).splitlines()[-1])
     table = made["time_table"]
     return {"seconds": table["total"]["busy_s"], "steps": made["steps"],
             "columns": {f"{name}_{kind}": value for name, entry in table.items()
@@ -100,8 +93,8 @@ def run(sizes, setting):
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for model, records in sizes.records.items():
-            _run([sys.executable, "-m", "headrace", "data", "generate", "cifar",
-                  f"{folder}/{model}.tfrecord", "--records", str(records), "--to", "tfrecord"])
+            environment.run("-m", "headrace", "data", "generate", "cifar", f"{folder}/{model}.tfrecord",
+                            "--records", str(records), "--to", "tfrecord")
             rounds = []
             for number in range(sizes.rounds):
                 setting.watch.part(f"{model}, round {number + 1} of {sizes.rounds}")
@@ -144,12 +137,13 @@ TIMES = ("total", "get_batch", "input_fn", "compute_loss", "get_model", "report_
 
 def details(rows):
     """The document's time tables, and each contender's of the last round, in seconds."""
-    lines = [[f"the document's {name}", *(_seconds(columns, time) for time in TIMES)] for name, columns in SEED.items()]
+    tables = {f"the document's {name}": columns for name, columns in SEED.items()}
     for row in rows:
         for name, columns in row["columns"].items():
             total = {"total": row["seconds"][name]["rounds"][-1]}
-            lines.append([f"{TRAINING[row['training']]}: {name}", *(_seconds(columns | total, time) for time in TIMES)])
-    yield ("seconds", *TIMES), lines
+            tables[f"{TRAINING[row['training']]}: {name}"] = columns | total
+    yield ("seconds", *TIMES), [[name, *(_seconds(columns, time) for time in TIMES)]
+                                for name, columns in tables.items()]
 
 
 def _seconds(columns, time):

@@ -2,6 +2,8 @@
 
 import os
 import pathlib
+import subprocess
+import sys
 
 PROJECT = pathlib.Path(__file__).resolve().parents[1]
 MODELS = PROJECT / "models"
@@ -31,3 +33,12 @@ def environment():
     known = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
     ours = [path for path in paths() if path not in known]
     return os.environ | {"PYTHONPATH": os.pathsep.join(ours + known)}
+
+
+def run(*arguments):
+    """Standard output of `python ARGUMENTS...`. Errors: RuntimeError with the end of its standard error."""
+    command = [sys.executable, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=PROJECT, env=environment())
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(command)} ended with status {done.returncode}:\n{done.stderr[-2000:]}")
+    return done.stdout

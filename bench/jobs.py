@@ -33,11 +33,12 @@ def steps_of(status):
 def speeds(samples, workers, total, middle):
     """Steps a second of each worker, fastest first, while all `workers` are at work.
 
-    samples: (seconds, records that are left, {worker: steps}). total: records of the job. middle: the share of
-    them of which some are surely left for all.
-    Errors: RuntimeError where there are no two samples of that time.
+    samples: (seconds, records that are left, {worker: steps}). total: records of the job. middle: the share
+    of them of which some are surely left for all. Errors: RuntimeError where there are no two samples of that
+    time.
     """
-    busy = [s for s in samples if len(s[2]) == workers and min(s[2].values()) > 0 and s[1] > (1 - middle) * total]
+    busy = [s for s in samples
+            if len(s[2]) == workers and min(s[2].values()) > 0 and s[1] > (1 - middle) * total]
     if len(busy) < 2 or busy[0][0] == busy[-1][0]:
         raise RuntimeError(f"the job was too short to see {workers} workers at work: it needs more steps")
     (began, _, first), (until, _, last) = busy[0], busy[-1]

@@ -2,8 +2,8 @@
 
     python -m bench.monitored '{"ps": [...], "worker": [...]}' ps|worker INDEX DATA BATCH STEPS
 
-A parameter server runs until it is killed. A worker trains 2 * STEPS steps and prints JSON: {"steps_per_s"} of the
-second half, in which the workers that began later are at work, too.
+A parameter server runs until it is killed. A worker trains 2 * STEPS steps and prints JSON: {"steps_per_s"}
+of the second half, in which the workers that began later are at work, too.
 """
 
 import json
@@ -33,14 +33,15 @@ def _free_addresses(count):
 
 
 def measure(path, batch_size, steps, workers, servers, limit_s=300):
-    """Steps a second of all workers together. Errors: RuntimeError with what a worker printed last, also after
-    limit_s seconds."""
+    """Steps a second of all workers together. Errors: RuntimeError with what a worker printed last, also
+    after limit_s seconds."""
     addresses = _free_addresses(servers + workers)
     cluster = json.dumps({"ps": addresses[:servers], "worker": addresses[servers:]})
 
     def start(job, index):
         return subprocess.Popen(
-            [sys.executable, "-m", "bench.monitored", cluster, job, str(index), path, str(batch_size), str(steps)],
+            [sys.executable, "-m", "bench.monitored", cluster, job, str(index), path, str(batch_size),
+             str(steps)],
             cwd=PROJECT, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     # What a server prints nobody reads: it is little.
@@ -55,7 +56,8 @@ def measure(path, batch_size, steps, workers, servers, limit_s=300):
                                    f"{errors[-2000:]}")
             total += json.loads(out.splitlines()[-1])["steps_per_s"]
     except subprocess.TimeoutExpired:
-        raise RuntimeError(f"MonitoredTrainingSession did not train {2 * steps} steps in {limit_s} s") from None
+        what = f"MonitoredTrainingSession did not train {2 * steps} steps in {limit_s} s"
+        raise RuntimeError(what) from None
     finally:
         for process in running + begun:
             process.kill()
@@ -77,7 +79,8 @@ def _train(cluster, index, path, batch_size, steps):
             batch, initializer = zoo.next_tuned(MODEL, path, batch_size)
             step = zoo.train(MODEL, batch)
         scaffold = tf1.train.Scaffold(local_init_op=tf.group(tf1.local_variables_initializer(), initializer))
-        with tf1.train.MonitoredTrainingSession(server.target, is_chief=index == 0, scaffold=scaffold) as session:
+        with tf1.train.MonitoredTrainingSession(
+                server.target, is_chief=index == 0, scaffold=scaffold) as session:
             for _ in range(steps):
                 session.run(step)
             begin = time.perf_counter()

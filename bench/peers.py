@@ -2,9 +2,9 @@
 MonitoredTrainingSession with parameter servers; each tuned as its documents say.
 
 Sessions and fit step in turns: the input of Headrace's is where the model's author wrote it, the peers' is a
-parallel map over whole batches with prefetch and AUTOTUNE. fit is tried with and without XLA and with several steps
-an execution, in trial rounds; the best competes. Jobs with parameter servers are whole jobs in turns, their speed
-that of all workers together.
+parallel map over whole batches with prefetch and AUTOTUNE. fit is tried with and without XLA and with several
+steps an execution, in trial rounds; the best competes. Jobs with parameter servers are whole jobs in turns,
+their speed that of all workers together.
 """
 
 import dataclasses
@@ -21,8 +21,8 @@ from bench.sizes import Sizes
 from examples.common import staging
 
 NAME = "peers"
-QUESTION = ("What a user would pick instead: Keras's fit on CIFAR-10 and DLRM, a tf.data service on this host, a TF1 "
-            "MonitoredTrainingSession with parameter servers.")
+QUESTION = ("What a user would pick instead: Keras's fit on CIFAR-10 and DLRM, a tf.data service on this "
+            "host, a TF1 MonitoredTrainingSession with parameter servers.")
 GOAL = 1.0  # peer / headrace: not slower
 UNTIMED = 6
 FIT_SETTINGS = ({"jit": False, "per_execution": 1}, {"jit": False, "per_execution": 8},
@@ -32,10 +32,10 @@ MIDDLE = 0.8
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PeersSizes(Sizes):
-    """rows: PEER:MODEL. batch: of DLRM. records: drawn, of Criteo's; cifar_records: of CIFAR-10's. seconds: of one
-    contender in one round. trials: rounds in which settings of fit are tried, 0 = none. clusters:
-    WORKERSxSERVERS of the jobs; job_steps: of one of their workers, in the half that counts; job_rounds: jobs of
-    each kind."""
+    """rows: PEER:MODEL. batch: of DLRM. records: drawn, of Criteo's; cifar_records: of CIFAR-10's. seconds:
+    of one contender in one round. trials: rounds in which settings of fit are tried, 0 = none. clusters:
+    WORKERSxSERVERS of the jobs; job_steps: of one of their workers, in the half that counts; job_rounds: jobs
+    of each kind."""
 
     rows: tuple = ("fit:cifar10", "fit:dlrm", "service:dlrm", "monitored:dlrm")
     batch: int = 512
@@ -76,6 +76,14 @@ def make_fit(model, path, batch_size, jit, per_execution):
     return Fit(network, batches, per_execution)
 
 
+def _fit_contender(name, arguments, settings):
+    return Contender(name, "bench.peers:make_fit", {**arguments, **settings}, UNTIMED)
+
+
+def _ours(arguments):
+    return Contender("headrace", "bench.peers:make_session", arguments, UNTIMED)
+
+
 def _fit_trials(sizes, setting, arguments):
     """The settings of fit with the shortest median step, and all medians in ms (None: it does not run)."""
     if not sizes.trials:
@@ -84,7 +92,7 @@ def _fit_trials(sizes, setting, arguments):
     for settings in FIT_SETTINGS:
         name = ", ".join(f"{key} {value}" for key, value in settings.items())
         try:
-            with Field([Contender(name, "bench.peers:make_fit", {**arguments, **settings}, UNTIMED)]) as field:
+            with Field([_fit_contender(name, arguments, settings)]) as field:
                 rounds = field.run(sizes.trials, sizes.seconds / 2, setting.seed, measure_cores=False)
         except WorkerError:
             medians[name] = None
@@ -97,8 +105,7 @@ def _fit_trials(sizes, setting, arguments):
 def _fit(sizes, setting, model, path):
     arguments = {"model": model, "path": path, "batch_size": sizes.batch}
     best, trials = _fit_trials(sizes, setting, arguments)
-    with Field([Contender("peer", "bench.peers:make_fit", {**arguments, **best}, UNTIMED),
-                Contender("headrace", "bench.peers:make_session", arguments, UNTIMED)], setting.watch) as field:
+    with Field([_fit_contender("peer", arguments, best), _ours(arguments)], setting.watch) as field:
         settle(field, ["headrace"])
         rounds = field.run(sizes.rounds, sizes.seconds, setting.seed, measure_cores=False)
     batch = cifar.BATCH if model == "cifar10" else sizes.batch
@@ -107,8 +114,8 @@ def _fit(sizes, setting, model, path):
 
 def _service(sizes, setting, path):
     arguments = {"model": "dlrm", "path": path, "batch_size": sizes.batch}
-    with Field([Contender("peer", "bench.zoo:make", {"contender": "service", **arguments}, UNTIMED),
-                Contender("headrace", "bench.peers:make_session", arguments, UNTIMED)], setting.watch) as field:
+    peer = Contender("peer", "bench.zoo:make", {"contender": "service", **arguments}, UNTIMED)
+    with Field([peer, _ours(arguments)], setting.watch) as field:
         settle(field, ["headrace"])
         rounds = field.run(sizes.rounds, sizes.seconds, setting.seed, measure_cores=False)
     return [_step_row("tf.data service", f"dlrm, batch {sizes.batch}", rounds, {}, {})]
@@ -116,7 +123,8 @@ def _service(sizes, setting, path):
 
 def _step_row(peer, what, rounds, settings, trials):
     speed = {n: over(rounds, lambda r, n=n: 1 / r.seconds(n)).as_json() for n in ("peer", "headrace")}
-    return _row(peer, what, "staged session", speed, limits.ratio(rounds, "peer", "headrace"), settings, trials)
+    ratio = limits.ratio(rounds, "peer", "headrace")
+    return _row(peer, what, "staged session", speed, ratio, settings, trials)
 
 
 def _row(peer, what, ours, speed, ratio, settings, trials):
@@ -150,10 +158,11 @@ def _monitored(sizes, setting, path):
             measured = {}
             for name in setting.order(("peer", "headrace"), number):
                 setting.watch.round(number, sizes.job_rounds)
+                if name == "peer":
+                    measured[name] = monitored.measure(path, sizes.batch, sizes.job_steps, workers, servers)
+                    continue
                 with tempfile.TemporaryDirectory() as folder:
-                    measured[name] = (
-                        monitored.measure(path, sizes.batch, sizes.job_steps, workers, servers) if name == "peer"
-                        else _job(sizes, pathlib.Path(folder), path, workers, servers))
+                    measured[name] = _job(sizes, pathlib.Path(folder), path, workers, servers)
             rounds.append(measured)
         rows.append(_job_row(rounds, f"dlrm, batch {sizes.batch}, {jobs.cluster_of(workers, servers)}"))
     return rows
@@ -177,8 +186,10 @@ def run(sizes, setting):
             peer, _, model = name.partition(":")
             path = (cifar.generate(folder, sizes.cifar_records, setting.seed) if model == "cifar10"
                     else zoo.generate(model, folder, sizes.records, setting.seed))
-            rows += (_fit(sizes, setting, model, path) if peer == "fit" else
-                     _service(sizes, setting, path) if peer == "service" else _monitored(sizes, setting, path))
+            if peer == "fit":
+                rows += _fit(sizes, setting, model, path)
+            else:
+                rows += {"service": _service, "monitored": _monitored}[peer](sizes, setting, path)
     return rows
 
 
@@ -193,9 +204,12 @@ COLUMNS = (
 
 def notes(rows):
     """What was tried for fit."""
-    return [f"{row['peer']}, {row['what']}: " + ", ".join(
-        f"({name}) " + ("does not run" if ms is None else f"{ms:.1f} ms") for name, ms in row["trials_ms"].items())
-        for row in rows if row["trials_ms"]]
+    def tried(ms):
+        return "does not run" if ms is None else f"{ms:.1f} ms"
+
+    return [f"{row['peer']}, {row['what']}: "
+            + ", ".join(f"({name}) {tried(ms)}" for name, ms in row["trials_ms"].items())
+            for row in rows if row["trials_ms"]]
 
 
 FIGURE_SIZE = (8, 4.2)
@@ -205,7 +219,8 @@ def draw(rows, axes):
     """Headrace's speed over the peer's."""
     values = [row["ratio"] for row in rows]
     axes.barh(range(len(rows)), [v["median"] for v in values], 0.5,
-              xerr=[[v["median"] - v["low"] for v in values], [v["high"] - v["median"] for v in values]], capsize=3)
+              xerr=[[v["median"] - v["low"] for v in values], [v["high"] - v["median"] for v in values]],
+              capsize=3)
     axes.axvline(GOAL, color="black", linestyle="--", linewidth=1)
     axes.set_yticks(range(len(rows)), [f"{row['peer']}\n{row['what']}" for row in rows], fontsize=8)
     axes.invert_yaxis()

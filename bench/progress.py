@@ -113,14 +113,22 @@ class _Bar:
 def shown(clock, stream):
     """Gives show(text, is_part) for Watch: a bar where `stream` is a terminal, lines where it is not."""
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        SpinnerColumn,
+        TaskProgressColumn,
+        TextColumn,
+        TimeElapsedColumn,
+    )
 
     console = Console(file=stream)
     if not console.is_terminal:
         yield _Lines(clock, stream).show
         return
     columns = (SpinnerColumn(), BarColumn(bar_width=24), TaskProgressColumn(), TimeElapsedColumn(),
-               TextColumn("{task.fields[left]}", style="cyan"), TextColumn("{task.description}", markup=False))
+               TextColumn("{task.fields[left]}", style="cyan"),
+               TextColumn("{task.description}", markup=False))
     # Drawn twice a second: what is measured shares the cores with it.
     with Progress(*columns, console=console, refresh_per_second=2, redirect_stdout=False,
                   redirect_stderr=False) as bars:

@@ -11,8 +11,8 @@
 from bench import accelerator, accelerator_gpu, autotune, checkpoint, elasticdl, overhead, peers, pipeline
 from bench import ranges, scaling, smartstage, sparse, steps, straggler, take
 
-MODULES = (smartstage, autotune, accelerator, accelerator_gpu, elasticdl, peers, scaling, pipeline, overhead, take, ranges,
-           steps, sparse, checkpoint, straggler)
+MODULES = (smartstage, autotune, accelerator, accelerator_gpu, elasticdl, peers, scaling, pipeline, overhead,
+           take, ranges, steps, sparse, checkpoint, straggler)
 BENCHMARKS = {module.NAME: module for module in MODULES}
 # What is run where --accelerator says what the accelerator is.
 ACCELERATORS = {"stand-in": accelerator.NAME, "gpu": accelerator_gpu.NAME}

@@ -11,7 +11,8 @@ class ReportError(RuntimeError):
 
 
 def as_json(name, mode, machine, sizes, seed, rows):
-    """mode: "quick" or "full". Each row has "goal" (None, a number, or {what: met}) and "met" (None, bool)."""
+    """mode: "quick" or "full". Each row has "goal" (None, a number, or {what: met}) and "met" (None,
+    bool)."""
     return {"version": VERSION, "benchmark": name, "mode": mode, "machine": machine, "sizes": sizes,
             "seed": seed, "rows": rows}
 
@@ -110,8 +111,8 @@ def picture(result, module, path):
     figure, axes = plt.subplots(figsize=getattr(module, "FIGURE_SIZE", (7, 4.2)), layout="constrained")
     module.draw(result["rows"], axes)
     machine = result["machine"]
-    axes.set_title(f"{result['benchmark']}, {result['mode']} run: {machine['cpu']}, {machine['cores']} cores, "
-                   f"TensorFlow {machine['tensorflow']}, commit {machine['commit'][:9]}", fontsize=8)
+    axes.set_title(f"{result['benchmark']}, {result['mode']} run: {machine['cpu']}, {machine['cores']} "
+                   f"cores, TensorFlow {machine['tensorflow']}, commit {machine['commit'][:9]}", fontsize=8)
     figure.savefig(path, dpi=120)
     plt.close(figure)
 
@@ -156,15 +157,17 @@ class Folder:
             try:
                 markdown(result, module)
             except (KeyError, TypeError) as error:
-                raise ReportError(f"{found[result['benchmark']]}: its rows are not those of this version ({error!r}): "
-                                  f"measure it again (headrace bench {result['benchmark']})") from error
+                name = result["benchmark"]
+                raise ReportError(f"{found[name]}: its rows are not those of this version ({error!r}): "
+                                  f"measure it again (headrace bench {name})") from error
         return results
 
     def write_all(self, modules):
         """Writes RESULTS.md of all results that are there; returns its path. Errors: ReportError."""
         lines = ["# What was measured", "",
-                 "Written by `headrace bench` from `results/*.json`; `README.md` says how it is measured. Ratios "
-                 "are medians over rounds in which all contenders ran, with the 95% interval of that median.", ""]
+                 "Written by `headrace bench` from `results/*.json`; `README.md` says how it is measured. "
+                 "Ratios are medians over rounds in which all contenders ran, with the 95% interval of that "
+                 "median.", ""]
         for result, module in self.read(modules):
             lines.append(markdown(result, module, level=2))
             drawn = self.figures / f"{result['benchmark']}.png"

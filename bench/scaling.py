@@ -1,8 +1,9 @@
 """How speed grows with workers and parameter servers, and what the master alone can do.
 
-Jobs of 1, 2 and 4 workers and parameter servers whose training part is a stand-in: it waits, so that two cores do
-not decide. Speed is that of all workers together, while all are at work. The master alone: simulated workers that
-each report a task and ask for the next, durably, as fast as they are answered (master_tasks_benchmark).
+Jobs of 1, 2 and 4 workers and parameter servers whose training part is a stand-in: it waits, so that two
+cores do not decide. Speed is that of all workers together, while all are at work. The master alone: simulated
+workers that each report a task and ask for the next, durably, as fast as they are answered
+(master_tasks_benchmark).
 """
 
 import dataclasses
@@ -18,17 +19,17 @@ from bench.report import interval
 from bench.sizes import Sizes
 
 NAME = "scaling"
-QUESTION = ("1, 2 and 4 workers and parameter servers, with a stand-in for the training part that only waits; the "
-            "master alone under 1 to 1,000 simulated workers.")
+QUESTION = ("1, 2 and 4 workers and parameter servers, with a stand-in for the training part that only "
+            "waits; the master alone under 1 to 1,000 simulated workers.")
 GOAL_TASKS = 5000  # tasks a second, from 10 simulated workers on
 MIDDLE = 0.8       # of a job's records: until then all surely have some
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ScalingSizes(Sizes):
-    """jobs: WORKERSxSERVERS; the first is what the others are compared with. steps: of a worker. wait_ms: of a
-    step. clients: simulated workers. master_seconds: with each number of them. program: master_tasks_benchmark
-    of a build with HEADRACE_BUILD_BENCHMARKS."""
+    """jobs: WORKERSxSERVERS; the first is what the others are compared with. steps: of a worker. wait_ms: of
+    a step. clients: simulated workers. master_seconds: with each number of them. program:
+    master_tasks_benchmark of a build with HEADRACE_BUILD_BENCHMARKS."""
 
     jobs: tuple = ("1x1", "2x2", "4x1", "4x4")
     steps: int = 200
@@ -135,7 +136,8 @@ FIGURE_SIZE = (9, 4.2)
 
 
 def draw(rows, axes):
-    """Left half: steps a second of jobs, with what as many times the first would be; right half: the master."""
+    """Left half: steps a second of jobs, with what as many times the first would be; right half: the
+    master."""
     mine = [row for row in rows if row["kind"] == "job"]
     axes.bar(range(len(mine)), [row["rate"]["median"] for row in mine], 0.5, label="jobs: steps a second")
     for at, row in enumerate(mine):
@@ -145,11 +147,13 @@ def draw(rows, axes):
     other = axes.twinx()
     masters = [row for row in rows if row["kind"] == "master"]
     places = [len(mine) + 0.5 + at for at in range(len(masters))]
-    other.bar(places, [row["rate"]["median"] for row in masters], 0.5, color="C1", label="master: tasks a second")
+    other.bar(places, [row["rate"]["median"] for row in masters], 0.5, color="C1",
+              label="master: tasks a second")
     other.set_ylabel("tasks a second")
+    clusters = [jobs.cluster_of(r["workers"], r["servers"]) for r in mine]
+    clusters = [text.replace(", ", "\n").replace("parameter ", "") for text in clusters]
     axes.set_xticks([*range(len(mine)), *places],
-                    [jobs.cluster_of(r["workers"], r["servers"]).replace(", ", "\n").replace("parameter ", "") for r in mine]
-                    + [f"{r['clients']:,}\nclients" for r in masters], fontsize=8)
+                    clusters + [f"{r['clients']:,}\nclients" for r in masters], fontsize=8)
     axes.set_xlim(-0.6, len(rows) + 0.1)
     handles = [axes.get_legend_handles_labels(), other.get_legend_handles_labels()]
     axes.legend(*[a + b for a, b in zip(*handles)], loc="upper left", fontsize=8)

@@ -1,9 +1,10 @@
 """The SmartStage table on a CPU: the zoo's models unstaged, staged, tuned by hand, and the limit of each.
 
-The model's code is the same in all: unstaged and staged sessions run the graph as its author wrote it; whoever
-tunes by hand moves parsing, hashing and padding into a parallel map over whole batches (bench/zoo.py). All must
-have the same losses, bit for bit. In full runs the tuned input is tried with several degrees of parallelism, in
-trial rounds of their own, and the best competes. The staged one has StageOptions' defaults: it tunes itself.
+The model's code is the same in all: unstaged and staged sessions run the graph as its author wrote it;
+whoever tunes by hand moves parsing, hashing and padding into a parallel map over whole batches
+(bench/zoo.py). All must have the same losses, bit for bit. In full runs the tuned input is tried with several
+degrees of parallelism, in trial rounds of their own, and the best competes. The staged one has StageOptions'
+defaults: it tunes itself.
 """
 
 import dataclasses
@@ -21,8 +22,8 @@ from examples.common.measure import cores
 from examples.common.turns import losses_equal
 
 NAME = "smartstage"
-QUESTION = ("SmartStage's table on a CPU: the zoo's models unstaged, staged, and with the input tuned by hand "
-            "(parallel map, prefetch, AUTOTUNE), with what the parts allow.")
+QUESTION = ("SmartStage's table on a CPU: the zoo's models unstaged, staged, and with the input tuned by "
+            "hand (parallel map, prefetch, AUTOTUNE), with what the parts allow.")
 GOAL_OVER_TUNED = 0.98  # of the lower end of the interval
 GOAL_OF_LIMIT = 0.95
 UNTIMED = 7
@@ -35,8 +36,9 @@ SEED = {"dlrm": (201, 212)}
 class ModelSizes(Sizes):
     """models: of the zoo. batches: their batch sizes. records: drawn, of each kind of data.
 
-    seconds: of one contender in one round. compared: steps whose losses must be equal. trials: rounds in which
-    settings of the tuned input are tried, 0 = none. service: models that also try a tf.data service on this host.
+    seconds: of one contender in one round. compared: steps whose losses must be equal. trials: rounds in
+    which settings of the tuned input are tried, 0 = none. service: models that also try a tf.data service on
+    this host.
     """
 
     models: tuple = ("dlrm", "deepfm", "din", "dien", "dssm", "wdl")
@@ -92,7 +94,8 @@ def _measure(sizes, setting, model, batch_size, path):
 
 
 def compare(field, steps):
-    """Raises RuntimeError where contenders, none of which has stepped yet, have other losses than each other."""
+    """Raises RuntimeError where contenders, none of which has stepped yet, have other losses than each
+    other."""
     losses = {name: contender.advance(steps, values=True).values
               for name, contender in field.contenders.items() if name not in PARTS}
     if not losses_equal(losses):
@@ -162,8 +165,10 @@ def draw(rows, axes):
     """Speed over unstaged, by model and contender; what the limit allows."""
     for at, name in enumerate(CONTENDERS):
         places = [(i, row["speedup"][name]) for i, row in enumerate(rows) if name in row["speedup"]]
-        axes.bar([i + 0.25 * at for i, _ in places], [v["median"] for _, v in places], 0.23, label=name, capsize=2,
-                 yerr=[[v["median"] - v["low"] for _, v in places], [v["high"] - v["median"] for _, v in places]])
+        values = [value for _, value in places]
+        errors = [[v["median"] - v["low"] for v in values], [v["high"] - v["median"] for v in values]]
+        axes.bar([i + 0.25 * at for i, _ in places], [v["median"] for v in values], 0.23, yerr=errors,
+                 capsize=2, label=name)
     for i, row in enumerate(rows):
         axes.hlines(row["speedup"]["limit"]["median"], i - 0.15, i + 0.65, color="black", linestyle="--",
                     label=None if i else "limit")

@@ -13,8 +13,8 @@ from bench.intervals import estimate
 from bench.sizes import Sizes
 
 NAME = "sparse"
-QUESTION = ("A step with a table of 20 million rows on parameter servers, against one of 10 thousand: time and "
-            "bytes.")
+QUESTION = ("A step with a table of 20 million rows on parameter servers, against one of 10 thousand: time "
+            "and bytes.")
 GOAL = 1.2
 
 
@@ -45,7 +45,8 @@ def _measure(folder, rows, sizes):
     table_job.run(folder, rows, sizes.steps, watch, num_minibatches_per_task=100, num_ps=2)
     inside = [sample for sample in watch.samples if sizes.warm_up <= sample[1] < sizes.steps]
     (began, first, before), (ended, last, after) = inside[0], inside[-1]
-    return {"step_ms": (ended - began) / (last - first) * 1e3, "step_bytes": (after - before) / (last - first)}
+    steps = last - first
+    return {"step_ms": (ended - began) / steps * 1e3, "step_bytes": (after - before) / steps}
 
 
 def in_words(rows):
@@ -58,7 +59,8 @@ def _rows(rounds, small, large):
     rows = []
     for what, unit in (("step_ms", "ms"), ("step_bytes", "bytes")):
         ratio = estimate([r[large][what] / r[small][what] for r in rounds])
-        values = {in_words(size): estimate([r[size][what] for r in rounds]).as_json() for size in (small, large)}
+        values = {in_words(size): estimate([r[size][what] for r in rounds]).as_json()
+                  for size in (small, large)}
         rows.append({"what": f"a step's {unit}", "values": values, "ratio": ratio.as_json(), "goal": GOAL,
                      "met": ratio.median <= GOAL})
     return rows

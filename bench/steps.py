@@ -1,8 +1,8 @@
 """What headrace-trainer's loop adds to a step, and what the change from one lease to the next costs.
 
-`loop` is the trainer as it is: acknowledges every record, counts, tells the agent; `bare` calls the same callable
-and does nothing else. Both are processes that a real agent feeds from a real master, without staging, which would
-hide the change of leases, and put the scheduling of its threads into every figure.
+`loop` is the trainer as it is: acknowledges every record, counts, tells the agent; `bare` calls the same
+callable and does nothing else. Both are processes that a real agent feeds from a real master, without
+staging, which would hide the change of leases, and put the scheduling of its threads into every figure.
 """
 
 import dataclasses
@@ -18,7 +18,8 @@ from bench.intervals import estimate
 from bench.sizes import Sizes
 
 NAME = "steps"
-QUESTION = "What headrace-trainer's loop adds to a step over the bare callable, and what the change of leases adds."
+QUESTION = ("What headrace-trainer's loop adds to a step over the bare callable, and what the change of "
+            "leases adds.")
 BATCH, LEASE = 4, 100  # LEASE: steps
 GOALS = {"loop": 20.0, "switch": 200.0}  # microseconds
 
@@ -46,7 +47,8 @@ def _export(folder, steps):
                      minibatch_size=BATCH)
     export_process.export(str(folder / "export"), flags)
     path = folder / "settings.json"
-    path.write_text(json.dumps({"verb": "train", "exported": str(folder / "export"), "output": "", "staging": ""}))
+    exported = str(folder / "export")
+    path.write_text(json.dumps({"verb": "train", "exported": exported, "output": "", "staging": ""}))
     return path
 
 

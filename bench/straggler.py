@@ -1,8 +1,10 @@
-"""A job of two workers, one at a tenth of the other's speed: its time over what the sum of both speeds allows.
+"""A job of two workers, one at a tenth of the other's speed: its time over what the sum of both speeds
+allows.
 
-Two workers and a parameter server; a step waits, in the graph; the slower worker's step waits nine times that in
-addition (src/trainer/failpoint.h). Both speeds are measured while both are at work, by what they say to the master;
-the time is counted from the first status that shows both at work to the one that shows no record left.
+Two workers and a parameter server; a step waits, in the graph; the slower worker's step waits nine times that
+in addition (src/trainer/failpoint.h). Both speeds are measured while both are at work, by what they say to
+the master; the time is counted from the first status that shows both at work to the one that shows no record
+left.
 """
 
 import dataclasses
@@ -16,8 +18,8 @@ from bench.intervals import estimate
 from bench.sizes import Sizes
 
 NAME = "straggler"
-QUESTION = ("Two workers of one model, one at a tenth of the speed, with a stand-in that only waits: the job's time over "
-            "what both speeds allow.")
+QUESTION = ("Two workers of one model, one at a tenth of the speed, with a stand-in that only waits: the "
+            "job's time over what both speeds allow.")
 GOAL = 1.25
 WAIT_MS, SLOWER_MS = 8, 80
 MIDDLE = 0.7  # of the records: until then both surely have some

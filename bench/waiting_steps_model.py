@@ -1,9 +1,9 @@
-"""A model whose step waits for as many microseconds as the file `micros` beside it says, and learns nothing; for
-whole jobs (bench/straggler.py, bench/scaling.py).
+"""A model whose step waits for as many microseconds as the file `micros` beside it says, and learns nothing;
+for whole jobs (bench/straggler.py, bench/scaling.py).
 
 A stand-in: what computes is somewhere else. Its variables are small; each step reads all of them from the
-parameter servers and sends a gradient for each. Records are numbers, a line each, shuffled in a buffer of BUFFER.
-Needs the library of the tests' ops (--load_op_library).
+parameter servers and sends a gradient for each. Records are numbers, a line each, shuffled in a buffer of
+BUFFER. Needs the library of the tests' ops (--load_op_library).
 """
 
 import pathlib

@@ -6,14 +6,13 @@ hash, cut and pad. Whoever tunes by hand moves just that into tf.data; `split` f
 
 import functools
 import importlib
-import subprocess
 import sys
 
 import keras
 import tensorflow as tf
 
-from bench import data_service
-from bench.environment import MODELS, environment
+from bench import data_service, environment
+from bench.environment import MODELS
 from bench.settled import Settled
 from examples.common import staging
 from examples.common.contenders import Contenders
@@ -53,8 +52,8 @@ def generate(model, folder, records, seed):
     """Path of drawn lines for a model; models of the same data share them."""
     path = folder / f"{DATA[model]}-{records}.tsv"
     if not path.exists():
-        subprocess.run([sys.executable, "-m", "headrace", "data", "generate", DATA[model], str(path), "--records",
-                        str(records), "--seed", str(seed)], check=True, capture_output=True, env=environment())
+        environment.run("-m", "headrace", "data", "generate", DATA[model], str(path),
+                        "--records", str(records), "--seed", str(seed))
     return str(path)
 
 
@@ -100,13 +99,14 @@ def contenders(model, path, batch_size, step=None):
 
 
 def tuned_batches(model, path, batch_size, parallel_calls=0, service=None):
-    """A dataset of what next_batch() gives, as TensorFlow's performance guide says: all of the input part in a
-    parallel map over whole batches, then prefetch.
+    """A dataset of what next_batch() gives, as TensorFlow's performance guide says: all of the input part in
+    a parallel map over whole batches, then prefetch.
 
     parallel_calls: 0 = AUTOTUNE. service: address of a tf.data service that runs it.
     """
     lines = graph.lines_dataset([path], batch_size)
-    batches = lines.map(_prepare(model), num_parallel_calls=parallel_calls or tf.data.AUTOTUNE, deterministic=True)
+    batches = lines.map(_prepare(model), num_parallel_calls=parallel_calls or tf.data.AUTOTUNE,
+                        deterministic=True)
     if service:
         batches = batches.apply(tf.data.experimental.service.distribute("parallel_epochs", service))
     return batches.prefetch(tf.data.AUTOTUNE)

@@ -1,7 +1,7 @@
 """`headrace bench`: the benchmarks and comparisons of a checkout.
 
-Exit codes: 0 measured, 1 a benchmark failed, or a goal was missed and --check was given, 2 wrong usage, or what a
-benchmark needs is not here.
+Exit codes: 0 measured, 1 a benchmark failed, or a goal was missed and --check was given, 2 wrong usage, or
+what a benchmark needs is not here.
 """
 
 import json
@@ -16,14 +16,15 @@ import typer
 import headrace
 from headrace import _quiet
 from headrace.commands.common import Format, FormatOption, fail
+from headrace.errors import HeadraceError
 
 VERSION = 1  # of --format json
 NEEDED = ("bench/registry.py", "models", "examples/common")  # of a checkout
 
 
 def checkout():
-    """The checkout of Headrace whose benchmarks run: one that the working directory is in, or the one that this
-    package is in. None: there is none."""
+    """The checkout of Headrace whose benchmarks run: one that the working directory is in, or the one that
+    this package is in. None: there is none."""
     here = pathlib.Path.cwd()
     for folder in (here, *here.parents, *pathlib.Path(headrace.__file__).resolve().parents[2:3]):
         if all((folder / name).exists() for name in NEEDED):
@@ -34,49 +35,67 @@ def checkout():
 def _require_checkout():
     folder = checkout()
     if folder is None:
-        fail("benchmarks are no part of the installed package: they need Headrace's repository (bench/, models/ and "
-             f"examples/). Clone it at version {headrace.__version__}, build it (scripts/setup.sh), and run "
-             "`headrace bench` inside it", 2)
+        fail("benchmarks are no part of the installed package: they need Headrace's repository (bench/, "
+             f"models/ and examples/). Clone it at version {headrace.__version__}, build it "
+             "(scripts/setup.sh), and run `headrace bench` inside it", 2)
     version = (folder / "python/headrace/_version.py").read_text(encoding="utf-8")
     if f'"{headrace.__version__}"' not in version:
-        fail(f"{folder} is another version than the installed Headrace, {headrace.__version__}: check out that one, "
-             "or install this one (pip install . --no-build-isolation)", 2)
+        fail(f"{folder} is another version than the installed Headrace, {headrace.__version__}: check out "
+             "that one, or install this one (pip install . --no-build-isolation)", 2)
     sys.path.insert(0, str(folder))
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     return folder
 
 
+def _require_library():
+    try:
+        with _quiet.stderr():
+            headrace.load()
+    except HeadraceError as error:
+        fail(error, 2)
+
+
 def bench(
     comparisons: Annotated[
-        Optional[List[str]], typer.Argument(metavar="[COMPARISON]...", help="Which; default: all. See --list.")
+        Optional[List[str]],
+        typer.Argument(metavar="[COMPARISON]...", help="Which; default: all. See --list."),
     ] = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="Small sizes: all in less than 10 minutes, not 60.")
     ] = False,
     list_: Annotated[bool, typer.Option("--list", help="Say what there is, and measure nothing.")] = False,
     report: Annotated[
-        bool, typer.Option("--report", help="Measure nothing: make tables, pictures, RESULTS.md anew from OUT's JSON.")
+        bool,
+        typer.Option("--report", help="Measure nothing: write tables, pictures, RESULTS.md from the JSON."),
     ] = False,
     out: Annotated[
         Optional[str],
         typer.Option(help="Folder of RESULTS.md and results/; default: bench/ of the checkout."),
     ] = None,
-    figures: Annotated[Optional[str], typer.Option(help="Folder of the pictures; default: OUT/figures.")] = None,
+    figures: Annotated[
+        Optional[str], typer.Option(help="Folder of the pictures; default: OUT/figures.")
+    ] = None,
     check: Annotated[bool, typer.Option("--check", help="Exit with 1 where a goal is missed.")] = False,
     accelerator: Annotated[
         str, typer.Option(help="Of the comparison 'accelerator': stand-in, which only waits, or gpu.")
     ] = "stand-in",
     set_: Annotated[
         Optional[List[str]],
-        typer.Option("--set", metavar="[NAME.]SIZE=VALUE", help="Change a size; may be repeated. See --list."),
+        typer.Option(
+            "--set", metavar="[NAME.]SIZE=VALUE", help="Change a size; may be repeated. See --list."
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of orders and of drawn data.")] = 1,
     format: FormatOption = Format.text,
 ):
-    """Measure Headrace against what else one could use, contenders in turns, and write tables and pictures."""
+    """Measure Headrace against what else one could use, contenders in turns, and write tables and
+    pictures."""
     folder = _require_checkout()
-    with _quiet.stderr():
-        from bench import registry, suite
+    try:
+        with _quiet.stderr():
+            from bench import registry, suite
+    except ImportError as error:
+        fail(f"benchmarks need TensorFlow 2.21 and Keras: {error} (`headrace doctor` says more)", 2)
     from bench.environment import Unfit
     from bench.report import Folder, ReportError
     from bench.sizes import SizeError
@@ -103,12 +122,13 @@ def bench(
         if report:
             where.show_again(registry.MODULES)
         else:
+            _require_library()
             command = shlex.join(["headrace", *sys.argv[1:]])
             results = suite.run(modules, sizes, quick, seed, where, command, sys.stderr)
         path = where.write_all(registry.MODULES)
     except Unfit as error:
         fail(error, 2)
-    except (ReportError, OSError, RuntimeError) as error:
+    except (ReportError, HeadraceError, OSError, RuntimeError) as error:
         fail(error, 1)
     _show_results(results, path, format)
     from bench.report import missed
