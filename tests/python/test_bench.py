@@ -327,7 +327,7 @@ def test_a_straggler_s_job_is_measured_while_both_are_at_work():
 
 
 def test_speeds_are_those_of_the_time_in_which_all_work():
-    samples = [(0, 100, {"a": 0}), (1, 90, {"a": 5, "b": 0}), (2, 80, {"a": 10, "b": 1}),
+    samples = [(0, 100, {"a": 3}), (1, 90, {"a": 5, "b": 0}), (2, 80, {"a": 10, "b": 1}),
                (4, 60, {"a": 20, "b": 3}), (9, 5, {"a": 21, "b": 4})]
     assert jobs.speeds(samples, 2, 100, middle=0.9) == [5.0, 1.0]
     with pytest.raises(RuntimeError, match="2 workers at work: it needs more steps"):
@@ -596,10 +596,10 @@ def test_the_command_refuses_what_it_does_not_know(arguments, message):
     assert done.exit_code == 2 and message in done.stderr
 
 
-def test_without_a_gpu_the_comparison_with_one_is_refused():
+def test_without_a_gpu_the_comparison_with_one_is_refused(tmp_path):
     if tf.config.list_physical_devices("GPU"):
         pytest.skip("there is a GPU")
-    done = invoke("accelerator", "--accelerator", "gpu")
+    done = invoke("accelerator", "--accelerator", "gpu", "--out", tmp_path)
     assert done.exit_code == 2 and "sees no GPU here" in done.stderr and "tensorflow[and-cuda]" in done.stderr
 
 
