@@ -58,7 +58,7 @@ def _require_library():
 def bench(
     comparisons: Annotated[
         Optional[List[str]],
-        typer.Argument(metavar="[COMPARISON]...", help="Which; default: all. See --list."),
+        typer.Argument(metavar="COMPARISON", help="Which; default: all. See --list."),
     ] = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="Small sizes: all in less than 10 minutes, not 60.")
