@@ -165,10 +165,12 @@ def draw(rows, axes):
     """Speed over unstaged, by model and contender; what the limit allows."""
     for at, name in enumerate(CONTENDERS):
         places = [(i, row["speedup"][name]) for i, row in enumerate(rows) if name in row["speedup"]]
+        if not places:
+            continue
         values = [value for _, value in places]
         errors = [[v["median"] - v["low"] for v in values], [v["high"] - v["median"] for v in values]]
         axes.bar([i + 0.25 * at for i, _ in places], [v["median"] for v in values], 0.23, yerr=errors,
-                 capsize=2, label=name)
+                 capsize=2, color=f"C{at}", label=name)
     for i, row in enumerate(rows):
         axes.hlines(row["speedup"]["limit"]["median"], i - 0.15, i + 0.65, color="black", linestyle="--",
                     label=None if i else "limit")
