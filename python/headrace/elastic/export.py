@@ -27,6 +27,7 @@ from headrace.data import tracking
 from headrace.elastic import graph_checks, init_from, sharded, sparse
 from headrace.elastic.eval_metrics import EvalMetrics
 from headrace.elastic.model_module import ModelModule
+from headrace.elastic.variable_names import Names
 from headrace.errors import ExportError
 
 FORMAT = 1
@@ -216,31 +217,6 @@ class Saved(tf.Module):
             if isinstance(found, tf.saved_model.experimental.TrackableResource)
         ]
         self.functions = functions
-
-
-class Names:
-    """A name for each variable, as Keras or the module calls it, made unique."""
-
-    def __init__(self, variables):
-        self._names = {}
-        self._taken = set()
-        for variable in variables:
-            value = getattr(variable, "value", None)
-            inner = variable if callable(value) or value is None else value
-            self._add(inner, getattr(variable, "path", None) or inner.name)
-
-    def of(self, variable):
-        return self._names.get(id(variable)) or self._add(variable, variable.name)
-
-    def _add(self, variable, name):
-        name = base = name.split(":")[0]
-        count = 1
-        while name in self._taken:
-            count += 1
-            name = f"{base}_{count}"
-        self._taken.add(name)
-        self._names[id(variable)] = name
-        return name
 
 
 def export(
