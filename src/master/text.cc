@@ -72,7 +72,8 @@ std::string Text(const v1::JobStatus& status) {
     }
     text += fmt::format(", {} leases", worker.leases());
     if (worker.restarts() > 0) text += fmt::format(", {} restarts", worker.restarts());
-    if (!worker.last_exit().empty()) text += fmt::format(", last exit: {}", FirstLine(worker.last_exit()));
+    if (!worker.last_exit().empty())
+      text += fmt::format(", last exit: {}", FirstLine(worker.last_exit()));
     text += "\n";
   }
   if (!status.last_checkpoint().empty()) {

@@ -1,6 +1,7 @@
 """What was trained is evaluated and predicted with: by its checkpoints, and by the model that came out."""
 
 import os
+import threading
 
 import numpy as np
 import pytest
@@ -61,3 +62,29 @@ def test_checkpoints_of_parameter_servers_are_evaluated(runner, tmp_path, rows):
     assert of_checkpoint == pytest.approx(of_folder, rel=1e-5), "the newest in the folder"
     trained = made["metrics"][-1]["values"]["loss"]
     assert of_checkpoint != pytest.approx(trained, rel=1e-4), "of a step before the end"
+
+
+def test_a_model_that_cannot_be_written_at_once(runner, tmp_path, rows):
+    """What was trained is not lost with the folder that it was to go to."""
+    folder = tmp_path / "models"
+    folder.mkdir()
+    log = tmp_path / "job" / "logs" / "worker-0.log"
+
+    def says(text):
+        return log.exists() and text in log.read_text()
+
+    def fail_and_mend():
+        jobs.eventually((tmp_path / "job" / "job.json").exists)
+        folder.rmdir()
+        folder.touch()
+        jobs.eventually(lambda: says("the model cannot be written, which is tried again in"), 60)
+        folder.unlink()
+        folder.mkdir()
+
+    mending = threading.Thread(target=fail_and_mend, daemon=True)
+    mending.start()
+    made, code = runner.run(training_data=rows, output=str(folder / "model"))
+    mending.join()
+    assert code == 0, runner.logs()
+    assert made["model"] == str(folder / "model") and os.path.isdir(made["model"])
+    assert made["trained_before_rewind"] == [], "nothing was trained again"
