@@ -125,15 +125,9 @@ class LocalRun:
         # The same address again, so that workers find it.
         port = self._address.rsplit(":", 1)[1] if self._address else str(port)
         command += ["--host", host, "--port", port, *self._tls.arguments()]
-        self._master = processes.start(command, self._log("master"))
-        deadline = time.monotonic() + START_S
         try:
-            while not os.path.exists(port_file):
-                if self._master.poll() is not None:
-                    raise JobError("\n".join(self.failure()) or "headrace-master ended at once")
-                if time.monotonic() > deadline:
-                    raise JobError(f"headrace-master does not listen after {START_S} s")
-                time.sleep(0.01)
+            while not self._listens(command, port_file):
+                self._count_restart(self._master.returncode)
         except JobError:
             if os.path.exists(before):
                 os.replace(before, self._status_file)
@@ -144,6 +138,26 @@ class LocalRun:
             self._address = file.read().strip()
         self._statuses.follow(self._address, self._tls)
 
+    def _listens(self, command, port_file):
+        """Starts it. Whether it listens; False: it was killed before."""
+        self._master = processes.start(command, self._log("master"))
+        deadline = time.monotonic() + START_S
+        while not os.path.exists(port_file):
+            code = self._master.poll()
+            if code is not None and code < 0:
+                return False
+            if code is not None:
+                raise JobError("\n".join(self.failure()) or "headrace-master ended at once")
+            if time.monotonic() > deadline:
+                raise JobError(f"headrace-master does not listen after {START_S} s")
+            time.sleep(0.01)
+        return True
+
+    def _count_restart(self, code):
+        self._restarts += 1
+        if self._restarts > RESTARTS:
+            raise JobError(f"the master was started {RESTARTS} times: {processes.how_it_ended(code)}")
+
     def _over(self):
         """Whether the master has ended for good; it is started again if it was killed."""
         code = self._master.poll()
@@ -151,9 +165,7 @@ class LocalRun:
             return False
         if code >= 0:
             return True
-        self._restarts += 1
-        if self._restarts > RESTARTS:
-            raise JobError(f"the master was started {RESTARTS} times: {processes.how_it_ended(code)}")
+        self._count_restart(code)
         self._start_master()
         return False
 
