@@ -21,6 +21,7 @@ import json
 import os
 import uuid
 
+import keras
 import tensorflow as tf
 
 from headrace.data import tracking
@@ -48,7 +49,7 @@ class Job(tf.Module):
         self._made = {}
         self.model = module.custom_model()
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="headrace_step")
-        self.optimizer = module.optimizer()
+        self.optimizer = _checked_optimizer(module)
         self.minibatch_size = minibatch_size
         self.metadata = metadata
 
@@ -95,7 +96,8 @@ class Job(tf.Module):
             )
             return {"dataset": tf.data.experimental.to_variant(flat)}
 
-        build.get_concrete_function()
+        # At once: what Python gives has no shape, which would be the first thing to fail.
+        graph_checks.check(graph_checks.traced(build), f"dataset_{mode}")
         return build, spec[0]
 
     # --- model --------------------------------------------------------------------------------
@@ -192,6 +194,15 @@ class Job(tf.Module):
         if not self.optimizer.built:
             self.optimizer.build(variables)
         return variables
+
+
+def _checked_optimizer(module):
+    optimizer = module.optimizer()
+    if not isinstance(optimizer, keras.optimizers.Optimizer):
+        raise ExportError(
+            f"{module.path}: optimizer() must give an optimizer of keras.optimizers, and gives {optimizer!r}"
+        )
+    return optimizer
 
 
 class Saved(tf.Module):

@@ -52,23 +52,37 @@ def _main(request):
 
     from headrace import carrier
     from headrace.elastic import export as exporter
-    from headrace.elastic import model_module
+    from headrace.elastic import model_module, user_errors
     from headrace.options import StageOptions
 
     for path in request["op_libraries"]:
-        tf.load_op_library(path)
+        try:
+            tf.load_op_library(path)
+        except tf.errors.OpError as error:
+            raise ExportError(f"--load_op_library {path}: {error.message}") from error
     module = model_module.load(request["model_def"], request["model_zoo"])
     metadata = json.loads(request["metadata"]) if request["metadata"] else None
     loaded = []
-    description = exporter.export(
-        module,
-        request["directory"],
-        minibatch_size=request["minibatch_size"],
-        metadata=metadata,
-        init=request["init"],
-        loaded=loaded,
-        sharded=request["sharded"],
-    )
+    try:
+        description = exporter.export(
+            module,
+            request["directory"],
+            minibatch_size=request["minibatch_size"],
+            metadata=metadata,
+            init=request["init"],
+            loaded=loaded,
+            sharded=request["sharded"],
+        )
+    except HeadraceError:
+        raise
+    except Exception as error:
+        if os.environ.get("HEADRACE_TRACEBACK"):
+            raise
+        if isinstance(error, tf.errors.ResourceExhaustedError | OSError):
+            raise ExportError(f"{request['directory']}: {error}") from error
+        raise ExportError(
+            user_errors.describe(error, module.path) + "; HEADRACE_TRACEBACK=1 in the environment shows the way there"
+        ) from error
     staging = ""
     if request["staging"]:
         options = StageOptions(capacity=request["capacity"], num_threads=request["threads"])
