@@ -130,6 +130,8 @@ class Runner:
             "job_dir": str(self.folder / "job"),
             "num_minibatches_per_task": 5,
         }
+        if "records_per_task" in changes:
+            del values["num_minibatches_per_task"]
         return JobFlags(verb=verb, **{**values, **changes})
 
     def run(self, verb="train", die_at="", command=(), **changes):

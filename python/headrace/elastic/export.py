@@ -238,6 +238,7 @@ def export(
     init="",
     loaded=None,
     sharded=False,
+    warnings=None,
 ) -> dict:
     """Writes the SavedModel of a job, and returns its description.
 
@@ -246,14 +247,15 @@ def export(
     init: a checkpoint with the model's first values (init_from.load); the list `loaded` gets the names.
     sharded: for variables on parameter servers: tables are used by rows, gradients and updates are marked,
         and the step comes in parts too; without it the job trains exactly as plain Keras does.
+    warnings: a list that gets lines for people.
     Errors: ExportError, TrackingError; what the module's own functions raise comes through.
     """
     job = Job(module, minibatch_size, metadata)
     with sparse.lookups() if sharded else contextlib.nullcontext():
-        return _export(job, module, directory, init, loaded, sharded)
+        return _export(job, module, directory, init, loaded, sharded, warnings)
 
 
-def _export(job, module, directory, init, loaded, sharded):
+def _export(job, module, directory, init, loaded, sharded, warnings):
     datasets = {mode: job.dataset_function(mode) for mode in MODES}
     element_spec = datasets[TRAINING][1]
     features_spec = _features_of(datasets[PREDICTION][1], element_spec)
@@ -279,11 +281,27 @@ def _export(job, module, directory, init, loaded, sharded):
     tf.saved_model.save(Saved([predict], names, owners), serving, {"serving_default": predict})
     description = _describe(job, module, datasets, features_spec, metrics, predict)
     description |= {"sharded": sharded, **apart, "lines": lines}
+    if warnings is not None and sharded:
+        warnings += _of_loops(steps["train"], names)
     extra = os.path.join(directory, "assets.extra")
     os.makedirs(extra, exist_ok=True)
     with open(os.path.join(extra, "headrace_job.json"), "w", encoding="utf-8") as file:
         json.dump(description, file, indent=2)
     return description
+
+
+def _of_loops(train, names):
+    """What costs a step a fetch for each turn of a loop, in a line; none if nothing does."""
+    reads = graph_checks.reads_in_loops(graph_checks.traced(train)).values()
+    if not reads:
+        return []
+    variables = ", ".join(sorted(names.of(variable) for variable, _ in reads))
+    _, op = next(iter(reads))
+    return [
+        f"each turn of a loop fetches {variables} from the parameter servers{graph_checks.where(op)}: recurrent "
+        "layers of Keras do; read such weights once, before the loop (models/common/recurrent.py), or train "
+        "without --num_ps"
+    ]
 
 
 def _steps(job, element_spec, names, sharded):

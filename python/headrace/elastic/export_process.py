@@ -17,7 +17,8 @@ from headrace.errors import ExportError, HeadraceError
 def export(directory: str, flags) -> dict:
     """Runs this module for `flags` (JobFlags); returns {"staging": base64, "loaded": names of
     variables that came from a checkpoint, "processor": whether predictions are processed in Python,
-    "not_synchronous": why its training cannot be synchronous, "" if it can}.
+    "not_synchronous": why its training cannot be synchronous, "" if it can, "warnings": lines for
+    people}.
 
     Errors: ExportError with what the other process said.
     """
@@ -62,7 +63,7 @@ def _main(request):
             raise ExportError(f"--load_op_library {path}: {error.message}") from error
     module = model_module.load(request["model_def"], request["model_zoo"])
     metadata = json.loads(request["metadata"]) if request["metadata"] else None
-    loaded = []
+    loaded, warnings = [], []
     try:
         description = exporter.export(
             module,
@@ -72,6 +73,7 @@ def _main(request):
             init=request["init"],
             loaded=loaded,
             sharded=request["sharded"],
+            warnings=warnings,
         )
     except HeadraceError:
         raise
@@ -89,7 +91,13 @@ def _main(request):
         staging = base64.b64encode(carrier.encode(options).SerializeToString()).decode()
     processor = module.prediction_outputs_processor is not None
     refusal = description.get("not_synchronous", "")
-    return {"staging": staging, "loaded": loaded, "processor": processor, "not_synchronous": refusal}
+    return {
+        "staging": staging,
+        "loaded": loaded,
+        "processor": processor,
+        "not_synchronous": refusal,
+        "warnings": warnings,
+    }
 
 
 if __name__ == "__main__":

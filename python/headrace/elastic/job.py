@@ -143,6 +143,8 @@ def _export(flags, directory, show):
         result = export_process.export(exported, flags)
         if result["not_synchronous"] and not flags.use_async:
             raise ExportError(result["not_synchronous"])
+        for line in result["warnings"]:
+            show.say(line)
         if result["loaded"]:
             show.say(f"from {flags.checkpoint_dir_for_init}: {', '.join(result['loaded'])}")
         with open(notes, "w", encoding="utf-8") as file:
