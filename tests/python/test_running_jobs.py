@@ -1,8 +1,10 @@
 """`headrace status`, `ledger`, `stop`, `checkpoint`: of jobs that run, and of jobs that have ended."""
 
 import json
+import socket
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -16,18 +18,23 @@ def _headrace(*arguments):
     )
 
 
-@pytest.fixture
-def master(tmp_path):
+def _start_master(folder, *more):
     """A job's master, without workers, as `headrace train` starts it in the job's folder."""
     described = {"version": 1, "name": "alone", "type": "training-only", "model": "none"}
     described["files"] = [{"path": "a", "records": 10}]
-    (tmp_path / "job.json").write_text(json.dumps(described))
+    (folder / "job.json").write_text(json.dumps(described))
     paths = {"--job": "job.json", "--journal": "ledger.sqlite", "--port_file": "master.address"}
     paths["--status_file"] = "status.json"
-    command = [programs.path("headrace-master")]
-    command += [part for flag, name in paths.items() for part in (flag, str(tmp_path / name))]
+    command = [programs.path("headrace-master"), *more]
+    command += [part for flag, name in paths.items() for part in (flag, str(folder / name))]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    jobs.eventually((tmp_path / "master.address").exists)
+    jobs.eventually((folder / "master.address").exists)
+    return process
+
+
+@pytest.fixture
+def master(tmp_path):
+    process = _start_master(tmp_path)
     yield process
     process.kill()
     process.wait()
@@ -56,3 +63,22 @@ def test_the_ledger_of_a_master_that_was_killed(master, tmp_path):
     master.wait()
     done = _headrace("ledger", str(tmp_path))
     assert done.returncode == 0 and "10 to do of 10" in done.stdout, done.stderr
+
+
+def test_a_master_that_comes_late_is_found_soon(tmp_path):
+    """As one that is started again: who waits for it tries twice a second, however long it has waited."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = str(taken.getsockname()[1])
+    asks = [programs.path("headrace-ctl"), "--master", f"127.0.0.1:{port}", "--timeout_s", "60", "job"]
+    waiting = subprocess.Popen(asks, stdout=subprocess.PIPE, text=True)
+    with pytest.raises(subprocess.TimeoutExpired):
+        waiting.wait(timeout=11)
+    process = _start_master(tmp_path, "--port", port)
+    try:
+        begin = time.monotonic()
+        assert waiting.communicate(timeout=30)[0].startswith("{")
+        assert time.monotonic() - begin < 1.5
+    finally:
+        process.kill()
+        process.wait()

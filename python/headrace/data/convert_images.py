@@ -54,6 +54,7 @@ class _Images:
         return encode({"image": image, "label": self._numbers[name]})
 
     def _pixels(self, where, data):
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # its notes are none of the converter's
         import tensorflow as tf
 
         try:
