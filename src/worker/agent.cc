@@ -181,7 +181,7 @@ Agent::Ended Agent::RunProcess(const v1::JoinReply& joined) {
   }
   // Its own word counts for more than how it looked from here.
   if (ended.view.said_bye && ended.view.bye_error.empty() && ended.cannot_start.ok()) {
-    if (ended.reason.rfind("exit code 0", 0) != 0) {
+    if (!ended.reason.empty() && ended.reason != "exit code 0") {
       spdlog::warn("after its last word: {}", ended.reason);
     }
     ended.reason.clear();
