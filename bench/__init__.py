@@ -1,1 +1,1 @@
-"""Benchmarks of staging: `python bench/run.py`; README.md says what each one measures."""
+"""Benchmarks and comparisons: `headrace bench`; README.md says what each one measures."""

@@ -1,9 +1,12 @@
-"""How long a checkpoint of 1 GB of variables stops the training, against TensorFlow writing the same variables.
+"""How long a checkpoint of 1 GB of variables stops the training, against TensorFlow writing the same
+variables.
 
 A table and Adam's two slots of it; a job with the model in its one process, and one with it on two parameter
-servers. The pause is from the last step before to when the checkpoint is complete on disk, synced and renamed.
+servers. The pause is from the last step before to when the checkpoint is complete on disk, synced and
+renamed.
 """
 
+import dataclasses
 import os
 import pathlib
 import statistics
@@ -12,24 +15,37 @@ import time
 
 from bench import jobs, table_job
 from bench.intervals import estimate
+from bench.sizes import Sizes
 
 NAME = "checkpoint"
+QUESTION = ("How long a checkpoint stops the training, in one process and on two parameter servers, against "
+            "tf.train.Checkpoint.")
 WIDTH, SLOTS = 16, 3
-ROWS = 1_000_000_000 // (4 * WIDTH * SLOTS)
 STEPS, EVERY = 60, 15
 PLACES = {"one process": 0, "two parameter servers": 2}
 
 
-def add_arguments(parser):
-    parser.add_argument("--checkpoint_rounds", type=int, default=3,
-                        help="jobs of each kind (default: %(default)s)")
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CheckpointSizes(Sizes):
+    """megabytes: of the variables. rounds: jobs of each kind."""
+
+    megabytes: int = 1000
+
+    @property
+    def rows(self):
+        """Of the table."""
+        return self.megabytes * 1_000_000 // (4 * WIDTH * SLOTS)
 
 
-def _job(folder, servers):
+QUICK = CheckpointSizes(expected_s=30, rounds=1, megabytes=300)
+FULL = CheckpointSizes(expected_s=130, rounds=3)
+
+
+def _job(folder, rows, servers):
     """Seconds: the median pause of one job's checkpoints, the last one aside, after which nothing trains."""
-    watch = jobs.watch(
-        lambda status: (int(status.get("checkpoint_step", 0)), int(status.get("checkpoint_pause_ms", 0)) / 1e3))
-    table_job.run(folder, ROWS, STEPS, watch, num_minibatches_per_task=10, num_ps=servers,
+    watch = jobs.watch(lambda status: (int(status.get("checkpoint_step", 0)),
+                                       int(status.get("checkpoint_pause_ms", 0)) / 1e3))
+    table_job.run(folder, rows, STEPS, watch, num_minibatches_per_task=10, num_ps=servers,
                   checkpoint_steps=EVERY, keep_checkpoint_max=1)
     pauses = list({step: pause for _, step, pause in watch.samples if 0 < step < STEPS}.values())
     if not pauses:
@@ -37,11 +53,11 @@ def _job(folder, servers):
     return statistics.median(pauses)
 
 
-def _stock(folder):
+def _stock(folder, rows):
     """Seconds in which TensorFlow writes such variables, synced."""
     import tensorflow as tf
 
-    variables = [tf.Variable(tf.zeros([ROWS, WIDTH])) for _ in range(SLOTS)]
+    variables = [tf.Variable(tf.zeros([rows, WIDTH])) for _ in range(SLOTS)]
     checkpoint = tf.train.Checkpoint(variables=variables)
     begin = time.monotonic()
     prefix = checkpoint.write(str(folder / "stock"))
@@ -51,9 +67,8 @@ def _stock(folder):
     return time.monotonic() - begin
 
 
-def _rows(rounds):
+def _rows(rounds, gigabytes):
     """Of rounds of {place: seconds, "stock": seconds}."""
-    gigabytes = ROWS * WIDTH * SLOTS * 4 / 1e9
     return [
         {"place": place, "gigabytes": gigabytes, "pause_s": estimate([r[place] for r in rounds]).as_json(),
          "stock_s": estimate([r["stock"] for r in rounds]).as_json(),
@@ -62,19 +77,20 @@ def _rows(rounds):
     ]
 
 
-def run(args, say):
+def run(sizes, setting):
     """Rows of the result: one for each place of the model."""
+    setting.watch.parts(sizes.rounds * (1 + len(PLACES)))
     rounds = []
-    for number in range(args.checkpoint_rounds):
+    for number in range(sizes.rounds):
         measured = {}
-        contenders = sorted([*PLACES, "stock"], reverse=bool((number + args.seed) % 2))
-        for what in contenders:
-            say(f"{NAME}: round {number + 1} of {args.checkpoint_rounds}, {what}")
+        for what in setting.order([*PLACES, "stock"], number):
+            setting.watch.part(f"round {number + 1} of {sizes.rounds}, {what}")
             with tempfile.TemporaryDirectory() as folder:
                 folder = pathlib.Path(folder)
-                measured[what] = _stock(folder) if what == "stock" else _job(folder, PLACES[what])
+                measured[what] = (_stock(folder, sizes.rows) if what == "stock"
+                                  else _job(folder, sizes.rows, PLACES[what]))
         rounds.append(measured)
-    return _rows(rounds)
+    return _rows(rounds, sizes.megabytes / 1e3)
 
 
 COLUMNS = (

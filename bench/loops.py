@@ -13,7 +13,6 @@ Prints JSON: seconds (from the first batch on; what happens once is done before)
 import argparse
 import json
 import os
-import pathlib
 import sys
 import time
 
@@ -21,17 +20,14 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
-PROJECT = pathlib.Path(__file__).resolve().parents[1]
-OPS = str(PROJECT / "build/release/src/tensorflow/testing/libheadrace_testing.so")
+from bench.elasticdl import SEED, SEED_STEPS  # noqa: E402
+from bench.environment import MODELS  # noqa: E402
+
 BATCH = 128
-SEED_STEPS = 391
-# Milliseconds a step: the document's seconds over its 391 steps.
-WAITS_MS = {
-    "before": {name: 1000 * s / SEED_STEPS for name, s in
-               {"compute_loss": 14.8, "get_model": 5.0, "report_gradient": 5.0}.items()},
-    "after": {name: 1000 * s / SEED_STEPS for name, s in
-              {"compute_loss": 4.2, "get_model": 5.4, "report_gradient": 7.6}.items()},
-}
+# Milliseconds a step of what is not input.
+WAITS_MS = {loop: {name: 1000 * seconds[name] / SEED_STEPS
+                   for name in ("compute_loss", "get_model", "report_gradient")}
+            for loop, seconds in SEED.items()}
 FEATURES = {"image": tf.io.FixedLenFeature([32, 32, 3], tf.float32),
             "label": tf.io.FixedLenFeature([1], tf.int64)}
 
@@ -70,7 +66,7 @@ class Columns(dict):
 
 
 def _step(compiled):
-    sys.path.insert(0, str(PROJECT / "models"))
+    sys.path.insert(0, str(MODELS))
     from cifar10_functional_api import cifar10_functional_api as zoo
 
     model, optimizer = zoo.custom_model(), zoo.optimizer()

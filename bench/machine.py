@@ -7,7 +7,7 @@ import platform
 import subprocess
 import sys
 
-PROJECT = pathlib.Path(__file__).resolve().parents[1]
+from bench.environment import PROJECT
 
 
 def _first(path, key):
@@ -31,14 +31,14 @@ def _headrace():
     return headrace.__version__
 
 
-def header(argv):
+def header(command):
     """Machine, versions, commit and command, as a dict for JSON."""
     import numpy
     import tensorflow as tf
 
     status = _git("status", "--porcelain", "--untracked-files=no")
     return {
-        "command": " ".join(["python", os.path.relpath(argv[0], PROJECT), *argv[1:]]),
+        "command": command,
         "started": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "commit": _git("rev-parse", "HEAD") or "unknown",
         "uncommitted_changes": bool(status) if status is not None else None,

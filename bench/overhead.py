@@ -8,15 +8,19 @@
 unstaged / staged must not fall below 0.98.
 """
 
+import dataclasses
+
 import tensorflow as tf
 
 from bench import calibrate, workloads
 from bench.intervals import over
 from bench.processes import Contender, Field, Round
+from bench.sizes import Sizes
 from examples.common import staging
 from examples.common.stepper import Stepper
 
 NAME = "overhead"
+QUESTION = "What does staging cost where nothing can overlap, at steps of 1 ms?"
 GOAL = 0.98
 STEP_MS = 1.0
 CASES = ("read", "40 tensors", "no source", "no training")
@@ -24,9 +28,16 @@ STAGED_OP = {"read": "IteratorGetNext", "40 tensors": "IteratorGetNext",
              "no training": "StringToHashBucketStrong"}
 
 
-def add_arguments(parser):
-    parser.add_argument("--cases", choices=CASES, nargs="+", default=list(CASES),
-                        help="default: all")
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OverheadSizes(Sizes):
+    """cases: of CASES. seconds: of one contender in one round."""
+
+    cases: tuple = CASES
+    seconds: float = 0.5
+
+
+QUICK = OverheadSizes(expected_s=15, rounds=4, seconds=0.2)
+FULL = OverheadSizes(expected_s=75, rounds=14)
 
 
 def _build(case, strings):
@@ -60,16 +71,17 @@ def _row(rounds, case):
             "cpu_ms": by_contender(Round.cpu_seconds), "goal": GOAL, "met": ratio.median >= GOAL}
 
 
-def run(args, say):
+def run(sizes, setting):
     """Rows of the result, one a case."""
+    setting.watch.parts(len(sizes.cases))
     strings = calibrate.strings_for(STEP_MS, calibrate.strings_per_millisecond())
     rows = []
-    for case in args.cases:
-        say(f"{NAME}: {case}")
-        with Field(Contender(name, "bench.overhead:make",
-                             {"case": case, "strings": strings, "staged": name == "staged"})
-                   for name in ("unstaged", "staged")) as field:
-            rows.append(_row(field.run(2 * args.rounds, args.seconds, args.seed,
+    for case in sizes.cases:
+        setting.watch.part(case)
+        with Field((Contender(name, "bench.overhead:make",
+                              {"case": case, "strings": strings, "staged": name == "staged"})
+                    for name in ("unstaged", "staged")), setting.watch) as field:
+            rows.append(_row(field.run(sizes.rounds, sizes.seconds, setting.seed,
                                        measure_cores=False), case))
     return rows
 

@@ -11,29 +11,40 @@ T_main, T_read and T_read + T_body are steps of graphs that hold that part alone
 of an unstaged step in a session whose threads do not spin when idle.
 """
 
+import dataclasses
 import functools
 
 from bench import calibrate, workloads
 from bench.intervals import over
 from bench.processes import Contender, Field
+from bench.sizes import Sizes
 from examples.common import staging
 from examples.common.contenders import PARTS, Contenders, terms
 
 NAME = "pipeline"
+QUESTION = "How near is a staged step to the limit that its parts set?"
 GOAL = 0.95
 GOAL_FROM_MS = 0.5
 CONTENDERS = ("staged", "unstaged", *PARTS)
+MAIN = {"compute": "computes", "wait": "stand-in, only waits"}
 
 
-def add_arguments(parser):
-    parser.add_argument("--lengths", type=float, nargs="+", metavar="MS",
-                        default=[0.05, 0.2, 0.5, 1.0, 5.0],
-                        help="lengths of the training part in milliseconds (default: %(default)s)")
-    parser.add_argument("--main", choices=("compute", "wait"), nargs="+",
-                        default=["compute", "wait"],
-                        help="what the training part does (default: both)")
-    parser.add_argument("--pipeline-capacity", type=int, default=2, help="default: %(default)s")
-    parser.add_argument("--pipeline-threads", type=int, default=1, help="default: %(default)s")
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PipelineSizes(Sizes):
+    """lengths: of the training part, ms. main: what it does. seconds: of one contender in one round.
+
+    capacity, threads: of the stage.
+    """
+
+    lengths: tuple = (0.05, 0.2, 0.5, 1.0, 5.0)
+    main: tuple = ("compute", "wait")
+    seconds: float = 0.5
+    capacity: int = 2
+    threads: int = 1
+
+
+QUICK = PipelineSizes(expected_s=30, rounds=3, lengths=(0.5, 1.0), seconds=0.2)
+FULL = PipelineSizes(expected_s=300, rounds=7)
 
 
 def make(contender, main, length_ms, strings, capacity, threads):
@@ -77,25 +88,26 @@ def _row(rounds, main, length_ms, threads):
     }
 
 
-def run(args, say):
+def run(sizes, setting):
     """Rows of the result, one for each length and kind of training part."""
+    setting.watch.parts(len(sizes.main) * len(sizes.lengths))
     per_ms = calibrate.strings_per_millisecond()
     rows = []
-    for main in args.main:
-        for length in args.lengths:
-            say(f"{NAME}: training part of {length} ms, {main}")
+    for main in sizes.main:
+        for length in sizes.lengths:
+            setting.watch.part(f"training part of {length} ms, {main}")
             arguments = {"main": main, "length_ms": length,
                          "strings": calibrate.strings_for(length, per_ms),
-                         "capacity": args.pipeline_capacity, "threads": args.pipeline_threads}
-            with Field(Contender(name, "bench.pipeline:make", {"contender": name, **arguments})
-                       for name in CONTENDERS) as field:
-                rounds = field.run(args.rounds, args.seconds, args.seed)
-            rows.append(_row(rounds, main, length, args.pipeline_threads))
+                         "capacity": sizes.capacity, "threads": sizes.threads}
+            with Field((Contender(name, "bench.pipeline:make", {"contender": name, **arguments})
+                        for name in CONTENDERS), setting.watch) as field:
+                rounds = field.run(sizes.rounds, sizes.seconds, setting.seed)
+            rows.append(_row(rounds, main, length, sizes.threads))
     return rows
 
 
 COLUMNS = (
-    ("training part", lambda row: f"{row['length_ms']:g} ms, {row['main']}"),
+    ("training part", lambda row: f"{row['length_ms']:g} ms, {MAIN[row['main']]}"),
     ("unstaged ms", lambda row: f"{row['ms']['unstaged']['median']:.3f}"),
     ("staged ms", lambda row: f"{row['ms']['staged']['median']:.3f}"),
     ("limit ms", lambda row: f"{row['limit_ms']['median']:.3f}"),
@@ -115,7 +127,7 @@ def draw(rows, axes):
         below = [row["efficiency"]["median"] - row["efficiency"]["low"] for row in mine]
         above = [row["efficiency"]["high"] - row["efficiency"]["median"] for row in mine]
         axes.errorbar(x, y, yerr=[below, above], marker="o", capsize=3,
-                      label=f"training part: {main}")
+                      label=f"training part: {MAIN[main]}")
     axes.axhline(GOAL, color="k", linestyle="--", linewidth=1,
                  label=f"goal from {GOAL_FROM_MS} ms on")
     axes.set_xscale("log")

@@ -4,6 +4,7 @@ Both read the same TFRecord file from the page cache, checksums checked. Headrac
 record its identity, and tells the account that it was read.
 """
 
+import dataclasses
 import pathlib
 import tempfile
 import time
@@ -13,9 +14,11 @@ import tensorflow as tf
 
 from bench.intervals import over
 from bench.processes import Contender, Field
+from bench.sizes import Sizes
 from examples.common.stepper import Segment
 
 NAME = "ranges"
+QUESTION = "Leased record ranges into batches, against TFRecordDataset().batch()."
 GOAL = 1.5
 BATCH = 1024
 RECORDS = {128: 400_000, 1024: 150_000}  # by their bytes
@@ -23,8 +26,15 @@ TASK = 10_000
 CONTENDERS = ("ranges", "stock")
 
 
-def add_arguments(parser):
-    del parser  # none of its own
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RangesSizes(Sizes):
+    """seconds: of one contender in one round."""
+
+    seconds: float = 0.5
+
+
+QUICK = RangesSizes(expected_s=15, rounds=5, seconds=0.2)
+FULL = RangesSizes(expected_s=40, rounds=9)
 
 
 class _Reader:
@@ -82,17 +92,18 @@ def _row(rounds, size):
             "goal": GOAL, "met": ratio.median >= GOAL}
 
 
-def run(args, say):
+def run(sizes, setting):
     """Rows of the result, one a record size."""
+    setting.watch.parts(len(RECORDS))
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for size in RECORDS:
-            say(f"{NAME}: records of {size} bytes")
+            setting.watch.part(f"records of {size} bytes")
             path = _write(folder, size)
-            with Field(Contender(name, "bench.ranges:make",
-                                 {"contender": name, "path": path, "records": RECORDS[size]})
-                       for name in CONTENDERS) as field:
-                rounds = field.run(args.rounds, args.seconds, args.seed, measure_cores=False)
+            with Field((Contender(name, "bench.ranges:make",
+                                  {"contender": name, "path": path, "records": RECORDS[size]})
+                        for name in CONTENDERS), setting.watch) as field:
+                rounds = field.run(sizes.rounds, sizes.seconds, setting.seed, measure_cores=False)
             rows.append(_row(rounds, size))
     return rows
 

@@ -55,7 +55,7 @@ class TensorsReader : public SourceReader {
 
 class PassOn : public StageBody {
  public:
-  ReadResult Run(const std::vector<Payload>& inputs) override {
+  ReadResult Run(const std::vector<Payload>& inputs, const Runner*) override {
     return {Status(), inputs[0], sizeof(Tensors)};
   }
 };

@@ -1,10 +1,11 @@
 """What headrace-trainer's loop adds to a step, and what the change from one lease to the next costs.
 
-`loop` is the trainer as it is: acknowledges every record, counts, tells the agent; `bare` calls the same callable
-and does nothing else. Both are processes that a real agent feeds from a real master, without staging, which would
-hide the change of leases, and put the scheduling of its threads into every figure.
+`loop` is the trainer as it is: acknowledges every record, counts, tells the agent; `bare` calls the same
+callable and does nothing else. Both are processes that a real agent feeds from a real master, without
+staging, which would hide the change of leases, and put the scheduling of its threads into every figure.
 """
 
+import dataclasses
 import json
 import pathlib
 import shutil
@@ -12,31 +13,42 @@ import statistics
 import tempfile
 
 from bench import jobs
+from bench.environment import PROJECT, require
 from bench.intervals import estimate
+from bench.sizes import Sizes
 
 NAME = "steps"
-BATCH, LEASE, STEPS = 4, 100, 40_000  # LEASE: steps
+QUESTION = ("What headrace-trainer's loop adds to a step over the bare callable, and what the change of "
+            "leases adds.")
+BATCH, LEASE = 4, 100  # LEASE: steps
 GOALS = {"loop": 20.0, "switch": 200.0}  # microseconds
-PROGRAM = pathlib.Path(__file__).resolve().parents[1] / "build/release/src/trainer/step_benchmark"
 
 
-def add_arguments(parser):
-    parser.add_argument("--step_program", type=pathlib.Path, default=PROGRAM,
-                        help="the step_benchmark of a build with HEADRACE_BUILD_BENCHMARKS (default: %(default)s)")
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StepsSizes(Sizes):
+    """steps: of a job. program: step_benchmark of a build with HEADRACE_BUILD_BENCHMARKS."""
+
+    steps: int = 40_000
+    program: str = str(PROJECT / "build/release/src/trainer/step_benchmark")
 
 
-def _export(folder):
+QUICK = StepsSizes(expected_s=20, rounds=2, steps=10_000)
+FULL = StepsSizes(expected_s=130, rounds=7)
+
+
+def _export(folder, steps):
     """Path of the settings for the program."""
     from headrace.elastic import export_process
     from headrace.elastic.flags import JobFlags
 
     shutil.copy(pathlib.Path(__file__).with_name("steps_model.py"), folder / "model.py")
-    (folder / "data.txt").write_text("".join(f"{i % 1000}\n" for i in range(BATCH * STEPS)))
+    (folder / "data.txt").write_text("".join(f"{i % 1000}\n" for i in range(BATCH * steps)))
     flags = JobFlags("train", model_def=str(folder / "model.py"), training_data=[str(folder / "data.txt")],
                      minibatch_size=BATCH)
     export_process.export(str(folder / "export"), flags)
     path = folder / "settings.json"
-    path.write_text(json.dumps({"verb": "train", "exported": str(folder / "export"), "output": "", "staging": ""}))
+    exported = str(folder / "export")
+    path.write_text(json.dumps({"verb": "train", "exported": exported, "output": "", "staging": ""}))
     return path
 
 
@@ -49,7 +61,7 @@ def _measure(folder, program, mode, settings):
         own = pathlib.Path(own)
         flags = JobFlags("run", training_data=[str(folder / "data.txt")], minibatch_size=BATCH,
                          num_minibatches_per_task=LEASE, job_dir=str(own / "job"), shuffle=False)
-        command = [str(program), mode, str(settings), str(own / "found.json")]
+        command = [program, mode, str(settings), str(own / "found.json")]
         _, code = job.run(flags, progress.Progress(quiet=True), command=command)
         jobs.check(code, own)
         return json.loads((own / "found.json").read_text())
@@ -73,20 +85,23 @@ def _rows(rounds):
     return rows
 
 
-def run(args, say):
+def check(sizes):
+    """Raises Unfit where the program is not built."""
+    require(sizes.program)
+
+
+def run(sizes, setting):
     """Rows of the result: the loop around a step, the change of leases."""
-    if not args.step_program.exists():
-        raise ImportError(f"{args.step_program} is not there: build it (cmake --build build/release), or give "
-                          "--step_program")
+    setting.watch.parts(2 * sizes.rounds)
     rounds = []
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
-        settings = _export(folder)
-        for number in range(args.rounds):
-            say(f"{NAME}: round {number + 1} of {args.rounds}")
+        settings = _export(folder, sizes.steps)
+        for number in range(sizes.rounds):
             measured = {}
-            for mode in sorted(("loop", "bare"), reverse=bool((number + args.seed) % 2)):
-                measured[mode] = _measure(folder, args.step_program, mode, settings)
+            for mode in setting.order(("loop", "bare"), number):
+                setting.watch.part(f"round {number + 1} of {sizes.rounds}, {mode}")
+                measured[mode] = _measure(folder, sizes.program, mode, settings)
             rounds.append(measured)
     return _rows(rounds)
 

@@ -1,31 +1,39 @@
-"""A job of two workers, one at a tenth of the other's speed: its time over what the sum of both speeds allows.
+"""A job of two workers, one at a tenth of the other's speed: its time over what the sum of both speeds
+allows.
 
-Two workers and a parameter server; a step waits, in the graph; the slower worker's step waits nine times that in
-addition (src/trainer/failpoint.h). Both speeds are measured while both are at work, by what they say to the master;
-the time is counted from the first status that shows both at work to the one that shows no record left.
+Two workers and a parameter server; a step waits, in the graph; the slower worker's step waits nine times that
+in addition (src/trainer/failpoint.h). Both speeds are measured while both are at work, by what they say to
+the master; the time is counted from the first status that shows both at work to the one that shows no record
+left.
 """
 
+import dataclasses
 import pathlib
-import shutil
 import tempfile
 from unittest import mock
 
-from bench import jobs
+from bench import jobs, waiting_job
+from bench.environment import OPS, require
 from bench.intervals import estimate
+from bench.sizes import Sizes
 
 NAME = "straggler"
+QUESTION = ("Two workers of one model, one at a tenth of the speed, with a stand-in that only waits: the "
+            "job's time over what both speeds allow.")
 GOAL = 1.25
-BATCH, STEPS, SLOWER_MS = 20, 2400, 80
+WAIT_MS, SLOWER_MS = 8, 80
 MIDDLE = 0.7  # of the records: until then both surely have some
 
 
-def add_arguments(parser):
-    parser.add_argument("--straggler_rounds", type=int, default=3, help="jobs (default: %(default)s)")
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StragglerSizes(Sizes):
+    """steps: of a job, both workers together. rounds: jobs."""
+
+    steps: int = 2400
 
 
-def _steps(status):
-    """{worker: its steps}."""
-    return {w["name"]: int(w.get("telemetry", {}).get("steps", 0)) for w in status["workers"]}
+QUICK = StragglerSizes(expected_s=20, rounds=1, steps=1200)
+FULL = StragglerSizes(expected_s=100, rounds=3)
 
 
 def _slowed(describe):
@@ -39,45 +47,39 @@ def _slowed(describe):
     return described
 
 
-def _measure(folder):
-    """{"ratio", "seconds", "allowed_s", "speeds"}: of one job, speeds in steps a second."""
-    from bench.loops import OPS
-    from headrace.elastic import job, job_file
-    from headrace.elastic.flags import JobFlags
+def _measure(folder, steps):
+    """{"ratio", "seconds", "allowed_s", "fast", "slow"}: of one job, speeds in steps a second."""
+    from headrace.elastic import job_file
 
-    shutil.copy(pathlib.Path(__file__).with_name("straggler_model.py"), folder / "model.py")
-    (folder / "data.txt").write_text("".join(f"{i}\n" for i in range(BATCH * STEPS)))
-    watch = jobs.watch(lambda status: (int(status["totals"]["pending"]), _steps(status)))
-    flags = JobFlags(
-        "train", model_def=str(folder / "model.py"), training_data=[str(folder / "data.txt")],
-        minibatch_size=BATCH, num_workers="2", num_ps=1, job_dir=str(folder / "job"), load_op_library=[OPS],
-    )
     with mock.patch.object(job_file, "describe", _slowed(job_file.describe)):
-        _, code = job.run(flags, watch)
-    jobs.check(code, folder)
-    return _ratio(watch.samples)
+        samples = waiting_job.run(folder, steps, WAIT_MS, num_workers="2", num_ps=1)
+    return _ratio(samples, waiting_job.BATCH * steps)
 
 
-def _ratio(samples):
-    """Of a job's samples, see the module."""
-    total = BATCH * STEPS
-    busy = [s for s in samples if len(s[2]) == 2 and min(s[2].values()) > 0]
-    middle = [s for s in busy if s[1] > (1 - MIDDLE) * total]
+def _ratio(samples, total):
+    """Of a job's samples, see the module. total: records."""
+    fast, slow = jobs.speeds(samples, 2, total, MIDDLE)
+    began, left, _ = next(s for s in samples if len(s[2]) == 2 and min(s[2].values()) > 0)
     over = next(s for s in samples if s[1] == 0)
-    (began, left, first), (until, _, last) = middle[0], middle[-1]
-    speeds = sorted(((last[name] - first[name]) / (until - began) for name in first), reverse=True)
-    allowed = left / BATCH / sum(speeds)
+    allowed = left / waiting_job.BATCH / (fast + slow)
     return {"ratio": (over[0] - began) / allowed, "seconds": over[0] - began, "allowed_s": allowed,
-            "fast": speeds[0], "slow": speeds[1]}
+            "fast": fast, "slow": slow}
 
 
-def run(args, say):
+def check(sizes):
+    """Raises Unfit where the op that waits is not built."""
+    del sizes
+    require(OPS)
+
+
+def run(sizes, setting):
     """Rows of the result: one."""
+    setting.watch.parts(sizes.rounds)
     rounds = []
-    for number in range(args.straggler_rounds):
-        say(f"{NAME}: round {number + 1} of {args.straggler_rounds}")
+    for number in range(sizes.rounds):
+        setting.watch.part(f"job {number + 1} of {sizes.rounds}")
         with tempfile.TemporaryDirectory() as folder:
-            rounds.append(_measure(pathlib.Path(folder)))
+            rounds.append(_measure(pathlib.Path(folder), sizes.steps))
     return _rows(rounds)
 
 

@@ -12,6 +12,7 @@ empty step. The goal is half of the faster area, in the caller's thread; on the 
 step to another thread varies by more than what is compared here.
 """
 
+import dataclasses
 import time
 
 import numpy as np
@@ -21,10 +22,12 @@ from tensorflow.python.ops import data_flow_ops
 from bench import workloads
 from bench.intervals import over
 from bench.processes import Contender, Field
+from bench.sizes import Sizes
 from examples.common import staging
 from examples.common.stepper import Segment, Stepper
 
 NAME = "take"
+QUESTION = "What does taking 40 tensors cost, against put and get of TensorFlow's StagingArea?"
 GOAL = 0.5
 TENSORS, LENGTH = 40, 512
 EXECUTORS = {"caller's thread": -1, "pool": 0}
@@ -32,8 +35,15 @@ CONTENDERS = ("stage", "area, one run", "area, two runs", "empty")
 AHEAD = 256
 
 
-def add_arguments(parser):
-    del parser  # none of its own
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TakeSizes(Sizes):
+    """seconds: of one contender in one round."""
+
+    seconds: float = 0.5
+
+
+QUICK = TakeSizes(expected_s=15, rounds=5, seconds=0.1)
+FULL = TakeSizes(expected_s=90, rounds=14)
 
 
 def _use(tensors):
@@ -143,15 +153,16 @@ def _row(rounds, executor):
             "goal": GOAL if has_goal else None, "met": ratio.median <= GOAL if has_goal else None}
 
 
-def run(args, say):
+def run(sizes, setting):
     """Rows of the result, one an executor."""
+    setting.watch.parts(len(EXECUTORS))
     rows = []
     for executor, threads in EXECUTORS.items():
-        say(f"{NAME}: {TENSORS} tensors, {executor}")
-        with Field(Contender(name, "bench.take:make",
-                             {"contender": name, "inter_op_threads": threads})
-                   for name in CONTENDERS) as field:
-            rounds = field.run(2 * args.rounds, args.seconds, args.seed, measure_cores=False)
+        setting.watch.part(f"{TENSORS} tensors, {executor}")
+        with Field((Contender(name, "bench.take:make",
+                              {"contender": name, "inter_op_threads": threads})
+                    for name in CONTENDERS), setting.watch) as field:
+            rounds = field.run(sizes.rounds, sizes.seconds, setting.seed, measure_cores=False)
             rows.append(_row(rounds, executor))
     return rows
 

@@ -6,7 +6,7 @@ A stand-in: it learns nothing. Needs the library of the tests' ops (--load_op_li
 import keras
 import tensorflow as tf
 
-from bench import loops
+from bench import environment, loops
 
 
 @tf.RegisterGradient("Headrace>BenchWait")
@@ -18,7 +18,7 @@ class Waiting(tf.Module):
     def __init__(self):
         super().__init__()
         self.weight = tf.Variable(1.0)
-        self._wait = tf.load_op_library(loops.OPS).headrace_bench_wait
+        self._wait = tf.load_op_library(environment.OPS).headrace_bench_wait
 
     def __call__(self, features, training):
         # Behind a variable that the step writes: it cannot run ahead.

@@ -1,28 +1,22 @@
-"""One contender in a process of its own, driven by bench.processes over a pipe.
+"""One contender in a process of its own, driven by bench.processes over a connection.
 
-    python -m bench.worker '{"factory": "bench.pipeline:make", "arguments": {...}}'
+The factory returns an object with advance(steps) -> Segment. Messages are dicts:
 
-The factory returns an object with advance(steps) -> Segment and close(). Requests and replies are
-JSON, one a line, on standard input and output:
-
-    -> {"untimed": 3, "steps": 100, "values": false}
+    <- {"ready": True}                                             first: it is built
+    -> {"untimed": 3, "steps": 100, "values": False}
     <- {"steps": 100, "seconds": 0.1, "cpu_seconds": 0.2}
 
-With "values": true the reply also holds what the timed steps fetched. The first line out is
-{"ready": true}. What ends the process is the end of its input; an error ends it with a traceback on
-standard error.
+    -> {"about": True}
+    <- {"about": contender.about()}
+
+With "values" the reply also holds what the timed steps fetched. What ends the process is the end of the
+connection, or a kill; an error ends it with a traceback on standard error.
 """
 
 import ctypes
 import importlib
-import json
 import os
-import pathlib
 import signal
-import sys
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 _PR_SET_PDEATHSIG = 1
 
@@ -32,37 +26,36 @@ def die_with_parent():
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def serve(contender, requests, reply):
-    for line in requests:
-        request = json.loads(line)
+def serve(contender, connection):
+    while True:
+        try:
+            request = connection.recv()
+        except EOFError:
+            return
+        if "about" in request:
+            connection.send({"about": contender.about()})
+            continue
         if request["untimed"]:
             contender.advance(request["untimed"])
         segment = contender.advance(request["steps"])
         answer = {"steps": segment.steps, "seconds": segment.seconds,
                   "cpu_seconds": segment.cpu_seconds}
-        if request.get("values"):
+        if request["values"]:
             answer["values"] = [float(value) for value in segment.values]
-        reply(answer)
+        connection.send(answer)
 
 
-def main():
+def main(connection, factory, arguments, output):
+    """Body of the process. output: the file that takes what is printed."""
+    os.setsid()  # a group of its own: what it starts is stopped with it
     die_with_parent()
-    out = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # libraries' prints must not mix with replies
-
-    def reply(answer):
-        print(json.dumps(answer), file=out, flush=True)
-
-    spec = json.loads(sys.argv[1])
+    out = os.open(output, os.O_WRONLY | os.O_APPEND)
+    os.dup2(out, 1)
+    os.dup2(out, 2)
     import tensorflow as tf
 
     tf.get_logger().setLevel("ERROR")
-    module, _, name = spec["factory"].partition(":")
-    contender = getattr(importlib.import_module(module), name)(**spec["arguments"])
-    reply({"ready": True})
-    serve(contender, sys.stdin, reply)
-    contender.close()
-
-
-if __name__ == "__main__":
-    main()
+    module, _, name = factory.partition(":")
+    contender = getattr(importlib.import_module(module), name)(**arguments)
+    connection.send({"ready": True})
+    serve(contender, connection)

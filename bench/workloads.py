@@ -50,10 +50,10 @@ def keep(batch):
     writes, neither it nor anything behind it can run ahead.
     """
     def kept(index, tensor):
-        zeros = tf.zeros(tensor.shape, tensor.dtype) if tensor.dtype != tf.string else tf.fill(
-            tensor.shape, "")
-        return tf1.get_variable(f"kept{index}", initializer=zeros, use_resource=True,
-                                trainable=False).assign(tensor, read_value=False)
+        shape = [size or 0 for size in tensor.shape]  # a size that is not known may change
+        zeros = tf.fill(shape, "") if tensor.dtype == tf.string else tf.zeros(shape, tensor.dtype)
+        variable = tf.Variable(zeros, shape=tensor.shape, trainable=False, name=f"kept{index}")
+        return variable.assign(tensor, read_value=False)
 
     return tf.group(*(kept(i, tensor) for i, tensor in enumerate(tf.nest.flatten(batch))))
 

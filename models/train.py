@@ -18,7 +18,7 @@ import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 ZOO = pathlib.Path(__file__).resolve().parent
-MODELS = ("deepfm", "dien", "din", "dlrm", "dssm", "wdl")
+MODELS = ("cifar10_functional_api", "deepfm", "dien", "din", "dlrm", "dssm", "wdl")
 SHOWN = 10  # how often the loss is printed
 
 
@@ -26,7 +26,7 @@ def parse_arguments(argv):
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("model", choices=MODELS)
     parser.add_argument("--data", nargs="+", required=True, type=pathlib.Path, metavar="FILE",
-                        help="files of lines; read again from the start when they end")
+                        help="files of lines, or .tfrecord files; read again from the start when they end")
     parser.add_argument("--way", choices=("graph", "keras"), default="graph", help="default: %(default)s")
     parser.add_argument("--batch_size", type=int, default=512, help="default: %(default)s")
     parser.add_argument("--steps", type=int, default=200, help="default: %(default)s")

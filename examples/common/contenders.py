@@ -16,10 +16,13 @@ class Contenders:
     next_batch: () -> (batch, initializers): builds source and preparation; a batch is any structure
     of tensors that holds all that the training part takes.
     step: (batch) -> tensor: builds the training part; fetching the tensor trains one step.
+    whole: () -> (tensor, initializers): builds all of it the way its author wrote it, where that does not
+    come apart into the other three; default: step(next_batch()).
     """
 
-    def __init__(self, read, next_batch, step):
+    def __init__(self, read, next_batch, step, whole=None):
         self._read, self._next_batch, self._step = read, next_batch, step
+        self._whole = whole or (lambda: self._train(next_batch))
 
     def _train(self, next_batch):
         batch, initializers = next_batch()
@@ -31,11 +34,11 @@ class Contenders:
 
     def unstaged(self):
         """The plain graph in a stock session."""
-        return Stepper("unstaged", lambda: self._train(self._next_batch), session_config())
+        return Stepper("unstaged", self._whole, session_config())
 
     def staged(self, staging):
         """The same graph, its input staged as `staging` says."""
-        return Stepper("staged", lambda: self._train(self._next_batch), session_config(staging))
+        return Stepper("staged", self._whole, session_config(staging))
 
     def other(self, name, next_batch):
         """The same training part behind another input, unstaged."""
@@ -51,7 +54,7 @@ class Contenders:
         if name == "prepare":
             return Stepper(name, lambda: self._prepare(self._next_batch), keeping_config())
         if name == "cpu":
-            return Stepper(name, lambda: self._train(self._next_batch), quiet_config())
+            return Stepper(name, self._whole, quiet_config())
         raise ValueError(f"{name} is not one of {PARTS}")
 
 

@@ -7,10 +7,13 @@ import tensorflow as tf
 
 @dataclasses.dataclass(frozen=True)
 class Staging:
-    """How far and with how many threads a session's input runs ahead."""
+    """How far and with how many threads a session's input runs ahead, -1 = AUTOTUNE; where, next to a GPU."""
 
     capacity: int = 2
     num_threads: int = 1
+    stage_subgraph_on_cpu: bool = False
+    streams: int = 0
+    stage_subgraph_stream_id: int = 0
 
 
 def session_config(staging=None):
@@ -19,6 +22,7 @@ def session_config(staging=None):
     Raises ImportError where Headrace is not installed or does not fit the installed TensorFlow.
     """
     config = tf.compat.v1.ConfigProto()
+    config.gpu_options.allow_growth = True  # contenders share a GPU
     if staging is not None:
         import headrace
 

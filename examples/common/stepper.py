@@ -89,6 +89,7 @@ def frozen(structure):
 def quiet_config():
     """A session that spends no processor time on idle spinning: for measuring what a step needs."""
     config = tf1.ConfigProto(use_per_session_threads=True)
+    config.gpu_options.allow_growth = True
     config.experimental.disable_thread_spinning = True
     return config
 
@@ -100,6 +101,7 @@ def keeping_config():
     that is run for its time alone would cost nothing.
     """
     config = tf1.ConfigProto()
+    config.gpu_options.allow_growth = True
     config.graph_options.rewrite_options.dependency_optimization = (
         rewriter_config_pb2.RewriterConfig.OFF)
     return config

@@ -33,18 +33,19 @@ def optimizer():
     return keras.optimizers.SGD(learning_rate=0.1)
 
 
-def dataset_fn(dataset, mode, metadata):
-    def parse(record):
-        return tf.io.parse_single_example(
-            record,
-            {
-                "image": tf.io.FixedLenFeature([32, 32, 3], tf.float32),
-                "label": tf.io.FixedLenFeature([1], tf.int64),
-            },
-        )
+def parse(records):
+    """Records (serialized, one or [B]) to (features, label [1] or [B, 1]); pixels in 0..1."""
+    features = {
+        "image": tf.io.FixedLenFeature([32, 32, 3], tf.float32),
+        "label": tf.io.FixedLenFeature([1], tf.int64),
+    }
+    one = records.shape.rank == 0
+    parsed = (tf.io.parse_single_example if one else tf.io.parse_example)(records, features)
+    return {"image": tf.math.divide(parsed["image"], 255.0)}, parsed["label"]
 
+
+def dataset_fn(dataset, mode, metadata):
     dataset = dataset.map(parse)
-    dataset = dataset.map(lambda r: ({"image": tf.math.divide(r["image"], 255.0)}, r["label"]))
     if mode == "training":
         dataset = dataset.shuffle(1024)
     return dataset

@@ -1,4 +1,4 @@
-"""A model module as a plain tf.compat.v1 graph: lines are read by tf.data, all else stands in the graph.
+"""A model module as a plain tf.compat.v1 graph: records are read by tf.data, all else stands in the graph.
 
     lines, initializer = graph.next_lines(["rows.tsv"], 512)
     step = graph.train_step(dlrm, lines)
@@ -29,12 +29,15 @@ class Training(NamedTuple):
 def lines_dataset(files, batch_size, repeat=True):
     """A dataset of lines [batch_size]: the files over and over; or once, and the last batch may be smaller.
 
-    files: of text, or all of them .gz.
+    files: of text, all of them .gz, or all of them .tfrecord, whose records take the place of lines.
     """
-    packed = {str(path).endswith(".gz") for path in files}
-    if len(packed) != 1:
-        raise ValueError("files: name at least one, and do not mix plain ones and .gz")
-    dataset = tf.data.TextLineDataset([str(path) for path in files], "GZIP" if packed.pop() else "")
+    names = [str(path) for path in files]
+    kinds = {next((kind for kind in (".gz", ".tfrecord") if name.endswith(kind)), "") for name in names}
+    if len(kinds) != 1:
+        raise ValueError("files: name at least one, and do not mix plain ones, .gz and .tfrecord")
+    kind = kinds.pop()
+    dataset = (tf.data.TFRecordDataset(names) if kind == ".tfrecord" else
+               tf.data.TextLineDataset(names, "GZIP" if kind else ""))
     return (dataset.repeat() if repeat else dataset).batch(batch_size, drop_remainder=repeat)
 
 

@@ -1,6 +1,6 @@
 """Headrace runs the input part of a TensorFlow graph ahead of the training step.
 
-    config = headrace.configure(tf.compat.v1.ConfigProto(), headrace.StageOptions(capacity=4))
+    config = headrace.configure(tf.compat.v1.ConfigProto(), headrace.StageOptions())
     print(headrace.explain(graph, config))
     with tf.compat.v1.Session(config=config) as session: ...
 
@@ -11,6 +11,7 @@ written for DeepRec: `import headrace.compat.v1 as tf`.
 import importlib
 
 from headrace import errors
+from headrace._checks import AUTOTUNE
 from headrace._version import __version__
 from headrace.options import StageOptions, ThreadPool
 
@@ -29,7 +30,7 @@ _LAZY = {
     "trace": "headrace.live",
 }
 
-__all__ = sorted(["StageOptions", "ThreadPool", "errors", "__version__", *_LAZY])
+__all__ = sorted(["AUTOTUNE", "StageOptions", "ThreadPool", "errors", "__version__", *_LAZY])
 
 
 def __getattr__(name):

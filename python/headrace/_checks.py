@@ -9,6 +9,7 @@ import sys
 
 from headrace.errors import OptionError, OptionTypeError
 
+AUTOTUNE = -1  # equal to tf.data.AUTOTUNE
 INT32_MAX = 2**31 - 1
 INT64_MAX = 2**63 - 1
 # As in src/tensorflow/options.cc: more threads than this would take the process down.
@@ -37,6 +38,18 @@ def integer(field: str, value, low: int, high: int) -> int:
         # What is only bounded by the width of its field is still bounded.
         raise OptionError(field, value, wanted if number < low else f"in [{low}, {high}]")
     return number
+
+
+def integer_or_autotune(field: str, value, low: int, high: int) -> int:
+    """An integer in [low, high], or AUTOTUNE."""
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise OptionTypeError(field, value, f"an integer >= {low} or headrace.AUTOTUNE")
+    if operator.index(value) == AUTOTUNE:
+        return AUTOTUNE
+    try:
+        return integer(field, value, low, high)
+    except OptionError as error:
+        raise OptionError(field, value, f"{error.range}, or headrace.AUTOTUNE ({AUTOTUNE})") from None
 
 
 def text(field: str, value) -> str:

@@ -7,8 +7,10 @@ from typing import Annotated, List, Optional
 
 import typer
 
+from headrace import _quiet
+from headrace._checks import AUTOTUNE
 from headrace._version import __version__
-from headrace.commands import data, jobs
+from headrace.commands import bench, data, jobs
 from headrace.commands.common import MARKUP, Format, FormatOption
 from headrace.commands.common import fail as _fail
 from headrace.errors import HeadraceError, OptionError
@@ -24,6 +26,7 @@ app = typer.Typer(
 )
 app.add_typer(data.app, name="data")
 jobs.register(app)
+bench.register(app)
 
 
 def _version(value: bool):
@@ -102,8 +105,12 @@ def explain(
     exclude: Annotated[
         Optional[List[str]], typer.Option(help="Operation that stays out; may be repeated.")
     ] = None,
-    capacity: Annotated[int, typer.Option(help="Finished results that may wait, >= 1.")] = 1,
-    num_threads: Annotated[int, typer.Option(help="Threads that run the body, >= 1.")] = 1,
+    capacity: Annotated[
+        int, typer.Option(help="Finished results that may wait; 0: none; -1: chosen from measurement.")
+    ] = AUTOTUNE,
+    num_threads: Annotated[
+        int, typer.Option(help="Threads that run the body, >= 1; -1: chosen from measurement.")
+    ] = AUTOTUNE,
     stage_subgraph_on_cpu: Annotated[
         bool, typer.Option("--stage-subgraph-on-cpu", help="Pin the stage to the host.")
     ] = False,
@@ -135,7 +142,8 @@ def _explain(file, options, tags, format, dump_graph):
     import os
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    from headrace import graphs, plans
+    with _quiet.stderr():
+        from headrace import graphs, plans
 
     graph_def = graphs.to_graph_def(file, tags)
     explanation = plans.explain(graph_def, options)

@@ -5,7 +5,7 @@ import os
 import platform
 import sys
 
-from headrace import library
+from headrace import _quiet, library
 from headrace._version import __version__
 from headrace.errors import HeadraceError
 
@@ -81,7 +81,8 @@ def _load():
     # TensorFlow writes its own log lines; the report should not drown in them.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
-        loaded = library.load()
+        with _quiet.stderr():
+            loaded = library.load()
     except HeadraceError as error:
         return [Check("load", False, "failed", "loads", error.message)]
     import tensorflow as tf

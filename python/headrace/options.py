@@ -36,9 +36,13 @@ class StageOptions:
 
     smart: grow the stage as far as is legal. False: only up to the marks that tf.staged made, and
         without marks nothing is staged.
-    capacity: finished results that may wait, >= 1. More cost memory and are read further ahead.
+    capacity: finished results that may wait; more cost memory and are read further ahead. 0: nothing
+        runs ahead, reads and body run in the step. AUTOTUNE: chosen from measured steps, within 100
+        steps or 3 s, whichever ends later, and again from time to time: as few as keep steps from
+        waiting, or 0 where running ahead does not pay; the log and stats() say so.
     num_threads: threads that run the stage's body, in [1, 4096]; each may hold one more element.
-        Without a body (explain() says so) more than one has no effect.
+        Without a body (explain() says so) more than one has no effect. AUTOTUNE: as many as the
+        body needs to keep up with the rest, at most one a core.
     num_clients: consumers that take at the same time, >= 1; each element goes to exactly one.
     timeout_millis: longest wait, in milliseconds, of a take on a stage that makes no progress; then
         DEADLINE_EXCEEDED, and the element stays for the next take. 0 = never.
@@ -56,7 +60,8 @@ class StageOptions:
     streams: GPU streams asked for; 0 = multi-stream off.
     cut: "auto" chooses by cost which tensors cross; "largest" stages all that may be staged.
     exclude: names of operations that stay out of the stage.
-    budget_bytes: bytes that may be held ahead, raw and staged; 0 = no bound.
+    budget_bytes: bytes that may be held ahead, raw and staged; 0 = no bound, and 64 MiB for what
+        AUTOTUNE adds to the first two results.
     name: prefix of the stages' names.
     dump_graph: path to which the rewritten graph is written (GraphDef; text if it ends in .pbtxt).
 
@@ -64,8 +69,8 @@ class StageOptions:
     """
 
     smart: bool = True
-    capacity: int = 1
-    num_threads: int = 1
+    capacity: int = _checks.AUTOTUNE
+    num_threads: int = _checks.AUTOTUNE
     num_clients: int = 1
     timeout_millis: int = 300000
     closed_exception_types: tuple = (OUT_OF_RANGE,)
@@ -146,6 +151,10 @@ def _integer(low, high):
     return lambda field, value: _checks.integer(field, value, low, high)
 
 
+def _integer_or_autotune(low, high):
+    return lambda field, value: _checks.integer_or_autotune(field, value, low, high)
+
+
 def _pools(field, value):
     if not isinstance(value, (list, tuple)):
         raise OptionTypeError(field, value, "a list of headrace.ThreadPool")
@@ -169,8 +178,8 @@ def _cut(field, value):
 
 _CHECKS = {
     "smart": _checks.boolean,
-    "capacity": _integer(1, _checks.INT32_MAX),
-    "num_threads": _integer(1, _checks.MAX_THREADS),
+    "capacity": _integer_or_autotune(0, _checks.INT32_MAX),
+    "num_threads": _integer_or_autotune(1, _checks.MAX_THREADS),
     "num_clients": _integer(1, _checks.INT32_MAX),
     "timeout_millis": _integer(0, _checks.INT64_MAX),
     "closed_exception_types": _checks.status_codes,

@@ -94,7 +94,9 @@ class Domain {
   std::vector<Stage*> touched_;  // empty whenever the lock is free
   std::uint64_t next_take_ = 1;
   std::chrono::milliseconds tick_{250};
-  bool watching_ = false;  // something waited at the last tick
+  bool watching_ = false;       // something waited at the last tick
+  Stage* measuring_ = nullptr;  // the stage whose settings compete
+  TimePoint measuring_last_;    // took a step
   bool stop_ = false;
   std::condition_variable watch_cv_;
   std::thread watcher_;

@@ -17,6 +17,17 @@ std::string Seconds(Clock::duration d) {
   return text.str();
 }
 
+std::unique_ptr<Tuner> MakeTuner(const StageConfig& config) {
+  if (config.capacity != kAutotune && config.num_threads != kAutotune) return nullptr;
+  TunerConfig tuner;
+  tuner.capacity = config.capacity;
+  tuner.num_threads = config.num_threads;
+  tuner.max_threads = std::max(config.max_threads, 1);
+  tuner.num_clients = config.num_clients;
+  tuner.budget_bytes = config.budget_bytes;
+  return std::make_unique<Tuner>(tuner);
+}
+
 }  // namespace
 
 Stage::Stage(std::shared_ptr<Domain> domain, StageConfig config, std::vector<Input> inputs,
@@ -25,10 +36,11 @@ Stage::Stage(std::shared_ptr<Domain> domain, StageConfig config, std::vector<Inp
       config_(std::move(config)),
       inputs_(std::move(inputs)),
       body_(std::move(body)),
+      tuner_(MakeTuner(config_)),
+      setting_(tuner_ != nullptr ? tuner_->setting()
+                                 : Setting{config_.capacity, config_.num_threads}),
       assigned_(inputs_.size(), 0) {
   for (const Input& input : inputs_) has_draws_ |= input.source->mode_ == Source::Mode::kOnDraw;
-  limit_ = static_cast<std::size_t>(std::max(config_.capacity, config_.num_clients)) +
-           static_cast<std::size_t>(config_.num_threads);
   Deferred deferred;
   {
     std::lock_guard<std::mutex> lock(domain_->mu_);
@@ -46,8 +58,9 @@ Stage::Stage(std::shared_ptr<Domain> domain, StageConfig config, std::vector<Inp
     domain_->SettleLocked(&deferred);
   }
   deferred.Run();
+  const int threads = config_.num_threads == kAutotune ? config_.max_threads : config_.num_threads;
   if (has_workers()) {
-    for (int i = 0; i < config_.num_threads; ++i) workers_.emplace_back([this] { WorkLoop(); });
+    for (int i = 0; i < threads; ++i) workers_.emplace_back([this, i] { WorkLoop(i); });
   }
 }
 
@@ -73,7 +86,7 @@ bool Stage::TakeNowLocked(Status* status, Taken* taken, Deferred* deferred) {
     *status = ClosedStatusLocked();
     return true;
   }
-  return waiters_.empty() && TakeFrontLocked(status, taken, deferred);
+  return waiters_.empty() && TakeFrontLocked(/*waited=*/false, status, taken, deferred);
 }
 
 bool Stage::TryTake(Status* status, Taken* taken) {
@@ -91,7 +104,7 @@ bool Stage::TryTake(Status* status, Taken* taken) {
   return served;
 }
 
-bool Stage::TakeOrWait(Status* status, Taken* taken, TakeId* id, Done done) {
+bool Stage::TakeOrWait(Status* status, Taken* taken, TakeId* id, Done done, Runner step) {
   Deferred deferred;
   Taken got;
   bool served = false;
@@ -103,7 +116,8 @@ bool Stage::TakeOrWait(Status* status, Taken* taken, TakeId* id, Done done) {
       const TimePoint now = domain_->Now();
       *id = domain_->next_take_++;
       waiters_.push_back({*id, std::move(done), now, now + domain_->report_after(),
-                          Trace::enabled() ? Clock::now() : TimePoint()});
+                          Trace::enabled() ? Clock::now() : TimePoint(), std::move(step)});
+      if (!setting_.ahead()) FormTicketsLocked();
       domain_->TouchLocked(this);
       domain_->WatchLocked(config_.timeout);
     }
@@ -159,8 +173,10 @@ void Stage::Close() {
       for (const Input& input : inputs_) input.source->DetachLocked(this);
       auto& all = domain_->stages_;
       all.erase(std::remove(all.begin(), all.end(), this), all.end());
+      if (domain_->measuring_ == this) domain_->measuring_ = nullptr;
     }
     work_cv_.notify_all();
+    spare_cv_.notify_all();
   }
   deferred.Run();
   std::lock_guard<std::mutex> join(join_mu_);
@@ -181,7 +197,11 @@ StageFigures Stage::FiguresLocked() const {
   f.depth = static_cast<int>(std::count_if(slots_.begin(), slots_.end(), [](const SlotPtr& slot) {
     return slot->state == SlotState::kDone;
   }));
-  f.depth_limit = static_cast<int>(limit_);
+  // What was made under a larger limit still waits.
+  f.depth_limit = static_cast<int>(std::max(LimitLocked(), slots_.size()));
+  f.capacity = setting_.capacity;
+  f.num_threads = setting_.num_threads;
+  f.measuring = tuner_ != nullptr && tuner_->measuring();
   Clock::duration reading{0};
   for (const Input& input : inputs_) reading += input.source->reading_time_;
   f.read_us = std::chrono::duration_cast<std::chrono::microseconds>(reading).count();
@@ -252,7 +272,8 @@ std::string Stage::DescribeLocked(TimePoint now) const {
   const auto ready = std::count_if(slots_.begin(), slots_.end(), [](const SlotPtr& slot) {
     return slot->state == SlotState::kDone;
   });
-  text << running << " bodies run; depth " << ready << " of " << limit_ << "; " << figures_.taken
+  text << running << " bodies run; depth " << ready << " of " << LimitLocked() << "; "
+       << figures_.taken
        << " taken; last error: " << (figures_.last_error.empty() ? "none" : figures_.last_error);
   return text.str();
 }

@@ -18,23 +18,31 @@
 #include "stage/domain.h"
 #include "stage/element.h"
 #include "stage/source.h"
+#include "stage/tuner.h"
 
 namespace headrace::stage {
+
+// Schedules work on the threads of a step.
+using Runner = std::function<void(std::function<void()>)>;
 
 // Computes what crosses to the training step from one element of each source.
 class StageBody {
  public:
   virtual ~StageBody() = default;
   // Called by up to num_threads threads at a time. `inputs` has one payload per source of the
-  // stage, in order. Must end by itself: it is not cancelled.
-  virtual ReadResult Run(const std::vector<Payload>& inputs) = 0;
+  // stage, in order. `step` (may be null) is the runner of a step that waits for the result and has
+  // nothing else to do: its threads may be used until this returns. Must end by itself: it is not
+  // cancelled.
+  virtual ReadResult Run(const std::vector<Payload>& inputs, const Runner* step) = 0;
 };
 
 struct StageConfig {
   std::string name;
-  std::string tag;                            // groups stages for figures and closing
-  int capacity = 1;                           // finished results that may wait
-  int num_threads = 1;                        // threads that run the body
+  std::string tag;  // groups stages for figures and closing
+  // Finished results that may wait, or kAutotune. 0: nothing runs ahead of takes.
+  int capacity = 1;
+  int num_threads = 1;                        // threads that run the body, or kAutotune
+  int max_threads = 1;                        // that kAutotune may choose
   int num_clients = 1;                        // concurrent takers that the capacity must serve
   std::chrono::milliseconds timeout{300000};  // of a take without progress; 0 = never
   std::set<Code> closed_codes = {Code::kOutOfRange};  // delivered as end of data
@@ -60,6 +68,9 @@ struct StageFigures {
   std::int64_t discarded = 0;  // results that nobody took: another consumer took their element
   int depth = 0;               // results that wait now
   int depth_limit = 0;
+  int capacity = 0;                   // now; 0: nothing runs ahead
+  int num_threads = 0;                // now
+  bool measuring = false;             // settings compete (kAutotune)
   std::int64_t waiting = 0;           // takes that wait now
   std::int64_t held_bytes = 0;        // raw and staged, now
   std::int64_t producer_wait_us = 0;  // time the body threads waited for an element or for room
@@ -81,6 +92,8 @@ struct StageFigures {
 // delivered as that error, in its place; neither errors nor the end of data are terminal. A take
 // that is cancelled or times out while waiting consumes nothing.
 // Bounds: at most max(capacity, num_clients) + num_threads elements are read and not taken.
+// kAutotune: capacity and threads change while the stage runs (tuner.h), and with them the bound;
+// capacity 0 may be chosen too: then elements are read only for takes that wait.
 class Stage {
  public:
   struct Input {
@@ -111,8 +124,9 @@ class Stage {
   // Else returns false, sets *id, and calls `done` exactly once, later, on a thread of the stage,
   // of a source, of the domain, or of whoever takes elsewhere or ends the wait; never under a lock.
   // `done` must not block, since that thread has other work, and may run when the stage is gone
-  // already.
-  bool TakeOrWait(Status* status, Taken* taken, TakeId* id, Done done);
+  // already. `step` (may be null): threads that have nothing to do until then; the body may use
+  // them where nothing runs ahead.
+  bool TakeOrWait(Status* status, Taken* taken, TakeId* id, Done done, Runner step = nullptr);
   // Blocks the caller's thread. `on_wait` (may be null) is called with the id before blocking, so
   // that the wait can be ended by EndWait().
   Status Take(Taken* taken, const std::function<void(TakeId)>& on_wait = nullptr);
@@ -151,6 +165,7 @@ class Stage {
     TimePoint since;
     TimePoint next_report;
     TimePoint traced_since;  // of the trace's clock; unset while nothing is traced
+    Runner step;
   };
 
   // All "Locked" methods: the domain's lock is held; callbacks go into *deferred.
@@ -169,7 +184,7 @@ class Stage {
   }
   void DeliverLocked(Deferred* deferred);
   // Takes the front slot if it is done: true with *status, *taken set. Skips ignored errors.
-  bool TakeFrontLocked(Status* status, Taken* taken, Deferred* deferred);
+  bool TakeFrontLocked(bool waited, Status* status, Taken* taken, Deferred* deferred);
   SlotPtr ConsumeFrontLocked(Deferred* deferred);
   // Leaves what a consumed ticket held to the next worker that comes along, so that the taker goes
   // on with its step. A worker comes for every ticket that is formed, so no more is held than
@@ -187,6 +202,13 @@ class Stage {
   void FailWaitersLocked(const Status& status, Deferred* deferred);
   Status ClosedStatusLocked() const;
   StageFigures FiguresLocked() const;
+  // How many tickets may be held.
+  std::size_t LimitLocked() const;
+  // A step got its result, after a wait or at once; `full`: it left a full queue.
+  void TuneLocked(bool waited, bool full, Deferred* deferred);
+  // Whether this stage may measure now: stages that measure at the same time would mislead each
+  // other.
+  bool MayMeasureLocked(TimePoint now);
   bool OpenLocked() const { return !closing_ && closed_because_.empty(); }
   bool HasWaitersLocked() const { return !waiters_.empty(); }
   TakeId OldestWaitLocked() const { return waiters_.front().id; }
@@ -198,7 +220,7 @@ class Stage {
   bool NeedsElementLocked(const Source* source) const;  // a take waits for it
 
   bool has_workers() const { return body_ != nullptr || has_draws_; }
-  void WorkLoop();
+  void WorkLoop(int index);
   SlotPtr PendingLocked() const;
   // Completes the ticket's random draws, unless it becomes an orphan meanwhile.
   void DrawLocked(std::unique_lock<std::mutex>* lock, Slot* slot, Deferred* deferred);
@@ -209,10 +231,11 @@ class Stage {
   const StageConfig config_;
   const std::vector<Input> inputs_;
   const std::unique_ptr<StageBody> body_;
-  bool has_draws_ = false;  // constant after construction
-  std::size_t limit_ = 0;   // constant after construction
+  bool has_draws_ = false;              // constant after construction
+  const std::unique_ptr<Tuner> tuner_;  // null if nothing is to be chosen; guarded by domain_->mu_
 
   // Guarded by domain_->mu_.
+  Setting setting_;
   std::deque<SlotPtr> slots_;          // front = the next ticket
   std::vector<SlotPtr> consumed_;      // for a worker to free
   std::vector<std::size_t> assigned_;  // per source: elements that belong to slots_
@@ -230,7 +253,8 @@ class Stage {
   std::uint64_t last_ticket_ = 0;  // that step's
   std::size_t staged_bytes_ = 0;
   StageFigures figures_;
-  std::condition_variable work_cv_;  // workers: pending slot, draw ended, closing
+  std::condition_variable work_cv_;   // workers: pending slot, draw ended, closing
+  std::condition_variable spare_cv_;  // workers beyond setting_.num_threads: the setting, closing
 
   std::vector<std::thread> workers_;  // joined by Close()
   std::mutex join_mu_;

@@ -20,7 +20,7 @@ std::int64_t Microseconds(Clock::duration d) {
 }  // namespace
 
 bool Stage::CanFormTicketLocked() const {
-  if (slots_.size() >= limit_) return false;
+  if (slots_.size() >= LimitLocked()) return false;
   for (std::size_t i = 0; i < inputs_.size(); ++i) {
     const Source& source = *inputs_[i].source;
     if (source.mode_ == Source::Mode::kOnDraw) continue;
@@ -109,7 +109,7 @@ Stage::SlotPtr Stage::ConsumeFrontLocked(Deferred* deferred) {
 }
 
 void Stage::DisposeLocked(SlotPtr slot, Deferred* deferred) {
-  const bool more_to_come = slot->status.ok() && consumed_.size() < limit_;
+  const bool more_to_come = slot->status.ok() && consumed_.size() < LimitLocked();
   if (has_workers() && more_to_come) {
     consumed_.push_back(std::move(slot));
     return;
@@ -124,14 +124,16 @@ void Stage::SweepLocked(Deferred* deferred) {
   consumed_.clear();
 }
 
-bool Stage::TakeFrontLocked(Status* status, Taken* taken, Deferred* deferred) {
+bool Stage::TakeFrontLocked(bool waited, Status* status, Taken* taken, Deferred* deferred) {
   while (!slots_.empty() && slots_.front()->state == SlotState::kDone) {
+    const bool full = slots_.size() >= LimitLocked() && slots_.back()->state == SlotState::kDone;
     const SlotPtr slot = ConsumeFrontLocked(deferred);
     DisposeLocked(slot, deferred);
     FormTicketsLocked();
     if (slot->status.ok()) {
       ignored_in_a_row_ = 0;
       ++figures_.taken;
+      if (tuner_ != nullptr) TuneLocked(waited, full, deferred);
       *status = Status();
       taken->inputs = std::move(slot->inputs);
       taken->body = std::move(slot->body);
@@ -141,6 +143,7 @@ bool Stage::TakeFrontLocked(Status* status, Taken* taken, Deferred* deferred) {
       }
       return true;
     }
+    if (tuner_ != nullptr) tuner_->OnBreak();
     figures_.last_error = slot->status.ToString();
     const Code code = slot->status.code();
     if (config_.ignored_codes.count(code) > 0 &&
@@ -164,7 +167,8 @@ bool Stage::TakeFrontLocked(Status* status, Taken* taken, Deferred* deferred) {
 void Stage::DeliverLocked(Deferred* deferred) {
   Status status;
   Taken taken;
-  if (!TakeFrontLocked(&status, &taken, deferred)) return;  // all that was there are ignored errors
+  if (!TakeFrontLocked(/*waited=*/true, &status, &taken, deferred))
+    return;  // all that was there are ignored errors
   Waiter waiter = std::move(waiters_.front());
   waiters_.pop_front();
   figures_.consumer_wait_us += Microseconds(domain_->Now() - waiter.since);
@@ -246,8 +250,10 @@ std::size_t Stage::HeldBytesLocked() const {
 std::size_t Stage::WantedLocked() const {
   if (!OpenLocked() || dormant_) return 0;
   // One element may always be held: a budget smaller than a batch must not stop the program.
-  if (config_.budget_bytes > 0 && HeldBytesLocked() >= config_.budget_bytes) return 1;
-  return limit_;
+  const std::size_t limit = LimitLocked();
+  if (config_.budget_bytes > 0 && HeldBytesLocked() >= config_.budget_bytes)
+    return std::min<std::size_t>(1, limit);
+  return limit;
 }
 
 bool Stage::NeedsElementLocked(const Source* source) const {

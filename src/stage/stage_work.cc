@@ -44,12 +44,14 @@ void Stage::DrawLocked(std::unique_lock<std::mutex>* lock, Slot* slot, Deferred*
 
 void Stage::RunBodyLocked(std::unique_lock<std::mutex>* lock, Slot* slot, Deferred* deferred) {
   const TimePoint begin = domain_->Now();
+  Runner step;
+  if (!setting_.ahead() && !waiters_.empty()) step = waiters_.front().step;
   lock->unlock();
   deferred->Run();
   ReadResult result;
   {
     TraceSpan span("body", config_.name, slot->ticket);
-    result = body_->Run(slot->inputs);
+    result = body_->Run(slot->inputs, step ? &step : nullptr);
   }
   lock->lock();
   figures_.body_us += Microseconds(domain_->Now() - begin);
@@ -67,7 +69,7 @@ void Stage::RunBodyLocked(std::unique_lock<std::mutex>* lock, Slot* slot, Deferr
   staged_bytes_ += result.bytes;
 }
 
-void Stage::WorkLoop() {
+void Stage::WorkLoop(int index) {
   NameThisThread("hr-stage");
   Deferred deferred;
   std::unique_lock<std::mutex> lock(domain_->mu_);
@@ -77,6 +79,10 @@ void Stage::WorkLoop() {
       lock.unlock();
       deferred.Run();
       lock.lock();
+      continue;
+    }
+    if (index >= setting_.num_threads) {
+      spare_cv_.wait(lock);
       continue;
     }
     SlotPtr slot = drawing_ ? nullptr : PendingLocked();

@@ -105,6 +105,12 @@ class StressTest : public Test, public ::testing::WithParamInterface<int> {
     config.timeout = std::chrono::seconds(3);
     if (Chance(random, 2)) config.ignored_codes = {Code::kDataLoss};
     if (Chance(random, 3)) config.budget_bytes = 20;
+    if (Chance(random, 5)) config.capacity = 0;
+    if (Chance(random, 3)) {
+      config.capacity = config.num_threads = kAutotune;
+      config.max_threads = 3;
+      config.budget_bytes = 20;  // no room to grow
+    }
     std::vector<Stage::Input> inputs = {{source_, nullptr}};
     if (kind.other) inputs.push_back({other_source_, nullptr});
     if (kind.draw) inputs.push_back({draws_, nullptr});

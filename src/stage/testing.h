@@ -219,6 +219,7 @@ class BodyControl {
   }
   Counter started;
   Counter finished;
+  Counter in_steps;  // bodies that were given a step's threads
 
   ReadResult Run(const std::vector<Payload>& inputs) {
     {
@@ -244,7 +245,10 @@ class BodyControl {
 class FakeBody : public StageBody {
  public:
   explicit FakeBody(std::shared_ptr<BodyControl> control) : control_(std::move(control)) {}
-  ReadResult Run(const std::vector<Payload>& inputs) override { return control_->Run(inputs); }
+  ReadResult Run(const std::vector<Payload>& inputs, const Runner* step) override {
+    if (step != nullptr) control_->in_steps.Add();
+    return control_->Run(inputs);
+  }
 
  private:
   const std::shared_ptr<BodyControl> control_;
@@ -332,11 +336,11 @@ inline std::string Describe(const Status& status, const Taken& taken) {
 // A take that has begun.
 class PendingTake {
  public:
-  explicit PendingTake(Stage* stage) {
+  explicit PendingTake(Stage* stage, Runner step = nullptr) {
     Status status;
     Taken taken;
     auto done = [state = state_](const Status& s, Taken what) { state->Set(s, std::move(what)); };
-    if (stage->TakeOrWait(&status, &taken, &id_, std::move(done))) {
+    if (stage->TakeOrWait(&status, &taken, &id_, std::move(done), std::move(step))) {
       state_->Set(status, std::move(taken));
       at_once_ = true;
     }

@@ -54,6 +54,19 @@ Reader Integer(Int* out, std::int64_t low, std::int64_t high) {
   };
 }
 
+template <typename Int>
+Reader IntegerOrAutotune(Int* out, std::int64_t low, std::int64_t high) {
+  return [=, integer = Integer(out, low, high)](const std::string& field, const AttrValue& value) {
+    if (value.value_case() == AttrValue::kI && value.i() == stage::kAutotune) {
+      *out = stage::kAutotune;
+      return Status();
+    }
+    const Status status = integer(field, value);
+    if (status.ok() || value.value_case() != AttrValue::kI) return status;
+    return Status(status.code(), status.message() + ", or -1 (AUTOTUNE)");
+  };
+}
+
 Reader Boolean(bool* out) {
   return [=](const std::string& field, const AttrValue& value) {
     if (value.value_case() != AttrValue::kB) return WrongType(field, "a boolean (AttrValue.b)");
@@ -113,8 +126,8 @@ std::map<std::string, Reader> Readers(StageOptions* o, RawLists* raw) {
   return {
       {"version", Integer(&raw->version, 1, kMaxInt64)},
       {"smart", Boolean(&o->smart)},
-      {"capacity", Integer(&o->capacity, 1, kMaxInt)},
-      {"num_threads", Integer(&o->num_threads, 1, kMaxThreads)},
+      {"capacity", IntegerOrAutotune(&o->capacity, 0, kMaxInt)},
+      {"num_threads", IntegerOrAutotune(&o->num_threads, 1, kMaxThreads)},
       {"num_clients", Integer(&o->num_clients, 1, kMaxInt)},
       {"timeout_millis", Integer(&o->timeout_millis, 0, kMaxInt64)},
       {"closed_codes", Integers(&raw->closed_codes, kFirstCode, kLastCode)},

@@ -69,8 +69,8 @@ std::string ErrorOf(const Builder& builder) {
 TEST(OptionsTest, EmptyMessageGivesTheDefaults) {
   const StageOptions options = Parsed(Builder());
   EXPECT_TRUE(options.smart);
-  EXPECT_EQ(options.capacity, 1);
-  EXPECT_EQ(options.num_threads, 1);
+  EXPECT_EQ(options.capacity, stage::kAutotune);
+  EXPECT_EQ(options.num_threads, stage::kAutotune);
   EXPECT_EQ(options.num_clients, 1);
   EXPECT_EQ(options.timeout_millis, 300000);
   EXPECT_EQ(options.closed_codes, std::vector<Code>{Code::kOutOfRange});
@@ -128,8 +128,8 @@ TEST(OptionsTest, EveryKeyArrives) {
 }
 
 TEST(OptionsTest, ErrorsNameFieldValueAndRange) {
-  EXPECT_EQ(ErrorOf(Builder().Int("capacity", 0)),
-            "Headrace options: capacity is 0, but must be >= 1");
+  EXPECT_EQ(ErrorOf(Builder().Int("capacity", -2)),
+            "Headrace options: capacity is -2, but must be >= 0, or -1 (AUTOTUNE)");
   EXPECT_EQ(ErrorOf(Builder().Int("num_threads", 5000)),
             "Headrace options: num_threads is 5000, but must be in [1, 4096]");
   EXPECT_EQ(ErrorOf(Builder().Int("num_clients", -1)),

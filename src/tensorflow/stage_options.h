@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/status.h"
+#include "stage/tuner.h"
 
 namespace headrace {
 
@@ -25,10 +26,13 @@ struct StageThreadPool {
 
 // Plain data; a value made by options.h satisfies every range below.
 struct StageOptions {
-  bool smart = true;          // grow the stage as far as legal; false: only up to tf.staged marks
-  std::int64_t capacity = 1;  // >= 1: finished results that may wait. More memory, older data
-  int num_threads = 1;        // >= 1: threads that run the body. Each may hold one more element
-  int num_clients = 1;        // >= 1: consumers that take at the same time
+  bool smart = true;  // grow the stage as far as legal; false: only up to tf.staged marks
+  // Finished results that may wait, >= 0 or stage::kAutotune. More memory, older data. 0: nothing
+  // runs ahead, reads and body run in the step.
+  std::int64_t capacity = stage::kAutotune;
+  // That run the body, >= 1 or stage::kAutotune. Each may hold one more element.
+  int num_threads = stage::kAutotune;
+  int num_clients = 1;                   // >= 1: consumers that take at the same time
   std::int64_t timeout_millis = 300000;  // >= 0: longest wait of a take without progress; 0 = never
   std::vector<Code> closed_codes = {Code::kOutOfRange};  // mean end of data
   std::vector<Code> ignored_codes;                       // whose element is skipped and counted

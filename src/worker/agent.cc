@@ -18,6 +18,7 @@ constexpr milliseconds kTick{50};
 constexpr milliseconds kFirstPause{100}, kMostPause{10000};
 constexpr milliseconds kNotice{10000};
 constexpr milliseconds kLastCalls{5000};  // to a master that does not answer, once we are to stop
+constexpr char kGoodEnd[] = "exit code 0";
 
 std::string HostName() {
   char name[256] = "";
@@ -181,7 +182,7 @@ Agent::Ended Agent::RunProcess(const v1::JoinReply& joined) {
   }
   // Its own word counts for more than how it looked from here.
   if (ended.view.said_bye && ended.view.bye_error.empty() && ended.cannot_start.ok()) {
-    if (!ended.reason.empty() && ended.reason != "exit code 0") {
+    if (!ended.reason.empty() && ended.reason != kGoodEnd) {
       spdlog::warn("after its last word: {}", ended.reason);
     }
     ended.reason.clear();
@@ -212,6 +213,7 @@ std::string Agent::Supervise(const v1::JoinReply& joined, Link* link, Child* chi
     std::string how;
     if (child->Ended(&how)) {
       if (!why.empty()) return why.append(", ").append(how);
+      if (how == kGoodEnd) return how;
       const std::string last = LogPath().empty() ? "" : LastLine(LogPath());
       return last.empty() ? how : how.append("; its last line: ").append(last);
     }

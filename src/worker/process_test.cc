@@ -29,8 +29,11 @@ TEST_F(WorkerProcessTest, TwoWorkersDoAJob) {
 
 TEST_F(WorkerProcessTest, AJobThatIsDoneIsLeftAtOnce) {
   StartMaster(100);
-  EXPECT_EQ(StartWorker("worker-0", FakeTrainer())->ExitCode(), 0);
-  EXPECT_EQ(StartWorker("worker-1", FakeTrainer())->ExitCode(), 0);
+  for (const char* name : {"worker-0", "worker-1"}) {
+    Process* worker = StartWorker(name, FakeTrainer());
+    EXPECT_EQ(worker->ExitCode(), 0);
+    EXPECT_EQ(worker->output().find("warning"), std::string::npos) << worker->output();
+  }
   ExpectComplete(100, 1, true);
 }
 

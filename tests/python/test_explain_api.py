@@ -238,7 +238,7 @@ def test_command_options(files, tmp_path):
     "arguments",
     [
         ["explain"],
-        ["explain", "x", "--capacity", "0"],
+        ["explain", "x", "--capacity", "-2"],
         ["explain", "x", "--cut", "half"],
         ["explain", "x", "--format", "yaml"],
         ["explain", "x", "--fast"],

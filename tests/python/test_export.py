@@ -1,6 +1,8 @@
 """Exported jobs: what the SavedModel's functions do is what the model module says."""
 
 import json
+import pathlib
+import re
 import textwrap
 
 import keras
@@ -240,3 +242,10 @@ def test_regularization_counts(load, tmp_path):
     kernel = regular.model.layers[-1].kernel
     assert extra == pytest.approx(0.01 * float(tf.reduce_sum(tf.square(kernel))), rel=1e-3)
     assert isinstance(plain.model, keras.Model)
+
+
+def test_the_documented_module_can_be_exported(load, tmp_path):
+    page = pathlib.Path(__file__).resolve().parents[2] / "docs" / "model-modules.md"
+    text = re.search(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)[1]
+    found = export.export(load(text), str(tmp_path / "job"), minibatch_size=2)
+    assert found["datasets"]["training"]["elements"][0]["shape"] == [None, 13]

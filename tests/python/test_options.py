@@ -19,13 +19,13 @@ POOL = headrace.ThreadPool(2, 3, "readers")
 
 BAD_VALUES = [
     ("smart", 1),
-    ("capacity", 0),
-    ("capacity", -1),
+    ("capacity", -2),
     ("capacity", 2**31),
     ("capacity", 1.5),
     ("capacity", True),
     ("capacity", "2"),
     ("num_threads", 0),
+    ("num_threads", -2),
     ("num_threads", 4097),
     ("num_clients", 0),
     ("timeout_millis", -1),
@@ -82,7 +82,7 @@ def test_wrong_type_is_a_type_error_and_wrong_range_a_value_error():
     with pytest.raises(TypeError):
         headrace.StageOptions(capacity="2")
     with pytest.raises(ValueError) as caught:
-        headrace.StageOptions(capacity=0)
+        headrace.StageOptions(num_threads=0)
     assert not isinstance(caught.value, TypeError)
 
 
@@ -121,7 +121,7 @@ def test_options_are_immutable_and_replaceable():
         capacity=3, num_threads=2
     )
     with pytest.raises(OptionError):
-        dataclasses.replace(options, capacity=0)
+        dataclasses.replace(options, capacity=-2)
 
 
 def _plain(value):

@@ -174,8 +174,12 @@ TlsCa = Annotated[
 Staging = Annotated[
     bool, option("--staging/--no_staging", "Run the input part ahead of the step.", SPEED)
 ]
-Capacity = Annotated[int, option("--stage_capacity", "Batches that may wait, >= 1.", SPEED)]
-Threads = Annotated[int, option("--stage_threads", "Threads that prepare batches.", SPEED)]
+Capacity = Annotated[
+    int, option("--stage_capacity", "Batches that may wait; 0: none; -1: chosen from measurement.", SPEED)
+]
+Threads = Annotated[
+    int, option("--stage_threads", "Threads that prepare batches; -1: chosen from measurement.", SPEED)
+]
 DryRun = Annotated[bool, option("--dry_run", "Print the job file; start nothing.", JOB)]
 
 

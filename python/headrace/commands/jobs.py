@@ -10,6 +10,7 @@ from typing import Annotated, List
 
 import typer
 
+from headrace._checks import AUTOTUNE
 from headrace.commands import running_jobs
 from headrace.commands.common import Format, FormatOption, fail
 from headrace.commands.job_options import (
@@ -177,8 +178,8 @@ def train(
     step_timeout_s: StepTimeout = 600,
     tensorboard_log_dir: Events = "",
     staging: Staging = True,
-    stage_capacity: Capacity = 2,
-    stage_threads: Threads = 1,
+    stage_capacity: Capacity = AUTOTUNE,
+    stage_threads: Threads = AUTOTUNE,
     master_addr: MasterAddr = "",
     master_host: MasterHost = "127.0.0.1",
     master_port: MasterPort = 0,

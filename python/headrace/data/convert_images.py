@@ -6,6 +6,7 @@ import zlib
 
 import numpy as np
 
+from headrace import _quiet
 from headrace.data.convert_example import encode
 from headrace.errors import DataError
 
@@ -54,8 +55,8 @@ class _Images:
         return encode({"image": image, "label": self._numbers[name]})
 
     def _pixels(self, where, data):
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # its notes are none of the converter's
-        import tensorflow as tf
+        with _quiet.stderr():
+            import tensorflow as tf
 
         try:
             decoded = tf.io.decode_image(data, channels=3, expand_animations=False).numpy()

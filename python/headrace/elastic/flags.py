@@ -8,6 +8,7 @@ import json
 import os
 import re
 
+from headrace._checks import AUTOTUNE
 from headrace.elastic import control
 from headrace.errors import UsageError
 
@@ -78,8 +79,8 @@ class JobFlags:
     step_timeout_s: int = 600  # 0: for ever
     tensorboard_log_dir: str = ""
     staging: bool = True
-    stage_capacity: int = 2
-    stage_threads: int = 1
+    stage_capacity: int = AUTOTUNE
+    stage_threads: int = AUTOTUNE
     # Several machines.
     master_addr: str = ""  # host:port of another machine's master: only workers are started here
     master_host: str = "127.0.0.1"  # where this job's master listens, and where its servers are found
@@ -133,13 +134,15 @@ class JobFlags:
             "lease_s": 1,
             "step_timeout_s": 0,
             "master_port": 0,
-            "stage_capacity": 1,
-            "stage_threads": 1,
+            "stage_capacity": AUTOTUNE,
+            "stage_threads": AUTOTUNE,
         }
         for name, least in at_least.items():
             value = getattr(self, name)
             if value < least:
                 raise UsageError(f"--{name} is {value}, and must be at least {least}")
+        if self.stage_threads == 0:
+            raise UsageError("--stage_threads is 0, and must be at least 1, or -1: chosen from measurement")
         if self.records_per_task and self.num_minibatches_per_task != type(self).num_minibatches_per_task:
             raise UsageError(
                 f"--records_per_task {self.records_per_task} and --num_minibatches_per_task "

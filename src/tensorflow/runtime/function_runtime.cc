@@ -39,7 +39,7 @@ absl::Status StageFunction::Create(std::shared_ptr<FunctionRuntime> runtime,
   return absl::OkStatus();
 }
 
-absl::Status StageFunction::Run(absl::Span<const tensorflow::Tensor> args, const StagePool* pool,
+absl::Status StageFunction::Run(absl::Span<const tensorflow::Tensor> args, const OpThreads& threads,
                                 stage::Cancellation* cancel, Tensors* results) const {
   // Never the step's CancellationManager: a cancelled read can end an iterator for good.
   tensorflow::CancellationManager cancellation;
@@ -47,15 +47,11 @@ absl::Status StageFunction::Run(absl::Span<const tensorflow::Tensor> args, const
   tensorflow::ScopedStepContainer container(options.step_id, [this](const std::string& name) {
     runtime_->flr()->device()->resource_manager()->Cleanup(name).IgnoreError();
   });
-  std::function<void(std::function<void()>)> runner;
-  if (pool != nullptr) {
-    runner = [pool](std::function<void()> task) { pool->Schedule(std::move(task)); };
-    options.user_intra_op_threadpool = pool->intra_op();
-  } else {
-    runner = [](const std::function<void()>& task) { task(); };
-  }
+  std::function<void(std::function<void()>)> runner = threads.runner;
+  options.run_all_kernels_inline = runner == nullptr;
+  if (runner == nullptr) runner = [](const std::function<void()>& task) { task(); };
   options.runner = &runner;
-  options.run_all_kernels_inline = pool == nullptr;
+  options.user_intra_op_threadpool = threads.intra_op;
   options.cancellation_manager = &cancellation;
   options.step_container = &container;
   options.create_rendezvous = true;

@@ -13,8 +13,8 @@
 #include "tensorflow/core/framework/attr_value.pb.h"
 #include "tensorflow/core/framework/function.h"
 #include "tensorflow/core/framework/tensor.h"
+#include "tensorflow/core/platform/threadpool_interface.h"
 #include "tensorflow/runtime/convert.h"
-#include "tensorflow/runtime/stage_pool.h"
 
 namespace headrace {
 
@@ -41,6 +41,12 @@ class FunctionRuntime {
   tensorflow::FunctionLibraryRuntime* flr_ = nullptr;  // owned by process_runtime_
 };
 
+// Where a function's ops run.
+struct OpThreads {
+  std::function<void(std::function<void()>)> runner;            // none: the caller's thread
+  tensorflow::thread::ThreadPoolInterface* intra_op = nullptr;  // null: the device's
+};
+
 // One instantiated function.
 // Thread safety: Run() may be called by several threads at a time.
 class StageFunction {
@@ -49,9 +55,8 @@ class StageFunction {
                              const tensorflow::NameAttrList& function,
                              std::unique_ptr<StageFunction>* result);
 
-  // Runs the function and waits for it. Its ops run on `pool`, or on this thread if `pool` is null.
-  // `cancel` may be null.
-  absl::Status Run(absl::Span<const tensorflow::Tensor> args, const StagePool* pool,
+  // Runs the function and waits for it. `cancel` may be null.
+  absl::Status Run(absl::Span<const tensorflow::Tensor> args, const OpThreads& threads,
                    stage::Cancellation* cancel, Tensors* results) const;
 
  private:

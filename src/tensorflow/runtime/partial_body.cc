@@ -77,7 +77,7 @@ absl::Status PartialBody::Run(absl::Span<const tensorflow::Tensor> args,
   const StageFunction* function = nullptr;
   TF_RETURN_IF_ERROR(FunctionFor(needed, &function));
   Tensors part;
-  TF_RETURN_IF_ERROR(function->Run(args, /*pool=*/nullptr, /*cancel=*/nullptr, &part));
+  TF_RETURN_IF_ERROR(function->Run(args, OpThreads(), /*cancel=*/nullptr, &part));
   results->clear();
   results->resize(static_cast<std::size_t>(*needed.rbegin()) + 1);
   std::size_t next = 0;

@@ -4,6 +4,7 @@
 
 #include "tensorflow/core/framework/function.h"
 #include "tensorflow/core/framework/resource_mgr.h"
+#include "tensorflow/core/platform/cpu_info.h"
 #include "tensorflow/options.h"
 #include "tensorflow/runtime/convert.h"
 #include "tensorflow/runtime/function_runtime.h"
@@ -43,7 +44,7 @@ class FunctionReader : public stage::SourceReader {
 
   stage::ReadResult Read(stage::Cancellation* cancel) override {
     Tensors element;
-    const absl::Status status = function_->Run(args_, /*pool=*/nullptr, cancel, &element);
+    const absl::Status status = function_->Run(args_, OpThreads(), cancel, &element);
     return ToReadResult(status, std::move(element));
   }
 
@@ -58,10 +59,18 @@ class FunctionBody : public stage::StageBody {
                std::shared_ptr<StagePool> pool)
       : function_(std::move(function)), args_(std::move(args)), pool_(std::move(pool)) {}
 
-  stage::ReadResult Run(const std::vector<stage::Payload>& inputs) override {
+  stage::ReadResult Run(const std::vector<stage::Payload>& inputs,
+                        const stage::Runner* step) override {
+    OpThreads threads;
+    if (pool_ != nullptr) {
+      threads.runner = [this](std::function<void()> task) { pool_->Schedule(std::move(task)); };
+      threads.intra_op = pool_->intra_op();
+    } else if (step != nullptr) {
+      threads.runner = *step;
+    }
     const std::vector<Tensor> args = BodyArguments(inputs, args_);
     Tensors results;
-    const absl::Status status = function_->Run(args, pool_.get(), /*cancel=*/nullptr, &results);
+    const absl::Status status = function_->Run(args, threads, /*cancel=*/nullptr, &results);
     return ToReadResult(status, std::move(results));
   }
 
@@ -115,6 +124,7 @@ stage::StageConfig MakeConfig(const StageSpec& spec) {
   config.tag = options.tag;
   config.capacity = static_cast<int>(options.capacity);
   config.num_threads = options.num_threads;
+  config.max_threads = tensorflow::port::MaxParallelism();
   config.num_clients = options.num_clients;
   config.timeout = std::chrono::milliseconds(options.timeout_millis);
   config.closed_codes = {options.closed_codes.begin(), options.closed_codes.end()};

@@ -224,7 +224,8 @@ class StagedCallOp : public AsyncOpKernel {
             }
             done();
           });
-        });
+        },
+        *ctx->runner());
     if (served) {
       cancel->Disarm();
       Deliver(ctx, entry.partial, status, std::move(taken));

@@ -217,7 +217,10 @@ int Train(const Flags& flags) {
     status = Status(Code::kResourceExhausted, "no room for the model");
   }
   const Status said = client->Bye(delivers ? flags.model : "", status);
-  if (status.ok() && said.ok()) return 0;
+  if (status.ok() && said.ok()) {
+    std::fprintf(stderr, "fake_trainer: a last line, as programs have one\n");
+    return 0;
+  }
   std::fprintf(stderr, "fake_trainer: %s\n", (status.ok() ? said : status).ToString().c_str());
   return 1;
 }

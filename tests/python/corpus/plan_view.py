@@ -49,6 +49,7 @@ class StageFigures:
     failed: int
     skipped: int
     depth: int
+    capacity: int
     waiting: int
     last_error: str
 

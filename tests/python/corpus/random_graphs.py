@@ -395,8 +395,8 @@ class Generator:
         rng = self.rng
         options = {
             "cut": rng.choice(("largest", "auto")),
-            "capacity": rng.choice((1, 2, 8)),
-            "num_threads": rng.choice((1, 4)),
+            "capacity": rng.choice((1, 2, 8, 0, -1)),
+            "num_threads": rng.choice((1, 4, -1)),
         }
         if rng.random() < 0.15:
             options["exclude"] = [rng.choice(self.values).tensor.op.name]

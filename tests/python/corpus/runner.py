@@ -40,16 +40,19 @@ class Steps:
         self.outcomes.append(outcome.of_value(value))
 
     def gate(self):
-        """Holds the training side until every stage that it has taken from is ahead of it: has
-        more results than were taken, or errors that wait in their place."""
+        """Holds the training side until every stage that it has taken from and that runs ahead is
+        ahead of it: has more results than were taken, or errors that wait in their place."""
         if self._stages is None:
             return
 
+        def started_stages():
+            return [s for s in self._stages() if s.taken > 0 and s.capacity > 0]
+
         def all_ahead():
-            started = [s for s in self._stages() if s.taken > 0]
+            started = started_stages()
             return started if all(s.produced > s.taken or s.depth > 0 for s in started) else None
 
-        started = [s for s in self._stages() if s.taken > 0]
+        started = started_stages()
         if not started:
             return
         self._gated = True

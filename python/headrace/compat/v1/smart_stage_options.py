@@ -22,13 +22,20 @@ def _clients(field, value):
     return first_class.check_field("num_clients", value)
 
 
+def capacity(field, value):
+    """DeepRec has no stage without room."""
+    if value == 0 and not isinstance(value, bool):
+        raise OptionError(field, value, ">= 1")
+    return first_class.check_field("capacity", value)
+
+
 def _field(default):
     return default, first_class.check_field
 
 
 # The eleven of DeepRec's table first, then Headrace's own.
 _DEEPREC = {
-    "capacity": _field(1),
+    "capacity": (1, capacity),
     "num_threads": _field(1),
     "num_client": (1, _clients),
     "timeout_millis": _field(300000),
@@ -54,8 +61,8 @@ class SmartStageOptions(Plain):
 
     The first eleven parameters, their order and defaults are DeepRec's.
 
-    capacity: finished results that may wait, >= 1.
-    num_threads: threads that run the stage's body, in [1, 4096].
+    capacity: finished results that may wait, >= 1, or headrace.AUTOTUNE.
+    num_threads: threads that run the stage's body, in [1, 4096], or headrace.AUTOTUNE.
     num_client: consumers that take at the same time, >= 1; `num_clients` is the same.
     timeout_millis: longest wait of a take on a stage that makes no progress, in milliseconds; 0 =
         never. The element stays for the next take (DeepRec drops it).

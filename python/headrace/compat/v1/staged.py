@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 from headrace import carrier, marks
-from headrace.compat.v1 import feeds, names
+from headrace.compat.v1 import feeds, names, smart_stage_options
 from headrace.errors import FeedGeneratorError, StagedArgumentError
 from headrace.options import OUT_OF_RANGE, check_codes, check_field
 
@@ -86,6 +86,7 @@ def staged(
 
 def _options(**values):
     checked = {field: check_field(field, value) for field, value in values.items()}
+    smart_stage_options.capacity("capacity", values["capacity"])
     check_codes(checked["closed_exception_types"], checked["ignored_exception_types"])
     encoded = {_KEYS.get(field, field): value for field, value in checked.items()}
     return {"version": carrier.VERSION, **encoded}
