@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+import types
 
 import pytest
 
@@ -100,3 +101,22 @@ def test_a_port_in_use_is_found_before_the_export(tmp_path):
         with pytest.raises(JobError, match=f"cannot listen at 127.0.0.1:{port} .*Address already in use"):
             job.run(flags, progress.Progress(quiet=True))
     assert not os.path.exists(flags.job_dir)
+
+
+def test_a_model_that_nobody_trained_is_spoken_of(tmp_path, monkeypatch):
+    def no_export(*_):
+        raise JobError("far enough")
+
+    monkeypatch.setattr(job, "_export", no_export)
+
+    def said(**changes):
+        lines = []
+        flags = _flags(tmp_path, verb="evaluate", training_data=[], validation_data=records, **changes)
+        with pytest.raises(JobError, match="far enough"):
+            job.run(flags, types.SimpleNamespace(say=lines.append))
+        return lines[1:]
+
+    records = jobs.write_records(tmp_path, 10)
+    assert said() == ["no checkpoint is given: the model is taken as custom_model() makes it"]
+    assert said(checkpoint_dir_for_init="elsewhere") == []
+    assert not os.path.exists(tmp_path / "job"), "a job that did not begin leaves no folder"

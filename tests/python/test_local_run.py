@@ -10,7 +10,7 @@ import pytest
 
 import jobs
 from headrace import programs
-from headrace.elastic import job, local_run, parameter_servers
+from headrace.elastic import job, local_run, parameter_servers, processes
 from headrace.errors import JobError
 
 # In place of headrace-ps: says where it listens, and waits for the end.
@@ -192,3 +192,22 @@ def test_a_master_that_is_killed_while_it_starts(tmp_path, monkeypatch):
     monkeypatch.setattr(local_run, "RESTARTS", 3)
     with pytest.raises(JobError, match="the master was started 3 times: killed by SIGKILL"):
         run()
+
+
+LOG = """2026-11-23 06:17:25.723 headrace-master warning: has waited 291 s for a worker
+2026-11-23 06:17:35.237 headrace-master error: no worker for 300 s
+2026-11-23 06:17:36.000 headrace-master info: the job has ended, exit code 75
+"""
+
+
+def test_what_a_log_says_last(tmp_path):
+    path = tmp_path / "log"
+    assert processes.last_words(str(path)) == processes.last_error(str(path)) == ""
+    path.write_text(LOG)
+    assert processes.last_error(str(path)) == "no worker for 300 s"
+    assert processes.last_error(str(path), begin=len(LOG)) == "", "of an earlier run"
+    assert processes.last_words(str(path)) == "the job has ended, exit code 75"
+    path.write_text(LOG + "headrace-master: job.json: no such key\n")
+    assert processes.last_words(str(path)) == "job.json: no such key"
+    path.write_text(LOG + "2026-11-23 06:18:00.000 worker-0 error: gives up: NOT_FOUND: no key\n\t [[node]]\na\nb\n")
+    assert processes.last_words(str(path)) == "gives up: NOT_FOUND: no key\n\t [[node]]\na", "three lines at most"
