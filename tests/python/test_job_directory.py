@@ -22,7 +22,8 @@ def _flags(tmp_path, **changes):
 def test_where_nothing_can_be_written(tmp_path, flag):
     (tmp_path / "file").touch()
     flags = _flags(tmp_path, **{flag: str(tmp_path / "file" / "below")})
-    with pytest.raises(UsageError, match=f"--{flag} .*below: nothing can be written in .*file: Not a directory"):
+    says = f"--{flag} .*below: nothing can be written in .*file: Not a directory"
+    with pytest.raises(UsageError, match=says):
         job_directory.check(flags, flags.job_dir)
     with pytest.raises(UsageError, match="--output /proc/x: nothing can be written in /proc"):
         job_directory.check(_flags(tmp_path, output="/proc/x"), flags.job_dir)

@@ -50,7 +50,7 @@ def test_the_verb_and_the_data_say_the_type(verb, changes, kind):
         (RUN, {"validation_data": ["v"]}, "run does not use --validation_data"),
         (PREDICT, {"output": ""}, "predict needs --output"),
         (TRAIN, {"job_type": "evaluation_only"}, "contradicts the rest .* which says training-only"),
-        (TRAIN, {"job_type": "training"}, r"must be one of training-only, training-with-[^,]*, [^,]*, prediction-only \["),
+        (TRAIN, {"job_type": "training"}, r"one of training-only, training-with-[^,]*, [^,]*, prediction-only \["),
         (TRAIN, {"seed": -1}, "--seed is -1, and must be at least 0"),
         (TRAIN, {"job_name": "../x"}, "--job_name '../x' is a path: --job_dir says where"),
         (TRAIN, {"dataset_metadata": "{x"}, "--dataset_metadata is no JSON: Expecting property name"),

@@ -42,7 +42,8 @@ def _job(tmp_path, verb, *arguments):
     command += ["--job_name=far", f"--master_port={port}", "--format=json", *arguments]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
-        jobs.eventually(lambda: process.poll() is not None or (tmp_path / "job" / "master.address").exists(), 90)
+        listens = (tmp_path / "job" / "master.address").exists
+        jobs.eventually(lambda: process.poll() is not None or listens(), 90)
         yield process, f"127.0.0.1:{port}"
     finally:
         process.kill()
@@ -75,7 +76,8 @@ def test_evaluation(tmp_path, records):
 
 
 def test_prediction(tmp_path, records):
-    arguments = ["--model_def", jobs.write_module(tmp_path), "--minibatch_size=20", f"--output={tmp_path / 'out'}"]
+    arguments = ["--model_def", jobs.write_module(tmp_path), "--minibatch_size=20"]
+    arguments += [f"--output={tmp_path / 'out'}"]
     made, _ = _both(tmp_path, "predict", [*arguments, f"--prediction_data={','.join(records)}"])
     rows = [row for path in made["predictions"] for row in jobs.read_jsonl(path)]
     assert [row["record"] for row in rows] == 2 * list(range(jobs.RECORDS // 2))
@@ -93,7 +95,7 @@ def test_workers_that_cannot_do_it(tmp_path, records):
     """The job goes on, and who joined it is told why its workers ended."""
     arguments = [f"--training_data={','.join(records)}", "--", "true"]
     with _job(tmp_path, "run", *arguments) as (process, address):
-        with pytest.raises(JobError, match="the job goes on without this machine; .*there is no program 'no-such"):
+        with pytest.raises(JobError, match="goes on without this machine; .*there is no program 'no-such"):
             _join(address, "run", tmp_path, ["no-such-program"])
         assert process.poll() is None
 

@@ -41,7 +41,7 @@ MODULE = """
 @pytest.mark.parametrize(
     "layer, sharded, variables",
     [
-        ("keras.layers.GRU(4, name='cell')", True, ["cell/gru_cell/kernel", "cell/gru_cell/recurrent_kernel"]),
+        ("keras.layers.GRU(4, name='cell')", True, ["cell/gru_cell/kernel", "gru_cell/recurrent_kernel"]),
         ("keras.layers.SimpleRNN(4, name='cell')", True, ["cell/simple_rnn_cell/recurrent_kernel"]),
         ("keras.layers.GRU(4, name='cell')", False, []),
         ("Reading(name='before')", True, []),

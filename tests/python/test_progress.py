@@ -46,7 +46,8 @@ def test_a_long_wait_leaves_the_numbers_whole(monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
     terminal = Terminal()
     with progress.Progress(stream=terminal) as shown:
-        shown.show(_status(99_000, total=6_512_400, waits_for="the tasks of the evaluation (evaluation of step 3000)"))
+        waits = "the tasks of the evaluation (evaluation of step 3000)"
+        shown.show(_status(99_000, total=6_512_400, waits_for=waits))
     last = terminal.getvalue()
     assert "epoch 1 of 2" in last and "99000/6512400" in last and "loss 0.2500, 1 worker; waits for" in last
     assert "…" in last, "what does not fit is cut at the end"

@@ -12,7 +12,7 @@ from headrace.errors import ExportError, ModelModuleError
 
 @pytest.fixture
 def module(tmp_path):
-    """module(old, new): the classifier with a mistake; (module, number of the line that has `new`, if one has it)."""
+    """module(old, new): the classifier with a mistake; (module, number of the line that has `new` or None)."""
 
     def made(old, new):
         assert old in jobs.CLASSIFIER
@@ -29,7 +29,7 @@ def module(tmp_path):
     [
         ("values = tf", "raise KeyError('day'); values = tf", "KeyError: 'day'"),
         ("values[4]", "values[4] + 'x'", "TypeError: "),
-        ("keras.losses.sparse_categorical_crossentropy(labels", "keras.losses.no_such(labels", "AttributeError: "),
+        ("keras.losses.sparse_categorical_crossentropy", "keras.losses.no_such", "AttributeError: "),
     ],
 )
 def test_the_line_of_the_module(module, tmp_path, old, new, says):
@@ -44,7 +44,8 @@ def test_what_does_not_fit_together(module, tmp_path):
     with pytest.raises(Exception) as raised:
         export.export(loaded, str(tmp_path / "job"), minibatch_size=4)
     said = user_errors.describe(raised.value, loaded.path)
-    assert said.startswith(f"{loaded.path}: what dataset_fn, custom_model and loss give does not fit together: ValueError")
+    begin = "what dataset_fn, custom_model and loss give does not fit together: ValueError"
+    assert said.startswith(f"{loaded.path}: {begin}")
     assert "axis -1 of input shape to have value 4" in said and "\n" not in said
 
 
@@ -56,8 +57,10 @@ def test_what_is_no_optimizer(module, tmp_path, optimizer):
 
 
 def test_metrics_that_are_no_dict(module, tmp_path):
-    loaded, _ = module("def optimizer", "def eval_metrics_fn():\n        return ['accuracy']\n\n    def optimizer")
-    with pytest.raises(ExportError, match=r"eval_metrics_fn\(\) must give {name: metric}, and gives \['accuracy'\]"):
+    metrics = "def eval_metrics_fn():\n        return ['accuracy']\n\n    def optimizer"
+    loaded, _ = module("def optimizer", metrics)
+    says = r"eval_metrics_fn\(\) must give {name: metric}, and gives \['accuracy'\]"
+    with pytest.raises(ExportError, match=says):
         export.export(loaded, str(tmp_path / "job"), minibatch_size=4)
 
 

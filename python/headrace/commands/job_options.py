@@ -208,5 +208,11 @@ def _read_config(context: typer.Context, path: str):
 
 Config = Annotated[
     str,
-    option("--config", "TOML file with flags; the command line wins.", JOB, is_eager=True, callback=_read_config),
+    option(
+        "--config",
+        "TOML file with flags; the command line wins.",
+        JOB,
+        is_eager=True,
+        callback=_read_config,
+    ),
 ]

@@ -96,7 +96,8 @@ def stop(
 ):
     """End a job early, with a checkpoint; train --resume goes on with it."""
     flags = ["--discard"] if discard else []
-    _ask(job, master_addr, tls_cert, tls_key, tls_ca, "--format", "text", "stop", "--reason", "headrace stop", *flags)
+    words = ("--format", "text", "stop", "--reason", "headrace stop", *flags)
+    _ask(job, master_addr, tls_cert, tls_key, tls_ca, *words)
 
 
 def checkpoint(

@@ -66,7 +66,7 @@ def resolve(
     if done.returncode != 0:
         said = complaints(done.stderr, done.returncode)
         # A flag of `headrace data`, which jobs do not have.
-        raise DataError(said.replace("; leave it out, or allow such files with --allow_empty", "; leave it out"))
+        raise DataError(said.replace(", or allow such files with --allow_empty", ""))
     return [FileSpec(**spec) for spec in json.loads(done.stdout)]
 
 

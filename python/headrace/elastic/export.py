@@ -298,9 +298,9 @@ def _of_loops(train, names):
     variables = ", ".join(sorted(names.of(variable) for variable, _ in reads))
     _, op = next(iter(reads))
     return [
-        f"each turn of a loop fetches {variables} from the parameter servers{graph_checks.where(op)}: recurrent "
-        "layers of Keras do; read such weights once, before the loop (models/common/recurrent.py), or train "
-        "without --num_ps"
+        f"each turn of a loop fetches {variables} from the parameter servers{graph_checks.where(op)}: "
+        "recurrent layers of Keras do; read such weights once, before the loop (models/common/recurrent.py), "
+        "or train without --num_ps"
     ]
 
 

@@ -82,9 +82,8 @@ def _main(request):
             raise
         if isinstance(error, tf.errors.ResourceExhaustedError | OSError):
             raise ExportError(f"{request['directory']}: {error}") from error
-        raise ExportError(
-            user_errors.describe(error, module.path) + "; HEADRACE_TRACEBACK=1 in the environment shows the way there"
-        ) from error
+        said = user_errors.describe(error, module.path)
+        raise ExportError(said + "; HEADRACE_TRACEBACK=1 in the environment shows the way there") from error
     staging = ""
     if request["staging"]:
         options = StageOptions(capacity=request["capacity"], num_threads=request["threads"])

@@ -110,7 +110,9 @@ class JobFlags:
             known = ", ".join(OUTPUT_FORMATS)
             raise UsageError(f"--output_format is '{self.output_format}', and must be one of {known}")
         if self.job_name != os.path.basename(self.job_name) or self.job_name in (".", ".."):
-            raise UsageError(f"--job_name '{self.job_name}' is a path: --job_dir says where the job's files go")
+            raise UsageError(
+                f"--job_name '{self.job_name}' is a path: --job_dir says where the job's files go"
+            )
         try:
             json.loads(self.dataset_metadata or "null")
         except ValueError as error:

@@ -88,7 +88,7 @@ def variable_uses(concrete_function):
 
 
 def reads_in_loops(concrete_function) -> dict:
-    """{id of a variable: (variable, op)} of those that are read again in each turn of a loop, with one such op."""
+    """{id of a variable: (variable, op)} of those that each turn of a loop reads again, with one such op."""
     return {
         id(variable): (variable, op)
         for op, variable, looped in _all_uses(concrete_function)

@@ -115,8 +115,8 @@ def check_same(flags, directory: str, described: dict):
         if key in _FREE or before.get(key) == described.get(key):
             continue
         raise UsageError(
-            f"--resume: this is another job than the one in {directory}, which goes on with the flags and the "
-            f"data that it was started with ({_FLAGS.get(key, '--' + key)}): '{key}' was "
+            f"--resume: this is another job than the one in {directory}, which goes on with the flags and "
+            f"the data that it was started with ({_FLAGS.get(key, '--' + key)}): '{key}' was "
             f"{_short(before.get(key))}, and is {_short(described.get(key))} now"
         )
 

@@ -3,6 +3,7 @@
 import os
 import re
 
+_TOGETHER = "what dataset_fn, custom_model and loss give does not fit together"
 _TOLD = re.compile(r'File "(.+?)", line (\d+), in')
 _OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
@@ -15,7 +16,7 @@ def describe(error: BaseException, path: str) -> str:
     what does not fit.
     """
     file, line = _place(error, os.path.dirname(path)) or (path, None)
-    where = f"{file}:{line}" if line else f"{file}: what dataset_fn, custom_model and loss give does not fit together"
+    where = f"{file}:{line}" if line else f"{file}: {_TOGETHER}"
     return f"{where}: {type(error).__name__}: {_words(error)}"
 
 
