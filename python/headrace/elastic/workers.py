@@ -76,13 +76,13 @@ class Workers:
         return [code for code in (agent.poll() for agent in self._agents.values()) if code is not None]
 
     def failures(self) -> list:
-        """What those said last that were given up."""
-        return [self._last_words(name) for name in self._given_up]
+        """What those said last that have ended, and not in order."""
+        ended = {name: agent.poll() for name, agent in self._agents.items()}
+        return [self._last_words(name, code) for name, code in ended.items() if code not in (None, *LEFT)]
 
-    def _last_words(self, name):
-        how, _ = self._given_up[name]
+    def _last_words(self, name, code):
         said = processes.last_words(self._log(name), begin=self._begin[name])
-        return f"{name}: {how}: {said}"
+        return f"{name}: {processes.how_it_ended(code)}: {said}"
 
     def _log(self, name):
         return os.path.join(self._folder, f"{name}.agent.log")
@@ -101,8 +101,7 @@ class Workers:
         for name in lost[self._told :]:
             how, _ = self._given_up[name]
             if left < self._least:
-                raise JobError(
-                    f"workers that are left: {left}, that are needed: {self._least}; {self._last_words(name)}"
-                )
+                said = self._last_words(name, self._agents[name].poll())
+                raise JobError(f"workers that are left: {left}, that are needed: {self._least}; {said}")
             self._say(f"{name} is given up ({how}); the job goes on with {left}")
         self._told = len(lost)
