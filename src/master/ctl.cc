@@ -1,4 +1,5 @@
 // headrace-ctl: asks a running master, or reads a journal at rest.
+#include <google/protobuf/util/json_util.h>
 #include <grpc/support/log.h>
 #include <grpcpp/grpcpp.h>
 
@@ -6,8 +7,10 @@
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
+#include <fstream>
 #include <functional>
 #include <memory>
+#include <sstream>
 #include <string>
 #include <thread>
 
@@ -24,7 +27,7 @@ namespace {
 constexpr int kFailed = 1, kUsage = 2;
 
 struct Flags {
-  std::string master, format = "json", journal, reason;
+  std::string master, format = "json", journal, status_file, reason;
   TlsFiles tls;
   double timeout_s = 10, watch_s = 0;
   bool totals = false, discard = false;
@@ -55,6 +58,10 @@ class Client {
     grpc::ChannelArguments arguments;
     arguments.SetMaxReceiveMessageSize(-1);
     arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+    // A master that is started again is found within a second.
+    arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
+    arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 2000);  // for one attempt
+    arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 500);
     channel_ = grpc::CreateCustomChannel(flags_.master, credentials, arguments);
     stub_ = v1::Control::NewStub(channel_);
     return {};
@@ -98,7 +105,21 @@ int Repeat(const Flags& flags, const std::function<Status(std::string* text, boo
   }
 }
 
+// Of a job that has ended, as its master left it.
+int ShowLastStatus(const Flags& flags) {
+  std::ifstream file(flags.status_file);
+  std::stringstream content;
+  content << file.rdbuf();
+  v1::JobStatus status;
+  if (!file || !google::protobuf::util::JsonStringToMessage(content.str(), &status).ok()) {
+    return Fail(flags.status_file + ": there is no status of a job");
+  }
+  Print(flags.format == "json" ? Json(status) : Text(status));
+  return 0;
+}
+
 int ShowStatus(const Flags& flags) {
+  if (!flags.status_file.empty()) return ShowLastStatus(flags);
   Client client(flags);
   const Status status = client.Connect();
   if (!status.ok()) return Fail(status.message());
@@ -227,7 +248,10 @@ int Main(int argc, char** argv) {
     command->add_option("--watch", flags.watch_s, "again every so many seconds, until it has ended")
         ->check(CLI::PositiveNumber);
   };
-  watchable(add("status", "the job, its workers, what they wait for", ShowStatus));
+  CLI::App* status = add("status", "the job, its workers, what they wait for", ShowStatus);
+  watchable(status);
+  status->add_option("--status_file", flags.status_file,
+                     "what a master that has ended left (--status_file of headrace-master)");
   add("job", "what the job is: name, type, model, what its workers are told", ShowJob);
   CLI::App* ledger = add("ledger", "what became of the records, file by file", ShowLedger);
   watchable(ledger);

@@ -32,6 +32,9 @@ void Dispatcher::FillStatus(v1::JobStatus* status) const {
       one->set_state("gone");
       const auto words = last_words_.find(name);
       if (words != last_words_.end()) *one->mutable_telemetry() = words->second;
+      // It waits for nothing any more.
+      one->mutable_telemetry()->clear_waits_for();
+      one->mutable_telemetry()->clear_waiting_ms();
     }
   }
   std::int64_t since_ms = now_ms_;

@@ -26,6 +26,14 @@ std::string Outcomes(std::int64_t trained, std::int64_t filtered,
   return text;
 }
 
+// The first line of what may be pages of an error.
+std::string FirstLine(const std::string& text) {
+  const std::size_t end = text.find('\n');
+  if (end == std::string::npos) return text;
+  const std::size_t last = text.find_last_not_of(": ", end - 1);
+  return text.substr(0, last == std::string::npos ? 0 : last + 1) + " ... (more in its log)";
+}
+
 std::string Text(const v1::Totals& totals) {
   std::string text = fmt::format("records  {} of {}\n",
                                  Outcomes(totals.trained(), totals.filtered(), totals.dropped(),
@@ -64,7 +72,8 @@ std::string Text(const v1::JobStatus& status) {
     }
     text += fmt::format(", {} leases", worker.leases());
     if (worker.restarts() > 0) text += fmt::format(", {} restarts", worker.restarts());
-    if (!worker.last_exit().empty()) text += fmt::format(", last exit: {}", worker.last_exit());
+    if (!worker.last_exit().empty())
+      text += fmt::format(", last exit: {}", FirstLine(worker.last_exit()));
     text += "\n";
   }
   if (!status.last_checkpoint().empty()) {

@@ -15,6 +15,7 @@
 #include "tensorflow/core/protobuf/saved_model.pb.h"
 #include "tensorflow/core/protobuf/saver.pb.h"
 #include "tensorflow/runtime/convert.h"
+#include "trainer/object_graph.h"
 #include "trainer/op_library.h"
 #include "trainer/shared/push.h"
 #include "trainer/shared/saver.h"
@@ -143,6 +144,7 @@ absl::Status Program::Share() {
   }
   SharedGraph graph;
   TF_RETURN_IF_ERROR(LoadGraph(job_, exported_, settings_.synchronous, servers, &graph));
+  TF_ASSIGN_OR_RETURN(graph.objects, ReadObjectGraph(exported_values()));
   if (settings_.synchronous) {
     TF_RETURN_IF_ERROR(AddPushesOf(job_, servers, shared_->writer(), &graph));
   }

@@ -9,6 +9,7 @@
 #include "tensorflow/core/util/tensor_bundle/tensor_bundle.h"
 #include "tensorflow/runtime/convert.h"
 #include "trainer/directory.h"
+#include "trainer/object_graph.h"
 
 namespace headrace::trainer {
 namespace {
@@ -19,8 +20,6 @@ using ::tensorflow::BundleWriter;
 using ::tensorflow::Tensor;
 
 constexpr char kVariables[] = "/variables/variables";
-// Where the two differ: it says how Python's objects hold the variables.
-constexpr char kObjectGraph[] = "_CHECKPOINTABLE_OBJECT_GRAPH";
 
 absl::Status Read(BundleReader* reader, const std::string& key, Tensor* value) {
   tensorflow::DataType dtype;
@@ -54,6 +53,7 @@ absl::Status WriteVariables(const std::string& untrained, const std::string& pre
     const std::string key(model.key());
     Tensor value;
     TF_RETURN_IF_ERROR(Read(&model, key, &value));
+    // The two hold their variables in other ways.
     if (key != kObjectGraph && checkpoint.Contains(key)) {
       Tensor now;
       TF_RETURN_IF_ERROR(Read(&checkpoint, key, &now));

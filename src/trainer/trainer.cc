@@ -1,6 +1,7 @@
 #include "trainer/trainer.h"
 
 #include <map>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -17,6 +18,10 @@ using feed::Client;
 using Mode = Program::Mode;
 using std::chrono::milliseconds;
 
+// Between tries to write the model: from 1 s, doubling, up to this. So a minute in all, to make
+// room.
+constexpr std::chrono::seconds kLongestPause{32};
+constexpr milliseconds kLookAgain{50};  // meanwhile, whether it is to leave
 constexpr auto kTellEvery = std::chrono::seconds(1);
 // What an iterator read and never gave away was the rest of a batch: nothing else holds back for
 // good.
@@ -43,7 +48,7 @@ Status Trainer::Run(std::string* output) {
   if (settings_.verb != Settings::Verb::kTrain) return DoTasks();
   if (Status status = TrainAll(); !status.ok()) return status;
   if (client_->draining() || !client_->deliver()) return Status();
-  return WriteModel(output);
+  return Deliver(output);
 }
 
 Status Trainer::Restore() {
@@ -318,8 +323,24 @@ Status Trainer::EndTask(const feed::Task& task, Mode mode, const Status& ended,
 
 // --- the rest ---------------------------------------------------------------------------------
 
-Status Trainer::WriteModel(std::string* output) {
+Status Trainer::Deliver(std::string* output) {
   if (settings_.output.empty()) return Status();
+  for (std::chrono::seconds pause{1};; pause *= 2) {
+    Status status = WriteModel();
+    if (status.ok()) *output = settings_.output;
+    if (status.ok() || pause > kLongestPause || program_->LostModel(status)) return status;
+    LOG(WARNING) << "Headrace: the model cannot be written, which is tried again in "
+                 << pause.count() << " s: " << status.message();
+    Tell("its model to be written, which failed: " + status.message());
+    const auto until = Clock::now() + pause;
+    while (Clock::now() < until) {
+      if (client_->draining()) return status;
+      std::this_thread::sleep_for(kLookAgain);
+    }
+  }
+}
+
+Status Trainer::WriteModel() {
   // The trained variables first, beside the model that is made with them.
   const std::string variables = settings_.output + ".variables";
   std::int64_t bytes = 0;
@@ -330,7 +351,6 @@ Status Trainer::WriteModel(std::string* output) {
     status = WriteServingModel(job_.directory + "/serving", variables + "/v", settings_.output);
   }
   RemoveDirectory(variables);
-  if (status.ok()) *output = settings_.output;
   return status;
 }
 

@@ -57,7 +57,9 @@ class Trainer {
   Status EndTask(const feed::Task& task, Program::Mode mode, const Status& ended,
                  const std::vector<double>& sums);
 
-  Status WriteModel(std::string* output);
+  // WriteModel, again and again for a minute: what was trained is lost with this process.
+  Status Deliver(std::string* output);
+  Status WriteModel();
   void Tell(const std::string& waits_for);
 
   const ExportedJob& job_;

@@ -84,7 +84,13 @@ int Agent::Run() {
       failures = 0;
       continue;
     }
-    failures = view.progress ? 1 : failures + 1;
+    if (view.finished && view.said_bye && joined.model() == v1::MODEL_KIND_LOCAL) {
+      // The model is lost with it: another one would train all of it again, to fail in the same
+      // way.
+      spdlog::error("the job is trained, and its model cannot be written: {}", view.bye_error);
+      return kFailed;
+    }
+    failures = view.progress && !view.finished ? 1 : failures + 1;
     if (failures > options_.max_restarts) {
       spdlog::error(
           "gives up: the training process ended {} times in a row without progress, last: {}",

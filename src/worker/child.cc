@@ -204,7 +204,8 @@ std::string LastLine(const std::string& path) {
   file.seekg(std::max<std::int64_t>(size - kTail, 0));
   std::string line, last;
   while (std::getline(file, line)) {
-    if (line.find_first_not_of(" \t\r") != std::string::npos) last = line;
+    // One that is indented goes on with what another one said.
+    if (!line.empty() && line.find_first_of(" \t\r") != 0) last = line;
   }
   return last.substr(0, kMostOfALine);
 }

@@ -34,6 +34,7 @@ class Link {
     std::string bye_error;
     std::string fault;  // what it did against the protocol
     bool progress = false;
+    bool finished = false;  // it was told that there is no more to train
     Session::End end = Session::End::kNone;
     std::string end_reason;
     v1::JobState state = v1::JOB_STATE_UNSPECIFIED;

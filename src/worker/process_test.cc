@@ -201,6 +201,16 @@ TEST_F(WorkerProcessTest, ACommandThatAlwaysCrashes) {
   EXPECT_EQ(Status().totals().trained(), 0);
 }
 
+TEST_F(WorkerProcessTest, AModelThatCannotBeWrittenIsNotTrainedAgain) {
+  StartMaster(200, R"("model": "local")");
+  Process* worker = StartWorker("worker-0", FakeTrainer({"--fail_at_delivery"}));
+  EXPECT_EQ(worker->ExitCode(), 1);
+  EXPECT_NE(worker->output().find("its model cannot be written: RESOURCE_EXHAUSTED: no room"),
+            std::string::npos)
+      << worker->output();
+  EXPECT_EQ(Status().workers(0).restarts(), 0);
+}
+
 TEST_F(WorkerProcessTest, ACommandThatSaysNothing) {
   StartMaster(1000);
   Process* worker = StartWorker("worker-0", FakeTrainer({"--silent"}),

@@ -65,6 +65,8 @@ class Session {
   const std::string& bye_error() const { return bye_->error; }
   // It got something done: records, a checkpoint.
   bool progress() const { return progress_; }
+  // It was told that the job is done: what is left is to write the model, if it is to.
+  bool finished() const { return finished_; }
 
   // --- the master --------------------------------------------------------------------------------
 

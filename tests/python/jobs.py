@@ -107,15 +107,15 @@ class Runner:
     """
 
     def __init__(self, shared, tmp_path, monkeypatch, text=WITNESS):
-        self._shared = pathlib.Path(shared)
+        self.shared = pathlib.Path(shared)
         self.folder = tmp_path
         self._monkeypatch = monkeypatch
-        self.module = write_module(self._shared, text)
+        self.module = write_module(self.shared, text)
         monkeypatch.setattr(export_process, "export", self._export)
 
     def _export(self, directory, flags):
         kind = "sharded" if flags.servers else "local"
-        saved = self._shared / f"export-{kind}-{flags.minibatch_size}"
+        saved = self.shared / f"export-{kind}-{flags.minibatch_size}"
         notes = EXPORTS.get(str(saved))
         if notes is None:
             notes = EXPORTS[str(saved)] = REAL_EXPORT(str(saved), flags)
@@ -130,6 +130,8 @@ class Runner:
             "job_dir": str(self.folder / "job"),
             "num_minibatches_per_task": 5,
         }
+        if "records_per_task" in changes:
+            del values["num_minibatches_per_task"]
         return JobFlags(verb=verb, **{**values, **changes})
 
     def run(self, verb="train", die_at="", command=(), **changes):

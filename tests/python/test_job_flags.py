@@ -19,7 +19,7 @@ def _flags(verb=TRAIN, **changes):
         PREDICT: {"prediction_data": ["p"], "output": "out"},
         RUN: {"training_data": ["t"]},
     }
-    return JobFlags(verb=verb, model_def="m.py", job_name="j", **{**data[verb], **changes})
+    return JobFlags(verb=verb, **{"model_def": "m.py", "job_name": "j", **data[verb], **changes})
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,13 @@ def test_the_verb_and_the_data_say_the_type(verb, changes, kind):
         (RUN, {"validation_data": ["v"]}, "run does not use --validation_data"),
         (PREDICT, {"output": ""}, "predict needs --output"),
         (TRAIN, {"job_type": "evaluation_only"}, "contradicts the rest .* which says training-only"),
-        (TRAIN, {"job_type": "training"}, "must be one of training-only"),
+        (TRAIN, {"job_type": "training"}, r"one of training-only, training-with-[^,]*, [^,]*, prediction-only \["),
+        (TRAIN, {"seed": -1}, "--seed is -1, and must be at least 0"),
+        (TRAIN, {"job_name": "../x"}, "--job_name '../x' is a path: --job_dir says where"),
+        (TRAIN, {"dataset_metadata": "{x"}, "--dataset_metadata is no JSON: Expecting property name"),
+        (TRAIN, {"load_op_library": ["no.so"]}, "--load_op_library: there is no file no.so"),
+        (TRAIN, {"records_per_task": 5, "num_minibatches_per_task": 2}, "say the same in two ways"),
+        (PREDICT, {"output_format": "xml"}, "--output_format is 'xml', and must be one of jsonl, csv"),
         (TRAIN, {"num_epochs": 0}, "--num_epochs is 0, and must be at least 1"),
         (TRAIN, {"minibatch_size": 0}, "--minibatch_size is 0"),
         (TRAIN, {"num_workers": "2"}, "more than one worker needs parameter servers"),

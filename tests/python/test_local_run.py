@@ -10,7 +10,7 @@ import pytest
 
 import jobs
 from headrace import programs
-from headrace.elastic import job, parameter_servers
+from headrace.elastic import job, local_run, parameter_servers, processes
 from headrace.errors import JobError
 
 # In place of headrace-ps: says where it listens, and waits for the end.
@@ -156,3 +156,59 @@ def test_the_job_is_given_up_with_fewer_than_the_least_workers(tmp_path):
     with pytest.raises(JobError, match="are left: 1, that are needed: 2; worker-.*not this one"):
         _run(tmp_path, "2")
     assert not jobs.processes(tmp_path, "headrace-worker") and not jobs.processes(tmp_path, "headrace-master")
+
+
+# --- the master -------------------------------------------------------------------------------
+
+# In place of headrace-master: is killed before it listens, as often as a file says.
+MASTER = """
+    import os, signal, sys
+    left = sys.argv[0] + ".kills"
+    kills = int(open(left).read())
+    if kills:
+        with open(left, "w") as file:
+            file.write(str(kills - 1))
+        os.kill(os.getpid(), signal.SIGKILL)
+    with open(sys.argv[sys.argv.index("--port_file") + 1], "w") as file:
+        file.write("127.0.0.1:1")
+    signal.pause()
+"""
+
+
+def test_a_master_that_is_killed_while_it_starts(tmp_path, monkeypatch):
+    path = tmp_path / "master"
+    path.write_text(f"#!{sys.executable}\n" + textwrap.dedent(MASTER))
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setattr(programs, "path", lambda name: str(path) if name == "headrace-master" else "true")
+    servers = parameter_servers.ParameterServers(str(tmp_path), 0)
+
+    def run():
+        with local_run.LocalRun(str(tmp_path), (0, 0), ["true"], servers) as running:
+            return running.address
+
+    (tmp_path / "master.kills").write_text("3")
+    assert run() == "127.0.0.1:1"
+    (tmp_path / "master.kills").write_text("1000")
+    monkeypatch.setattr(local_run, "RESTARTS", 3)
+    with pytest.raises(JobError, match="the master was started 3 times: killed by SIGKILL"):
+        run()
+
+
+LOG = """2026-11-23 06:17:25.723 headrace-master warning: has waited 291 s for a worker
+2026-11-23 06:17:35.237 headrace-master error: no worker for 300 s
+2026-11-23 06:17:36.000 headrace-master info: the job has ended, exit code 75
+"""
+
+
+def test_what_a_log_says_last(tmp_path):
+    path = tmp_path / "log"
+    assert processes.last_words(str(path)) == processes.last_error(str(path)) == ""
+    path.write_text(LOG)
+    assert processes.last_error(str(path)) == "no worker for 300 s"
+    assert processes.last_error(str(path), begin=len(LOG)) == "", "of an earlier run"
+    assert processes.last_words(str(path)) == "the job has ended, exit code 75"
+    path.write_text(LOG + "headrace-master: job.json: no such key\n")
+    assert processes.last_words(str(path)) == "job.json: no such key"
+    path.write_text(LOG + "2026-11-23 06:18:00.000 worker-0 error: gives up: NOT_FOUND\n\t [[node]]\na\nb\n")
+    said = processes.last_words(str(path))
+    assert said == "gives up: NOT_FOUND\n\t [[node]]\na", "three lines at most"

@@ -102,7 +102,7 @@ def test_what_is_wrong_is_named(zoo, text, message):
 def test_what_is_not_there(zoo):
     with pytest.raises(ModelModuleError, match="--model_def none.py: there is no .*none.py"):
         model_module.load("none.py", zoo.root)
-    with pytest.raises(ModelModuleError, match=r"there is no .*a/b.py and .*a/b/__init__.py"):
+    with pytest.raises(ModelModuleError, match=r"there is no .*a/b.py nor .*a/b/__init__.py"):
         model_module.load("a.b.custom_model", zoo.root)
     with pytest.raises(ModelModuleError, match="names no module"):
         model_module.load("custom_model", zoo.root)

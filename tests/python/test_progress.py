@@ -41,6 +41,18 @@ def test_the_epoch_is_that_of_what_is_done(monkeypatch, done, says):
     assert says in last and f"{done}/200" in last and "step 7, 2.5 steps/s, loss 0.2500, 1 worker" in last
 
 
+def test_a_long_wait_leaves_the_numbers_whole(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "110")
+    monkeypatch.setenv("TERM", "xterm")
+    terminal = Terminal()
+    with progress.Progress(stream=terminal) as shown:
+        waits = "the tasks of the evaluation (evaluation of step 3000)"
+        shown.show(_status(99_000, total=6_512_400, waits_for=waits))
+    last = terminal.getvalue()
+    assert "epoch 1 of 2" in last and "99000/6512400" in last and "loss 0.2500, 1 worker; waits for" in last
+    assert "…" in last, "what does not fit is cut at the end"
+
+
 def test_nothing_to_do_is_the_first_epoch(monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
     terminal = Terminal()

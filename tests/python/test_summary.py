@@ -107,7 +107,7 @@ def test_for_people():
         in text
     )
     assert "quarantined: /a record 4: bad float" in text and "more" not in text.split("bad float")[1][:5]
-    assert "/a, epoch 1: records 0 to 2, 5 to 6 possibly trained more than once" in text
+    assert "/a, epoch 2: records 0 to 2, 5 to 6 possibly trained more than once" in text
     assert "evaluation at step 12: accuracy 0.7500" in text
     assert "model: /j/model" in text
 
@@ -121,7 +121,7 @@ def test_many_ranges_are_counted():
     text = "\n".join(lines)
     assert "records 0 to 1, 3 to 4, 6 to 7, 9 to 10, 12 to 13, 15 to 16 and more" in text
     assert "(headrace ledger names all 18)" in text and "18 to 19" not in text
-    assert "/a, epoch 0: record 7 trained again" in text
+    assert "/a, epoch 1: record 7 trained again" in text
 
 
 def test_without_any_status():
@@ -139,3 +139,17 @@ def test_what_is_not_measured_alone_is_not_zero():
     made["time_table"]["total"]["busy_s"] = 2.0
     summary.print_text(made, lines.append)
     assert any(line.split("  ")[-1].strip() == "in compute_loss" for line in lines)
+
+
+def test_a_stopped_job_says_how_to_go_on():
+    def last_line(made):
+        lines = []
+        summary.print_text(made, lines.append)
+        return lines[-1]
+
+    made = _made(75)
+    assert last_line(made) == "stopped: the same command with --resume --job_name j goes on"
+    made |= {"checkpoint": "/j/checkpoints/step-5"}
+    assert last_line(made).endswith("--job_name j goes on, from /j/checkpoints/step-5")
+    assert not last_line(made | {"ledger": ""}).startswith("stopped"), "it is another machine's job"
+    assert not last_line(_made(3)).startswith("stopped")

@@ -64,7 +64,9 @@ def resolve(
         env=environment(),
     )
     if done.returncode != 0:
-        raise DataError(complaints(done.stderr, done.returncode))
+        said = complaints(done.stderr, done.returncode)
+        # A flag of `headrace data`, which jobs do not have.
+        raise DataError(said.replace(", or allow such files with --allow_empty", ""))
     return [FileSpec(**spec) for spec in json.loads(done.stdout)]
 
 

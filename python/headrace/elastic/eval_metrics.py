@@ -24,7 +24,10 @@ class EvalMetrics:
     def __init__(self, path, fn, loss):
         self._loss = loss
         self._metrics = []  # (name, output or None, metric)
-        for name, metric in (fn() if fn else {}).items():
+        given = fn() if fn else {}
+        if not isinstance(given, dict):
+            raise ExportError(f"{path}: eval_metrics_fn() must give {{name: metric}}, and gives {given!r}")
+        for name, metric in given.items():
             if isinstance(metric, dict):
                 for inner, of_output in metric.items():
                     self._metrics.append((f"{name}_{inner}", name, _checked(of_output, inner, path)))

@@ -21,12 +21,14 @@ import json
 import os
 import uuid
 
+import keras
 import tensorflow as tf
 
 from headrace.data import tracking
 from headrace.elastic import graph_checks, init_from, sharded, sparse
 from headrace.elastic.eval_metrics import EvalMetrics
 from headrace.elastic.model_module import ModelModule
+from headrace.elastic.variable_names import Names
 from headrace.errors import ExportError
 
 FORMAT = 1
@@ -47,7 +49,7 @@ class Job(tf.Module):
         self._made = {}
         self.model = module.custom_model()
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="headrace_step")
-        self.optimizer = module.optimizer()
+        self.optimizer = _checked_optimizer(module)
         self.minibatch_size = minibatch_size
         self.metadata = metadata
 
@@ -94,7 +96,8 @@ class Job(tf.Module):
             )
             return {"dataset": tf.data.experimental.to_variant(flat)}
 
-        build.get_concrete_function()
+        # At once: what Python gives has no shape, which would be the first thing to fail.
+        graph_checks.check(graph_checks.traced(build), f"dataset_{mode}")
         return build, spec[0]
 
     # --- model --------------------------------------------------------------------------------
@@ -193,6 +196,15 @@ class Job(tf.Module):
         return variables
 
 
+def _checked_optimizer(module):
+    optimizer = module.optimizer()
+    if not isinstance(optimizer, keras.optimizers.Optimizer):
+        raise ExportError(
+            f"{module.path}: optimizer() must give an optimizer of keras.optimizers, and gives {optimizer!r}"
+        )
+    return optimizer
+
+
 class Saved(tf.Module):
     """The root of a SavedModel: functions, and what they use.
 
@@ -218,31 +230,6 @@ class Saved(tf.Module):
         self.functions = functions
 
 
-class Names:
-    """A name for each variable, as Keras or the module calls it, made unique."""
-
-    def __init__(self, variables):
-        self._names = {}
-        self._taken = set()
-        for variable in variables:
-            value = getattr(variable, "value", None)
-            inner = variable if callable(value) or value is None else value
-            self._add(inner, getattr(variable, "path", None) or inner.name)
-
-    def of(self, variable):
-        return self._names.get(id(variable)) or self._add(variable, variable.name)
-
-    def _add(self, variable, name):
-        name = base = name.split(":")[0]
-        count = 1
-        while name in self._taken:
-            count += 1
-            name = f"{base}_{count}"
-        self._taken.add(name)
-        self._names[id(variable)] = name
-        return name
-
-
 def export(
     module: ModelModule,
     directory: str,
@@ -251,6 +238,7 @@ def export(
     init="",
     loaded=None,
     sharded=False,
+    warnings=None,
 ) -> dict:
     """Writes the SavedModel of a job, and returns its description.
 
@@ -259,14 +247,15 @@ def export(
     init: a checkpoint with the model's first values (init_from.load); the list `loaded` gets the names.
     sharded: for variables on parameter servers: tables are used by rows, gradients and updates are marked,
         and the step comes in parts too; without it the job trains exactly as plain Keras does.
+    warnings: a list that gets lines for people.
     Errors: ExportError, TrackingError; what the module's own functions raise comes through.
     """
     job = Job(module, minibatch_size, metadata)
     with sparse.lookups() if sharded else contextlib.nullcontext():
-        return _export(job, module, directory, init, loaded, sharded)
+        return _export(job, module, directory, init, loaded, sharded, warnings)
 
 
-def _export(job, module, directory, init, loaded, sharded):
+def _export(job, module, directory, init, loaded, sharded, warnings):
     datasets = {mode: job.dataset_function(mode) for mode in MODES}
     element_spec = datasets[TRAINING][1]
     features_spec = _features_of(datasets[PREDICTION][1], element_spec)
@@ -292,11 +281,27 @@ def _export(job, module, directory, init, loaded, sharded):
     tf.saved_model.save(Saved([predict], names, owners), serving, {"serving_default": predict})
     description = _describe(job, module, datasets, features_spec, metrics, predict)
     description |= {"sharded": sharded, **apart, "lines": lines}
+    if warnings is not None and sharded:
+        warnings += _of_loops(steps["train"], names)
     extra = os.path.join(directory, "assets.extra")
     os.makedirs(extra, exist_ok=True)
     with open(os.path.join(extra, "headrace_job.json"), "w", encoding="utf-8") as file:
         json.dump(description, file, indent=2)
     return description
+
+
+def _of_loops(train, names):
+    """What costs a step a fetch for each turn of a loop, in a line; none if nothing does."""
+    reads = graph_checks.reads_in_loops(graph_checks.traced(train)).values()
+    if not reads:
+        return []
+    variables = ", ".join(sorted(names.of(variable) for variable, _ in reads))
+    _, op = next(iter(reads))
+    return [
+        f"each turn of a loop fetches {variables} from the parameter servers{graph_checks.where(op)}: "
+        "recurrent layers of Keras do; read such weights once, before the loop (models/common/recurrent.py), "
+        "or train without --num_ps"
+    ]
 
 
 def _steps(job, element_spec, names, sharded):

@@ -17,7 +17,8 @@ from headrace.errors import ExportError, HeadraceError
 def export(directory: str, flags) -> dict:
     """Runs this module for `flags` (JobFlags); returns {"staging": base64, "loaded": names of
     variables that came from a checkpoint, "processor": whether predictions are processed in Python,
-    "not_synchronous": why its training cannot be synchronous, "" if it can}.
+    "not_synchronous": why its training cannot be synchronous, "" if it can, "warnings": lines for
+    people}.
 
     Errors: ExportError with what the other process said.
     """
@@ -52,30 +53,50 @@ def _main(request):
 
     from headrace import carrier
     from headrace.elastic import export as exporter
-    from headrace.elastic import model_module
+    from headrace.elastic import model_module, user_errors
     from headrace.options import StageOptions
 
     for path in request["op_libraries"]:
-        tf.load_op_library(path)
+        try:
+            tf.load_op_library(path)
+        except tf.errors.OpError as error:
+            raise ExportError(f"--load_op_library {path}: {error.message}") from error
     module = model_module.load(request["model_def"], request["model_zoo"])
     metadata = json.loads(request["metadata"]) if request["metadata"] else None
-    loaded = []
-    description = exporter.export(
-        module,
-        request["directory"],
-        minibatch_size=request["minibatch_size"],
-        metadata=metadata,
-        init=request["init"],
-        loaded=loaded,
-        sharded=request["sharded"],
-    )
+    loaded, warnings = [], []
+    try:
+        description = exporter.export(
+            module,
+            request["directory"],
+            minibatch_size=request["minibatch_size"],
+            metadata=metadata,
+            init=request["init"],
+            loaded=loaded,
+            sharded=request["sharded"],
+            warnings=warnings,
+        )
+    except HeadraceError:
+        raise
+    except Exception as error:
+        if os.environ.get("HEADRACE_TRACEBACK"):
+            raise
+        if isinstance(error, tf.errors.ResourceExhaustedError | OSError):
+            raise ExportError(f"{request['directory']}: {error}") from error
+        said = user_errors.describe(error, module.path)
+        raise ExportError(said + "; HEADRACE_TRACEBACK=1 in the environment shows the way there") from error
     staging = ""
     if request["staging"]:
         options = StageOptions(capacity=request["capacity"], num_threads=request["threads"])
         staging = base64.b64encode(carrier.encode(options).SerializeToString()).decode()
     processor = module.prediction_outputs_processor is not None
     refusal = description.get("not_synchronous", "")
-    return {"staging": staging, "loaded": loaded, "processor": processor, "not_synchronous": refusal}
+    return {
+        "staging": staging,
+        "loaded": loaded,
+        "processor": processor,
+        "not_synchronous": refusal,
+        "warnings": warnings,
+    }
 
 
 if __name__ == "__main__":

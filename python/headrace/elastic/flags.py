@@ -4,6 +4,8 @@ Standard library only: the command line answers wrong usage before anything heav
 """
 
 import dataclasses
+import json
+import os
 import re
 
 from headrace._checks import AUTOTUNE
@@ -26,6 +28,7 @@ DATA_FLAG = {
     PREDICT: "--prediction_data",
     RUN: "--training_data",
 }
+OUTPUT_FORMATS = ("jsonl", "csv", "tfrecord", "recordio")
 ADDRESS = r"\[?[^\s,]+?\]?:[1-9]\d{0,4}"  # host:port
 # Why these take no parameter servers.
 NO_SERVERS = {
@@ -100,6 +103,23 @@ class JobFlags:
         self._check_cluster()
         if self.verb == PREDICT and not self.output:
             raise UsageError("predict needs --output: the directory for what is predicted")
+        self._check_texts()
+
+    def _check_texts(self):
+        if self.output_format not in OUTPUT_FORMATS:
+            known = ", ".join(OUTPUT_FORMATS)
+            raise UsageError(f"--output_format is '{self.output_format}', and must be one of {known}")
+        if self.job_name != os.path.basename(self.job_name) or self.job_name in (".", ".."):
+            raise UsageError(
+                f"--job_name '{self.job_name}' is a path: --job_dir says where the job's files go"
+            )
+        try:
+            json.loads(self.dataset_metadata or "null")
+        except ValueError as error:
+            raise UsageError(f"--dataset_metadata is no JSON: {error}") from error
+        for path in self.load_op_library:
+            if not os.path.isfile(path):
+                raise UsageError(f"--load_op_library: there is no file {path}")
 
     def _check_numbers(self):
         at_least = {
@@ -109,6 +129,7 @@ class JobFlags:
             "keep_checkpoint_max": 0,
             "evaluation_steps": 0,
             "evaluation_throttle_secs": 0,
+            "seed": 0,
             "grads_to_wait": 1,
             "num_ps": 0,
             "max_quarantined": 0,
@@ -124,6 +145,11 @@ class JobFlags:
                 raise UsageError(f"--{name} is {value}, and must be at least {least}")
         if self.stage_threads == 0:
             raise UsageError("--stage_threads is 0, and must be at least 1, or -1: chosen from measurement")
+        if self.records_per_task and self.num_minibatches_per_task != type(self).num_minibatches_per_task:
+            raise UsageError(
+                f"--records_per_task {self.records_per_task} and --num_minibatches_per_task "
+                f"{self.num_minibatches_per_task} say the same in two ways: leave one out"
+            )
         for name in ("minibatch_size", "records_per_task"):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -169,9 +195,8 @@ class JobFlags:
             return
         wanted = ALIASES.get(self.job_type, self.job_type)
         if wanted not in JOB_TYPES.values():
-            raise UsageError(
-                f"--job_type is '{self.job_type}', and must be one of {', '.join(JOB_TYPES.values())}"
-            )
+            known = ", ".join(dict.fromkeys(JOB_TYPES.values()))
+            raise UsageError(f"--job_type is '{self.job_type}', and must be one of {known}")
         if wanted != self.type:
             raise UsageError(
                 f"--job_type {self.job_type} contradicts the rest of the command line, which says "

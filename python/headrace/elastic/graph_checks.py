@@ -84,25 +84,42 @@ _CALLS = {
 
 def variable_uses(concrete_function):
     """(op, variable) of every op, but for calls, that takes a variable's handle, in all that is called."""
+    return ((op, variable) for op, variable, _ in _all_uses(concrete_function))
+
+
+def reads_in_loops(concrete_function) -> dict:
+    """{id of a variable: (variable, op)} of those that each turn of a loop reads again, with one such op."""
+    return {
+        id(variable): (variable, op)
+        for op, variable, looped in _all_uses(concrete_function)
+        if looped and op.type in ("ReadVariableOp", "ResourceGather", "ResourceGatherNd")
+    }
+
+
+def _all_uses(concrete_function):
     handles = {id(variable.handle): variable for variable in concrete_function.variables}
     graph = concrete_function.graph
     captured = {id(i): handles[id(e)] for e, i in graph.captures if id(e) in handles}
-    return _uses(graph, captured)
+    return _uses(graph, captured, False)
 
 
-def _uses(graph, handles):
-    """handles: {id of a tensor of this graph: the variable whose handle it is}."""
+def _uses(graph, handles, looped):
+    """(op, variable, whether it is in a loop).
+
+    handles: {id of a tensor of this graph: the variable whose handle it is}.
+    """
     for op in graph.get_operations():
         taken = [(i, handles[id(t)]) for i, t in enumerate(op.inputs) if id(t) in handles]
         if not taken:
             continue
         if op.type not in _CALLS:
-            yield from ((op, variable) for _, variable in taken)
+            yield from ((op, variable, looped) for _, variable in taken)
             continue
+        within = looped or op.type in ("While", "StatelessWhile")
         for name in _functions_of(op):
             inner = graph._get_function(name).graph
             places = [(i - _CALLS[op.type], variable) for i, variable in taken]
-            yield from _uses(inner, {id(inner.inputs[i]): variable for i, variable in places if i >= 0})
+            yield from _uses(inner, {id(inner.inputs[i]): v for i, v in places if i >= 0}, within)
 
 
 def check_by_rows(concrete_function, name, is_large, name_of):

@@ -5,16 +5,17 @@ import tempfile
 
 import tensorflow as tf
 
-from headrace.elastic import object_graph
+from headrace.elastic import job_file, object_graph, variable_names
 from headrace.errors import ExportError
 
 
 def load(model, path: str) -> list:
     """Gives the model's variables the values of a checkpoint, as far as it has them.
 
-    path: a directory with TensorFlow checkpoints (the newest is taken) or with one of Headrace's, a
-        checkpoint's prefix, or Keras's .weights.h5 or .keras file. Variables are found by their place
-        below the model, whatever was saved around it; in name-based checkpoints by their name.
+    path: a directory with TensorFlow's or Headrace's checkpoints (the newest is taken), one of these, a
+        SavedModel, a checkpoint's prefix, or Keras's .weights.h5 or .keras file. In what Headrace wrote
+        variables are found by the names that an export gives them; else by their place below the model,
+        whatever was saved around it; in name-based checkpoints by their name.
     Returns the names of what was loaded. Errors: ExportError if there is no checkpoint, a shape
     differs, or nothing fits.
     """
@@ -22,10 +23,12 @@ def load(model, path: str) -> list:
         return _load_keras(model, path)
     prefix = _prefix(path)
     theirs = object_graph.read(prefix)
-    loaded = _by_name(model, prefix) if theirs is None else _by_place(model, prefix, theirs)
+    loaded = _by_exported_name(model, prefix)
     if not loaded:
-        found = [name for name, _ in tf.train.list_variables(prefix)][:10]
-        raise ExportError(f"{path} holds no variable of this model; it holds {found}")
+        loaded = _by_name(model, prefix) if theirs is None else _by_place(model, prefix, theirs)
+    if not loaded:
+        found = [name for name, _ in tf.train.list_variables(prefix) if name != object_graph.GRAPH_KEY]
+        raise ExportError(f"{path} holds no variable of this model; it holds {', '.join(found[:10])}")
     return loaded
 
 
@@ -33,6 +36,9 @@ def _prefix(path):
     for candidate in (path, os.path.join(path, "variables"), os.path.join(path, "variables", "variables")):
         if os.path.isfile(candidate + ".index"):
             return candidate
+    ours = job_file.latest_checkpoint(path)
+    if ours:
+        return os.path.join(ours, "variables")
     newest = tf.train.latest_checkpoint(path) if os.path.isdir(path) else None
     if newest is None:
         raise ExportError(f"--checkpoint_dir_for_init {path}: there is no checkpoint")
@@ -47,6 +53,19 @@ def _load_keras(model, path):
     except (ValueError, OSError, AttributeError) as error:
         raise ExportError(f"{path} does not fit the model: {error}") from error
     return [variable.path for variable in model.variables]
+
+
+def _by_exported_name(model, prefix):
+    reader = tf.train.load_checkpoint(prefix)
+    shapes = reader.get_variable_to_shape_map()
+    loaded = []
+    for name, variable in zip(variable_names.Names(model.variables).all(), model.variables, strict=True):
+        key = variable_names.key(name)
+        if key in shapes:
+            _check_shape(name, shapes[key], variable.shape)
+            variable.assign(reader.get_tensor(key))
+            loaded.append(name)
+    return loaded
 
 
 def _by_name(model, prefix):

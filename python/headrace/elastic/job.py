@@ -4,11 +4,13 @@ import datetime
 import json
 import os
 import shutil
+import socket
 import subprocess
 
 from headrace import programs
 from headrace.elastic import (
     export_process,
+    job_directory,
     job_file,
     joined_run,
     local_run,
@@ -36,14 +38,22 @@ def run(flags: JobFlags, show: progress.Progress, dry_run=False, command=()):
         return joined_run.run(flags, show, command)
     flags.job_name = flags.job_name or f"{flags.verb}-{datetime.datetime.now():%Y%m%d-%H%M%S}"
     directory = os.path.abspath(flags.job_dir or os.path.join("headrace_jobs", flags.job_name))
-    _check_directory(flags, directory)
+    job_directory.check(flags, directory)
     files, evaluation_files = _files(flags)
     if dry_run:
         exported = os.path.join(directory, "export")
         servers = flags.ps_addrs or [f"ps-{i}" for i in range(flags.servers)]
         return job_file.describe(flags, directory, files, evaluation_files, exported, "", servers), 0
-    os.makedirs(directory, exist_ok=True)
+    _check_port(flags)
+    with job_directory.Lock(directory):
+        job_directory.check(flags, directory)  # it may have come about meanwhile
+        return _run_in(directory, flags, files, evaluation_files, show, command)
+
+
+def _run_in(directory, flags, files, evaluation_files, show, command):
     show.say(f"job {flags.job_name} ({flags.type}) in {directory}")
+    if flags.verb in (EVALUATE, PREDICT) and not (flags.checkpoint_dir or flags.checkpoint_dir_for_init):
+        show.say("no checkpoint is given: the model is taken as custom_model() makes it")
     exported = {"directory": "", "staging": ""}
     if flags.verb != RUN:
         exported = _export(flags, directory, show)
@@ -56,6 +66,12 @@ def run(flags: JobFlags, show: progress.Progress, dry_run=False, command=()):
     started = 0 if flags.ps_addrs else flags.servers
     if flags.ps_addrs:
         parameter_servers.check(flags, exported["directory"])
+
+    def described(addresses):
+        where, staging = exported["directory"], exported["staging"]
+        return job_file.describe(flags, directory, files, evaluation_files, where, staging, addresses)
+
+    job_directory.check_same(flags, directory, described(flags.ps_addrs or ["?"] * started))
     with parameter_servers.ParameterServers(
         directory,
         started,
@@ -65,15 +81,7 @@ def run(flags: JobFlags, show: progress.Progress, dry_run=False, command=()):
         grads_to_wait=flags.grads_to_wait,
         host=flags.master_host,
     ) as servers:
-        job = job_file.describe(
-            flags,
-            directory,
-            files,
-            evaluation_files,
-            exported["directory"],
-            exported["staging"],
-            flags.ps_addrs or servers.addresses,
-        )
+        job = described(flags.ps_addrs or servers.addresses)
         job_file.write(job, os.path.join(directory, "job.json"))
         status, exit_code = _run(flags, directory, command, show, servers)
     predictions = ()
@@ -86,6 +94,25 @@ def run(flags: JobFlags, show: progress.Progress, dry_run=False, command=()):
     return summary.make(flags, directory, status, ledger, exit_code, predictions), exit_code
 
 
+def _check_port(flags):
+    """Before what takes long. Errors: JobError."""
+    if not flags.master_port:
+        return
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(
+            flags.master_host, flags.master_port, type=socket.SOCK_STREAM
+        )[0]
+        with socket.socket(family, kind) as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.listen()
+    except OSError as error:
+        raise JobError(
+            f"the master cannot listen at {flags.master_host}:{flags.master_port} (--master_host, "
+            f"--master_port): {error.strerror}"
+        ) from error
+
+
 def _warn_of_listening(flags, show):
     loopback = flags.master_host.startswith("127.") or flags.master_host in ("localhost", "::1")
     if not loopback and not flags.tls_cert:
@@ -93,27 +120,6 @@ def _warn_of_listening(flags, show):
             f"the master listens at {flags.master_host} without TLS: whoever can connect commands this job; "
             "give --tls_cert, --tls_key and --tls_ca"
         )
-
-
-def _check_directory(flags, directory):
-    journal = os.path.join(directory, "ledger.sqlite")
-    if os.path.exists(journal) and not flags.resume:
-        raise UsageError(
-            f"{directory} holds a job already: go on with it (--resume), or choose another --job_name"
-        )
-    if flags.resume and not os.path.exists(journal):
-        raise UsageError(f"--resume: {directory} holds no job; name the one to resume (--job_name)")
-    checkpoints = flags.checkpoint_dir
-    if flags.verb == TRAIN and checkpoints and not flags.resume and job_file.latest_checkpoint(checkpoints):
-        raise UsageError(
-            f"--checkpoint_dir {checkpoints} holds checkpoints of another job: resume that job, or "
-            "choose another directory (--checkpoint_dir_for_init starts a new job from them)"
-        )
-    if flags.verb in (EVALUATE, PREDICT) and checkpoints and not job_file.latest_checkpoint(checkpoints):
-        raise UsageError(f"--checkpoint_dir {checkpoints} holds no checkpoint")
-    if flags.output and flags.verb == PREDICT and os.path.isdir(flags.output) and not flags.resume:
-        if os.listdir(flags.output):
-            raise UsageError(f"--output {flags.output} is not empty: choose another directory")
 
 
 def _files(flags):
@@ -137,6 +143,8 @@ def _export(flags, directory, show):
         result = export_process.export(exported, flags)
         if result["not_synchronous"] and not flags.use_async:
             raise ExportError(result["not_synchronous"])
+        for line in result["warnings"]:
+            show.say(line)
         if result["loaded"]:
             show.say(f"from {flags.checkpoint_dir_for_init}: {', '.join(result['loaded'])}")
         with open(notes, "w", encoding="utf-8") as file:
@@ -171,11 +179,14 @@ def _run(flags, directory, command, show, servers):
                     show.say("stopping: waiting for a checkpoint; once more to stop at once")
                     job.stop("stopped by the user")
             code = job.exit_code()
+            if code == 75 and not told and job.error():
+                show.say(job.error())
             if code not in (0, 1, 3, 75):
                 raise JobError("the master ended: " + "\n".join(job.failure()))
             if code == 1 and (status is None or not status["failure"]):
                 raise JobError("\n".join(job.failure()))
             return status, code
+
 
 def _ledger(directory):
     done = subprocess.run(

@@ -47,8 +47,8 @@ def run(flags, show, command=()):
             group.end()
     code = 75 if left else _exit_code(status, group)
     flags.job_name = joined["name"]
-    made = summary.make(flags, directory, status, None, code)
-    return made | {"job_type": joined["type"], "ledger": ""}, code
+    made = summary.make(flags, directory, status, None, code, job_type=joined["type"])
+    return made | {"ledger": ""}, code
 
 
 def _verb(joined):
@@ -96,6 +96,8 @@ def _exit_code(status, group):
     if code is not None:
         return code
     codes = group.exit_codes()
+    if group.failures():
+        raise JobError("the job goes on without this machine; " + "; ".join(group.failures()))
     return 1 if any(code not in workers.LEFT for code in codes) else max(codes, default=1)
 
 

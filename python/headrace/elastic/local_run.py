@@ -44,6 +44,7 @@ class LocalRun:
         self._workers = Workers(os.path.join(directory, "logs"), names, least, command, tls, say)
         self._master = None
         self._address = ""
+        self._log_begin = processes.size(self._log("master"))
         self._restarts = 0
         self._statuses = control.Statuses(1)
 
@@ -99,7 +100,11 @@ class LocalRun:
 
     def failure(self) -> list:
         """What the master said last."""
-        return processes.last_lines(self._log("master"), 3)
+        return [processes.last_words(self._log("master"), begin=self._log_begin)]
+
+    def error(self) -> str:
+        """The last error that the master spoke of; "": of none."""
+        return processes.last_error(self._log("master"), self._log_begin)
 
     # --- processes ----------------------------------------------------------------------------
 
@@ -108,9 +113,11 @@ class LocalRun:
 
     def _start_master(self):
         port_file = os.path.join(self.directory, "master.address")
-        for path in (port_file, self._status_file):
-            if os.path.exists(path):
-                os.unlink(path)
+        before = self._status_file + ".before"  # what is known of the job if none comes to listen
+        if os.path.exists(port_file):
+            os.unlink(port_file)
+        if os.path.exists(self._status_file):
+            os.replace(self._status_file, before)
         command = [programs.path("headrace-master"), "--job", os.path.join(self.directory, "job.json")]
         command += ["--journal", self.journal, "--port_file", port_file]
         command += ["--status_file", self._status_file]
@@ -118,17 +125,38 @@ class LocalRun:
         # The same address again, so that workers find it.
         port = self._address.rsplit(":", 1)[1] if self._address else str(port)
         command += ["--host", host, "--port", port, *self._tls.arguments()]
+        try:
+            while not self._listens(command, port_file):
+                self._count_restart(self._master.returncode)
+        except JobError:
+            if os.path.exists(before):
+                os.replace(before, self._status_file)
+            raise
+        if os.path.exists(before):
+            os.unlink(before)
+        with open(port_file, encoding="utf-8") as file:
+            self._address = file.read().strip()
+        self._statuses.follow(self._address, self._tls)
+
+    def _listens(self, command, port_file):
+        """Starts it. Whether it listens; False: it was killed before."""
         self._master = processes.start(command, self._log("master"))
         deadline = time.monotonic() + START_S
         while not os.path.exists(port_file):
-            if self._master.poll() is not None:
+            code = self._master.poll()
+            if code is not None and code < 0:
+                return False
+            if code is not None:
                 raise JobError("\n".join(self.failure()) or "headrace-master ended at once")
             if time.monotonic() > deadline:
                 raise JobError(f"headrace-master does not listen after {START_S} s")
             time.sleep(0.01)
-        with open(port_file, encoding="utf-8") as file:
-            self._address = file.read().strip()
-        self._statuses.follow(self._address, self._tls)
+        return True
+
+    def _count_restart(self, code):
+        self._restarts += 1
+        if self._restarts > RESTARTS:
+            raise JobError(f"the master was started {RESTARTS} times: {processes.how_it_ended(code)}")
 
     def _over(self):
         """Whether the master has ended for good; it is started again if it was killed."""
@@ -137,9 +165,7 @@ class LocalRun:
             return False
         if code >= 0:
             return True
-        self._restarts += 1
-        if self._restarts > RESTARTS:
-            raise JobError(f"the master was started {RESTARTS} times: {processes.how_it_ended(code)}")
+        self._count_restart(code)
         self._start_master()
         return False
 

@@ -68,8 +68,9 @@ def _locate(model_def, model_zoo):
     for path in candidates:
         if os.path.isfile(path):
             return os.path.abspath(path), function
-    looked = " and ".join(dict.fromkeys(candidates))
-    raise ModelModuleError(f"--model_def {model_def}: there is no {looked}")
+    looked = " nor ".join(dict.fromkeys(candidates))
+    zoo = "" if model_zoo else "; --model_zoo names the folder in which modules lie"
+    raise ModelModuleError(f"--model_def {model_def}: there is no {looked}{zoo}")
 
 
 def _import(path):
@@ -110,7 +111,9 @@ def _where(error, path):
 def _read(module, path, model_function):
     functions = {"custom_model": getattr(module, model_function, None)}
     if functions["custom_model"] is None:
-        raise ModelModuleError(f"{path} does not define {model_function}(), which makes the model")
+        beside = os.path.join(os.path.dirname(path), model_function + ".py")
+        hint = f"; {beside} is a module: add .custom_model to its name" if os.path.isfile(beside) else ""
+        raise ModelModuleError(f"{path} does not define {model_function}(), which makes the model{hint}")
     for name in (*_NEEDED, "eval_metrics_fn", "prediction_outputs_processor"):
         functions[name] = getattr(module, name, None)
     missing = [name for name in _NEEDED if functions[name] is None]

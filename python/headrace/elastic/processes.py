@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import re
 import signal
 import subprocess
 
@@ -79,11 +80,43 @@ def how_it_ended(code: int) -> str:
     return f"killed by {signal.Signals(-code).name}"
 
 
-def last_lines(path: str, count: int) -> list:
-    """Of a log; none if it is not there."""
+def last_lines(path: str, count: int, begin: int = 0) -> list:
+    """Of a log, or of what it has from the byte `begin` on; none if it is not there."""
     try:
         with open(path, "rb") as file:
-            file.seek(max(0, os.path.getsize(path) - 64 * 1024))
+            file.seek(max(begin, os.path.getsize(path) - 64 * 1024))
             return file.read().decode(errors="replace").splitlines()[-count:]
     except OSError:
         return []
+
+
+def size(path: str) -> int:
+    """Of a file, in bytes; 0 if it is not there."""
+    try:
+        return os.path.getsize(path)
+    except OSError:
+        return 0
+
+
+# "2026-11-23 06:04:02.149 worker-0 error: "
+_HEAD = re.compile(r"\d{4}-\d\d-\d\d \S+ \S+ (\w+): |(headrace-\w+): ")
+
+
+def last_words(path: str, count: int = 3, begin: int = 0) -> str:
+    """What a program of Headrace's said last in its log, without the time: at most `count` lines."""
+    words = []
+    for line in reversed(last_lines(path, 1000, begin)):
+        head = _HEAD.match(line)
+        words.insert(0, line[head.end() :] if head else line)
+        if head:
+            break
+    return "\n".join(words[:count])
+
+
+def last_error(path: str, begin: int = 0) -> str:
+    """The last line of a log that is of an error, without the time; "" if there is none."""
+    for line in reversed(last_lines(path, 1000, begin)):
+        head = _HEAD.match(line)
+        if head and head[1] in ("error", "critical"):
+            return line[head.end() :]
+    return ""

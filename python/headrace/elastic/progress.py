@@ -34,9 +34,10 @@ class Progress:
         total, pending = int(totals["records"]), int(totals["pending"])
         text = summary(status)
         if self._bar is not None:
-            stage = status["waits_for"] or _epoch(total - pending, total, int(status["epochs"]))
+            stage = _epoch(total - pending, total, int(status["epochs"]))
+            waits = f"; waits for {status['waits_for']}" if status["waits_for"] else ""
             self._bar.update(
-                self._task, total=total, completed=total - pending, description=stage, text=text
+                self._task, total=total, completed=total - pending, description=stage, text=text + waits
             )
         elif time.monotonic() - self._said > PLAIN_EVERY_S or status["waits_for"] != self._last_wait:
             self._said = time.monotonic()
@@ -78,12 +79,18 @@ def summary(status) -> str:
 def _bar(stream):
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.table import Column
+
+    def whole():
+        return Column(no_wrap=True)
 
     return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[text]}"),
-        TimeRemainingColumn(compact=True),
+        TextColumn("{task.description}", table_column=whole()),
+        BarColumn(bar_width=20),
+        MofNCompleteColumn(table_column=whole()),
+        TimeRemainingColumn(compact=True, table_column=whole()),
+        # The last one, and the one that is cut where a terminal is narrow.
+        TextColumn("{task.fields[text]}", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)),
+        expand=True,
         console=Console(file=stream),
     )

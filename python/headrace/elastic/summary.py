@@ -7,15 +7,18 @@ COLUMNS = ("total", "get_batch", "input_fn", "compute_loss", "get_model", "repor
 MOST_RANGES = 6  # that are named in a line for people
 
 
-def make(flags, directory, status, ledger, exit_code, predictions=()) -> dict:
-    """status, ledger: the master's last words (headrace-ctl); ledger may be None if there is none."""
+def make(flags, directory, status, ledger, exit_code, predictions=(), job_type=None) -> dict:
+    """status, ledger: the master's last words (headrace-ctl); ledger may be None if there is none.
+
+    job_type: where the flags do not say it.
+    """
     ledger = ledger or {}
     files = ledger.get("files", [])
     totals = ledger.get("totals") or (status or {}).get("totals") or {}
     return {
         "version": VERSION,
         "job_name": flags.job_name,
-        "job_type": flags.type,
+        "job_type": job_type or flags.type,
         "verdict": _verdict(exit_code),
         "exit_code": exit_code,
         "failure": (status or {}).get("failure", ""),
@@ -33,6 +36,7 @@ def make(flags, directory, status, ledger, exit_code, predictions=()) -> dict:
         "time_table": _time_table(status, flags.servers > 0),
         "running_s": int((status or {}).get("running_ms", 0)) / 1000,
         "model": (status or {}).get("model", "") if flags.verb == "train" else "",
+        "checkpoint": (status or {}).get("last_checkpoint", ""),
         "predictions": list(predictions),
         "ledger": f"{directory}/ledger.sqlite",
         "job_dir": directory,
@@ -125,13 +129,21 @@ def print_text(summary, echo):
         ("trained_before_rewind", "trained again after going back to a checkpoint"),
     ):
         for entry in summary[key]:
-            echo(f"{entry['path']}, epoch {entry['epoch']}: {_named(entry['ranges'])} {words}")
+            echo(f"{entry['path']}, epoch {entry['epoch'] + 1}: {_named(entry['ranges'])} {words}")
     if summary["failure"]:
         echo(f"failed: {summary['failure']}")
     if summary["model"]:
         echo(f"model: {summary['model']}")
     for path in summary["predictions"]:
         echo(f"predictions: {path}")
+    if summary["verdict"] == "stopped" and summary["ledger"]:
+        echo(_how_to_go_on(summary))
+
+
+def _how_to_go_on(summary):
+    """Of a job of this machine."""
+    begins = f", from {summary['checkpoint']}" if summary["checkpoint"] else ""
+    return f"stopped: the same command with --resume --job_name {summary['job_name']} goes on{begins}"
 
 
 def _print_table(table, echo):

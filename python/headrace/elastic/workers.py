@@ -27,12 +27,14 @@ class Workers:
         self._told = 0  # of them
         self._restarts = dict.fromkeys(self._agents, 0)
         self._address = ""
+        self._begin = {}  # of what each log has of this run
         self._asked = False  # to end: once more would have an agent kill what it started
 
     def start(self, address: str):
         """address: the master's; agents that are started again get the same."""
         self._address = address
         for name in self._agents:
+            self._begin[name] = processes.size(self._log(name))
             self._start(name)
 
     def ask_to_end(self):
@@ -73,6 +75,15 @@ class Workers:
         """Of those that have ended."""
         return [code for code in (agent.poll() for agent in self._agents.values()) if code is not None]
 
+    def failures(self) -> list:
+        """What those said last that have ended, and not in order."""
+        ended = {name: agent.poll() for name, agent in self._agents.items()}
+        return [self._last_words(name, code) for name, code in ended.items() if code not in (None, *LEFT)]
+
+    def _last_words(self, name, code):
+        said = processes.last_words(self._log(name), begin=self._begin[name])
+        return f"{name}: {processes.how_it_ended(code)}: {said}"
+
     def _log(self, name):
         return os.path.join(self._folder, f"{name}.agent.log")
 
@@ -89,10 +100,8 @@ class Workers:
         left = len(self._agents) - len(lost)
         for name in lost[self._told :]:
             how, _ = self._given_up[name]
-            said = "\n".join(processes.last_lines(self._log(name), 1))
             if left < self._least:
-                raise JobError(
-                    f"workers that are left: {left}, that are needed: {self._least}; {name}: {how}: {said}"
-                )
+                said = self._last_words(name, self._agents[name].poll())
+                raise JobError(f"workers that are left: {left}, that are needed: {self._least}; {said}")
             self._say(f"{name} is given up ({how}); the job goes on with {left}")
         self._told = len(lost)

@@ -9,6 +9,7 @@
 #include "absl/strings/str_join.h"
 #include "tensorflow/core/framework/tensor.h"
 #include "trainer/cluster.h"
+#include "trainer/object_graph.h"
 #include "trainer/shared/fence.h"
 #include "trainer/shared/graph_edit.h"
 
@@ -58,8 +59,8 @@ Node* Texts(const std::string& name, const std::vector<std::string>& texts, Grap
 
 class Saver {
  public:
-  Saver(const SharedVariables& variables, std::int64_t claim, Graph* graph)
-      : pieces_(PiecesOf(variables)), claim_(claim), graph_(*graph) {
+  Saver(const SharedVariables& variables, std::string objects, std::int64_t claim, Graph* graph)
+      : pieces_(PiecesOf(variables)), objects_(std::move(objects)), claim_(claim), graph_(*graph) {
     for (Node* node : graph->op_nodes()) {
       if (node->type_string() == "VarHandleOp") handles_[node->name()] = node;
     }
@@ -85,6 +86,11 @@ class Saver {
         values.emplace_back(edit.Add(name + piece.node, "ReadVariableOp", {handles_.at(piece.node)},
                                      {Attr("dtype", piece.dtype)}),
                             0);
+      }
+      if (written.empty()) {
+        keys.emplace_back(kObjectGraph);
+        slices.emplace_back();
+        values.emplace_back(edit.Scalar(name + "objects", tensorflow::tstring(objects_)), 0);
       }
       written.push_back(edit.Add(name + "write", "SaveV2",
                                  {part, Texts(name + "keys", keys, &edit),
@@ -142,6 +148,7 @@ class Saver {
   }
 
   const std::map<int, std::vector<Piece>> pieces_;
+  const std::string objects_;
   const std::int64_t claim_;
   Graph& graph_;
   std::map<std::string, Node*> handles_;
@@ -149,8 +156,9 @@ class Saver {
 
 }  // namespace
 
-absl::Status AddSaver(const SharedVariables& variables, std::int64_t claim, Graph* graph) {
-  Saver saver(variables, claim, graph);
+absl::Status AddSaver(const SharedVariables& variables, const std::string& objects,
+                      std::int64_t claim, Graph* graph) {
+  Saver saver(variables, objects, claim, graph);
   if (saver.empty()) return absl::InvalidArgumentError("the model has no variables to save");
   TF_RETURN_IF_ERROR(saver.AddSave());
   return saver.AddRestore();

@@ -3,6 +3,7 @@
 #define HEADRACE_TRAINER_SHARED_SAVER_H_
 
 #include <cstdint>
+#include <string>
 
 #include "absl/status/status.h"
 #include "tensorflow/core/graph/graph.h"
@@ -18,9 +19,10 @@ inline constexpr char kRestorePrefix[] = "headrace/restore/prefix";  // feed: st
 inline constexpr char kRestore[] = "headrace/restore/done";          // target
 
 // A checkpoint is one of TensorFlow's, with each table whole under its key, whatever the number of
-// parts. Restoring fails on a server that `claim` does not own.
-absl::Status AddSaver(const SharedVariables& variables, std::int64_t claim,
-                      tensorflow::Graph* graph);
+// parts, and with `objects`, an object graph, so that a session without servers can restore it too.
+// Restoring fails on a server that `claim` does not own.
+absl::Status AddSaver(const SharedVariables& variables, const std::string& objects,
+                      std::int64_t claim, tensorflow::Graph* graph);
 
 }  // namespace headrace::trainer
 

@@ -109,7 +109,9 @@ absl::Status Distribute(const std::vector<std::string>& roots, const Writer& wri
   PinToVariables(shared->variables, graph, &arrivals);
   const NodeSet before = BeforeArrivals(arrivals);
   TF_RETURN_IF_ERROR(AddFences(writer, arrivals, before, graph));
-  if (saves) TF_RETURN_IF_ERROR(AddSaver(shared->variables, writer.generation, graph));
+  if (saves) {
+    TF_RETURN_IF_ERROR(AddSaver(shared->variables, shared->objects, writer.generation, graph));
+  }
   tensorflow::FixupSourceAndSinkEdges(graph);
   Place(before, graph);
   return absl::OkStatus();

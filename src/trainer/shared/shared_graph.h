@@ -20,6 +20,7 @@ struct SharedGraph {
   tensorflow::Graph graph;
   RuntimeGraph runtime;  // names in it; its own graph is empty
   SharedVariables variables;
+  std::string objects;  // the object graph of what was exported, for checkpoints
 };
 
 // The job's graph, with all calls inlined, so that each op can be where its variable is. Every

@@ -43,6 +43,7 @@ struct Flags {
   int restore_ms = 0;
   std::int64_t pause_at = -1;  // STOP to itself with this step in its hands
   bool kill_at_restore = false, kill_at_delivery = false;
+  bool fail_at_delivery = false;
   std::string once;  // only the process that makes this file kills or stops itself
 };
 
@@ -212,6 +213,9 @@ int Train(const Flags& flags) {
   while (flags.deaf) pause();
   const bool delivers = status.ok() && servers != nullptr && client->deliver();
   if (delivers) status = Deliver(flags, servers.get(), number);
+  if (status.ok() && flags.fail_at_delivery && client->deliver() && Fails(flags)) {
+    status = Status(Code::kResourceExhausted, "no room for the model");
+  }
   const Status said = client->Bye(delivers ? flags.model : "", status);
   if (status.ok() && said.ok()) {
     std::fprintf(stderr, "fake_trainer: a last line, as programs have one\n");
@@ -240,6 +244,7 @@ int Main(int argc, char** argv) {
   app.add_option("--pause_at", flags.pause_at);
   app.add_flag("--kill_at_restore", flags.kill_at_restore);
   app.add_flag("--kill_at_delivery", flags.kill_at_delivery);
+  app.add_flag("--fail_at_delivery", flags.fail_at_delivery);
   app.add_option("--once", flags.once);
   CLI11_PARSE(app, argc, argv);
   return Train(flags);

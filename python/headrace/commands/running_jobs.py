@@ -1,0 +1,169 @@
+"""`headrace status`, `stop`, `checkpoint`, `ledger` and `logs`: what looks after jobs, running or ended."""
+
+import json
+import os
+import subprocess
+from typing import Annotated
+
+import typer
+
+from headrace import programs
+from headrace.commands.common import Format, FormatOption, fail
+from headrace.elastic import control
+from headrace.errors import HeadraceError, UsageError
+
+Where = Annotated[str, typer.Argument(help="The job's folder, or its name in headrace_jobs.")]
+Master = Annotated[str, typer.Option("--master_addr", help="host:port, instead of a folder.")]
+Cert = Annotated[str, typer.Option("--tls_cert", help="Certificate (PEM), for a master with TLS.")]
+Key = Annotated[str, typer.Option("--tls_key", help="Its key (PEM).")]
+Ca = Annotated[str, typer.Option("--tls_ca", help="The master must have a certificate of this (PEM).")]
+
+
+_LOOK_S = 3  # whether a master runs that should be on this machine
+
+
+def _directory(job):
+    for path in (job, os.path.join("headrace_jobs", job)):
+        if os.path.isfile(os.path.join(path, "job.json")):
+            return path
+    fail(f"{job} is neither the folder of a job nor the name of one in headrace_jobs", 2)
+
+
+def _last_status(job):
+    """Path of what the master of a job said at its end; None while it runs, or was not ended in order."""
+    path = os.path.join(_directory(job), "status.json")
+    return path if os.path.isfile(path) else None
+
+
+def _address(job, master_addr):
+    if master_addr:
+        return master_addr
+    if not job:
+        fail("name the job, or give --master_addr", 2)
+    ended = _last_status(job)
+    if ended:
+        with open(ended, encoding="utf-8") as file:
+            fail(f"{job} does not run: it has ended ({json.load(file)['verdict']})", 1)
+    path = os.path.join(_directory(job), "master.address")
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read().strip()
+    except OSError:
+        fail(f"{job} does not run: there is no {path}", 1)
+
+
+def _ctl(*arguments):
+    try:
+        command = [programs.path("headrace-ctl"), *arguments]
+    except HeadraceError as error:
+        fail(error, 1)
+    raise typer.Exit(subprocess.run(command).returncode)
+
+
+def _ask(job, master_addr, cert, key, ca, *arguments):
+    """headrace-ctl, for the job's master."""
+    tls = control.Tls(cert, key, ca)
+    try:
+        tls.check(serves=False)
+    except UsageError as error:
+        fail(error, 2)
+    _ctl("--master", _address(job, master_addr), *tls.arguments(), *arguments)
+
+
+def status(
+    job: Where = "",
+    master_addr: Master = "",
+    watch: Annotated[float, typer.Option(help="Again every so many seconds; 0: once.")] = 0.0,
+    tls_cert: Cert = "",
+    tls_key: Key = "",
+    tls_ca: Ca = "",
+    format: FormatOption = Format.text,
+):
+    """Say how a job stands, and for each worker what it waits for; of an ended one, how it ended."""
+    if job and not master_addr and (ended := _last_status(job)):
+        _ctl("--format", format.value, "status", "--status_file", ended)
+    again = ["--watch", str(watch)] if watch else []
+    _ask(job, master_addr, tls_cert, tls_key, tls_ca, "--format", format.value, "status", *again)
+
+
+def stop(
+    job: Where = "",
+    master_addr: Master = "",
+    discard: Annotated[bool, typer.Option(help="Without a checkpoint.")] = False,
+    tls_cert: Cert = "",
+    tls_key: Key = "",
+    tls_ca: Ca = "",
+):
+    """End a job early, with a checkpoint; train --resume goes on with it."""
+    flags = ["--discard"] if discard else []
+    words = ("--format", "text", "stop", "--reason", "headrace stop", *flags)
+    _ask(job, master_addr, tls_cert, tls_key, tls_ca, *words)
+
+
+def checkpoint(
+    job: Where = "",
+    master_addr: Master = "",
+    tls_cert: Cert = "",
+    tls_key: Key = "",
+    tls_ca: Ca = "",
+):
+    """Take a checkpoint now, and say where it is."""
+    _ask(job, master_addr, tls_cert, tls_key, tls_ca, "--format", "text", "checkpoint")
+
+
+def ledger(
+    job: Where = "",
+    master_addr: Master = "",
+    tls_cert: Cert = "",
+    tls_key: Key = "",
+    tls_ca: Ca = "",
+    format: FormatOption = Format.text,
+):
+    """Say what became of every record, file by file; of finished jobs, too."""
+    if job and not master_addr:
+        directory = _directory(job)
+        # A running master has its journal for itself; one that was killed has left it.
+        if _last_status(job) or not _answers(directory, control.Tls(tls_cert, tls_key, tls_ca)):
+            _of_journal(directory, format)
+    _ask(job, master_addr, tls_cert, tls_key, tls_ca, "--format", format.value, "ledger")
+
+
+def _of_journal(directory, format):
+    _ctl("--format", format.value, "ledger", "--journal", os.path.join(directory, "ledger.sqlite"))
+
+
+def _answers(directory, tls):
+    """Whether the job's master runs. Errors of files of `tls` are its own to tell."""
+    try:
+        with open(os.path.join(directory, "master.address"), encoding="utf-8") as file:
+            address = file.read().strip()
+        control.ask(address, tls, "job", timeout_s=_LOOK_S)
+    except (OSError, HeadraceError):
+        return False
+    return True
+
+
+def logs(
+    job: Where,
+    name: Annotated[str, typer.Argument(help="master, worker-0 ...; default: all.")] = "",
+    lines: Annotated[int, typer.Option("-n", help="Last lines of each; 0: all.")] = 50,
+):
+    """Print the logs of a job's processes."""
+    folder = os.path.join(_directory(job), "logs")
+    found = sorted(entry for entry in os.listdir(folder) if entry.split(".")[0] == name or not name)
+    if not found:
+        fail(f"there is no log of '{name}' in {folder}", 1)
+    for entry in found:
+        with open(os.path.join(folder, entry), encoding="utf-8", errors="replace") as file:
+            content = file.read().splitlines()
+        typer.echo(f"== {entry}")
+        for line in content[-lines:] if lines else content:
+            typer.echo(line)
+
+
+def register(app: typer.Typer):
+    for command in (status, stop, checkpoint, ledger, logs):
+        app.command()(command)
+
+
+__all__ = ["register"]

@@ -1,0 +1,52 @@
+"""What a model module's own functions raise, in a line for who wrote it."""
+
+import os
+import re
+
+_TOGETHER = "what dataset_fn, custom_model and loss give does not fit together"
+_TOLD = re.compile(r'File "(.+?)", line (\d+), in')
+_OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+def describe(error: BaseException, path: str) -> str:
+    """FILE:LINE: TYPE: what it says.
+
+    path: the module's file. The line is the last one in it, or in what lies in and below its folder, on the
+    way to the error; the file alone where nothing of it is on that way, as in a layer that is called with
+    what does not fit.
+    """
+    file, line = _place(error, os.path.dirname(path)) or (path, None)
+    where = f"{file}:{line}" if line else f"{file}: {_TOGETHER}"
+    return f"{where}: {type(error).__name__}: {_words(error)}"
+
+
+def _place(error, folder):
+    """(file, line) of the last frame in `folder`; of the error itself, else of what it came from."""
+    while error is not None:
+        # AutoGraph runs code of its own making, and tells of the user's in words.
+        told = [(file, int(line)) for file, line in _TOLD.findall(str(error)) if _is_below(file, folder)]
+        found, trace = told[-1] if told else None, error.__traceback__
+        while trace is not None:
+            file = trace.tb_frame.f_code.co_filename
+            if _is_below(file, folder):
+                found = file, trace.tb_lineno
+            trace = trace.tb_next
+        if found:
+            return found
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _is_below(file, folder):
+    file = os.path.abspath(file)
+    installed = "site-packages" in file or file.startswith(_OURS + os.sep)
+    return file.startswith(folder.rstrip(os.sep) + os.sep) and not installed
+
+
+def _words(error):
+    """AutoGraph ends a list of places with what was raised, and its type."""
+    text = str(error).strip()
+    if not text.startswith("in user code:"):
+        return " ".join(text.split())
+    blocks = [" ".join(block.split()) for block in text.split("\n\n") if block.strip()]
+    return blocks[-1].removeprefix(f"{type(error).__name__}: ")

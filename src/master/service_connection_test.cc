@@ -1,0 +1,129 @@
+// Who is connected to a master: watchers, TLS, the port.
+#include <grpcpp/grpcpp.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <filesystem>
+#include <future>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "master/service_testing.h"
+
+namespace headrace::master {
+namespace {
+
+using testing::Caller;
+using testing::EvaluatingJob;
+using testing::FakeWorker;
+using testing::ServiceTest;
+using testing::SmallJob;
+using testing::World;
+
+TEST_F(ServiceTest, WatchPushesOrdersUntilTheWorkerLeaves) {
+  StartMaster(SmallJob(ModelKind::kShared));
+  auto one = NewCaller(), two = NewCaller();
+  FakeWorker a("w-0", one.get(), &world), b("w-1", two.get(), &world);
+  ASSERT_TRUE(a.Turn());
+  ASSERT_TRUE(b.Turn());
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(30));
+  v1::WatchRequest request;
+  request.set_worker(b.number());
+  auto stream = two->Stub()->Watch(&context, request);
+  v1::Orders orders;
+  ASSERT_TRUE(stream->Read(&orders));
+  EXPECT_EQ(orders.hold(), 0u);
+  const std::uint64_t version = orders.version();
+  while (a.orders().hold() == 0) ASSERT_TRUE(a.Turn());
+  ASSERT_TRUE(stream->Read(&orders));
+  EXPECT_EQ(orders.hold(), a.orders().hold());
+  EXPECT_GT(orders.version(), version);
+  b.Leave("");
+  while (stream->Read(&orders)) {
+  }
+  EXPECT_TRUE(stream->Finish().ok());
+
+  grpc::ClientContext unknown;
+  request.set_worker(99);
+  auto none = two->Stub()->Watch(&unknown, request);
+  EXPECT_FALSE(none->Read(&orders));
+  EXPECT_EQ(none->Finish().error_code(), grpc::StatusCode::NOT_FOUND);
+}
+
+TEST_F(ServiceTest, AWatcherThatGoesAwayIsForgotten) {
+  StartMaster(SmallJob(ModelKind::kShared));
+  auto one = NewCaller();
+  FakeWorker a("w-0", one.get(), &world);
+  ASSERT_TRUE(a.Turn());
+  for (int i = 0; i < 20; ++i) {
+    grpc::ClientContext context;
+    v1::WatchRequest request;
+    request.set_worker(a.number());
+    auto stream = one->Stub()->Watch(&context, request);
+    v1::Orders orders;
+    ASSERT_TRUE(stream->Read(&orders));
+    context.TryCancel();
+    EXPECT_FALSE(stream->Finish().ok());
+  }
+  RunAll({&a});
+  ExpectDone();
+}
+
+TEST_F(ServiceTest, TlsKeepsOutWhoHasNoCertificate) {
+  const std::string folder = folder_.string();
+  const auto make = [&](const std::string& name) {
+    return std::system(("openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost "
+                        "-addext subjectAltName=DNS:localhost,IP:127.0.0.1 -keyout " +
+                        folder + "/" + name + ".key -out " + folder + "/" + name +
+                        ".crt 2>/dev/null")
+                           .c_str());
+  };
+  ASSERT_EQ(make("job"), 0) << "the openssl command is needed";
+  ASSERT_EQ(make("other"), 0);
+  StartMaster(SmallJob());
+  Metrics metrics;
+  Service service(master->dispatcher.get(), &metrics);
+  Server::Options options;
+  options.tls = {folder + "/job.crt", folder + "/job.key", folder + "/job.crt"};
+  std::unique_ptr<Server> server;
+  const Status started = Server::Start(options, &service, &server);
+  ASSERT_TRUE(started.ok()) << started.ToString();
+  const auto ask = [&](const TlsFiles& files) {
+    std::shared_ptr<grpc::ChannelCredentials> credentials;
+    EXPECT_TRUE(ClientCredentials(files, &credentials).ok());
+    auto stub = v1::Control::NewStub(grpc::CreateChannel(server->address(), credentials));
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(10));
+    v1::JobStatus reply;
+    return stub->GetStatus(&context, v1::GetStatusRequest(), &reply);
+  };
+  EXPECT_TRUE(ask(options.tls).ok()) << ask(options.tls).error_message();
+  EXPECT_FALSE(ask({}).ok());
+  EXPECT_FALSE(ask({"", "", folder + "/job.crt"}).ok());
+  EXPECT_FALSE(ask({folder + "/other.crt", folder + "/other.key", folder + "/job.crt"}).ok());
+  EXPECT_FALSE(ask({folder + "/job.crt", folder + "/job.key", folder + "/other.crt"}).ok());
+  server->Shutdown(std::chrono::seconds(1));
+
+  std::shared_ptr<grpc::ServerCredentials> credentials;
+  EXPECT_EQ(ServerCredentials({"only.crt", "", ""}, &credentials).code(), Code::kInvalidArgument);
+  EXPECT_EQ(ServerCredentials({"no.crt", "no.key", ""}, &credentials).code(), Code::kNotFound);
+}
+
+TEST_F(ServiceTest, APortInUseIsNamed) {
+  StartMaster(SmallJob());
+  Metrics metrics;
+  Service service(master->dispatcher.get(), &metrics);
+  Server::Options options;
+  const std::string address = master->address();
+  options.port = std::stoi(address.substr(address.find(':') + 1));
+  std::unique_ptr<Server> server;
+  const Status status = Server::Start(options, &service, &server);
+  EXPECT_EQ(status.message(), "cannot listen at " + address + ": Address already in use");
+}
+
+}  // namespace
+}  // namespace headrace::master
