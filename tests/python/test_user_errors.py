@@ -76,8 +76,10 @@ def test_python_of_an_unknown_shape(module, tmp_path):
 def test_as_the_command_says_it(module, tmp_path):
     loaded, line = module("values = tf", "raise KeyError('day'); values = tf")
     flags = JobFlags(verb="train", model_def=loaded.path, minibatch_size=4)
-    with pytest.raises(ExportError, match=f"^{loaded.path}:{line}: KeyError: 'day'; HEADRACE_TRACEBACK=1"):
+    log = tmp_path / "job.log"
+    with pytest.raises(ExportError, match=f"^{loaded.path}:{line}: KeyError: 'day'; {log} has the way there"):
         export_process.export(str(tmp_path / "job"), flags)
+    assert "Traceback" in log.read_text() and f'"{loaded.path}", line {line}' in log.read_text()
 
 
 def test_the_name_of_a_module_without_its_function(tmp_path):

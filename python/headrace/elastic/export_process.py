@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+import traceback
 
 from headrace.errors import ExportError, HeadraceError
 
@@ -20,7 +21,8 @@ def export(directory: str, flags) -> dict:
     "not_synchronous": why its training cannot be synchronous, "" if it can, "warnings": lines for
     people}.
 
-    Errors: ExportError with what the other process said.
+    Errors: ExportError with what the other process said; where the module itself failed, DIRECTORY.log has
+    all of it, the way there too.
     """
     request = {
         "directory": directory,
@@ -44,7 +46,14 @@ def export(directory: str, flags) -> dict:
     if done.returncode != 0:
         lines = done.stderr.strip().splitlines()
         said = [line for line in lines if line.startswith("headrace: ")]
-        raise ExportError(said[-1][10:] if said else "\n".join(lines[-20:]) or "the export died")
+        if not said:
+            raise ExportError("\n".join(lines[-20:]) or "the export died")
+        if not any(line.startswith("Traceback") for line in lines):
+            raise ExportError(said[-1][10:])
+        log = f"{directory}.log"
+        with open(log, "w", encoding="utf-8") as file:
+            file.write(done.stderr)
+        raise ExportError(f"{said[-1][10:]}; {log} has the way there")
     return json.loads(done.stdout.splitlines()[-1])
 
 
@@ -78,12 +87,10 @@ def _main(request):
     except HeadraceError:
         raise
     except Exception as error:
-        if os.environ.get("HEADRACE_TRACEBACK"):
-            raise
         if isinstance(error, tf.errors.ResourceExhaustedError | OSError):
             raise ExportError(f"{request['directory']}: {error}") from error
-        said = user_errors.describe(error, module.path)
-        raise ExportError(said + "; HEADRACE_TRACEBACK=1 in the environment shows the way there") from error
+        traceback.print_exc()
+        raise ExportError(user_errors.describe(error, module.path)) from error
     staging = ""
     if request["staging"]:
         options = StageOptions(capacity=request["capacity"], num_threads=request["threads"])
