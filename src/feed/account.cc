@@ -120,6 +120,16 @@ inline Account::Found Account::FindLocked(std::int64_t identity) {
   return found;
 }
 
+void Account::ReadFailed(std::int64_t identity, const Status& error) {
+  std::lock_guard<std::mutex> lock(mu_);
+  if (unreadable_.identity < 0) unreadable_ = {identity, error};
+}
+
+Account::Unreadable Account::TakeUnreadable() {
+  std::lock_guard<std::mutex> lock(mu_);
+  return std::exchange(unreadable_, Unreadable());
+}
+
 Status Account::Read(std::int64_t identity) {
   if (identity < 0) return Status(Code::kInternal, "a negative record identity was read");
   std::lock_guard<std::mutex> lock(mu_);

@@ -70,6 +70,15 @@ class Account {
 
   // A record left the source. It is one element until Split() says otherwise.
   Status Read(std::int64_t identity);
+  // The source could not read this record. Its iterator fails; with what, and how much later, is up
+  // to the ops behind the source, so the record to blame is kept here.
+  void ReadFailed(std::int64_t identity, const Status& error);
+  // The first since the last call, or identity -1.
+  struct Unreadable {
+    std::int64_t identity = -1;
+    Status error;
+  };
+  Unreadable TakeUnreadable();
   // The element is being split: Part() follows for each piece, then PartsEnd().
   Status Split(std::int64_t identity);
   Status Part(std::int64_t identity);
@@ -137,6 +146,7 @@ class Account {
   std::unordered_map<std::int64_t, Record> rest_;  // of slots that were never opened
   std::unordered_map<std::int64_t, std::int64_t> parts_;  // of splits in progress: made so far
   std::size_t outstanding_ = 0;
+  Unreadable unreadable_;
   bool finished_ = false;  // a slot, since the listener was called
   std::function<void()> on_finished_;
 

@@ -151,7 +151,7 @@ class Client {
   // The iterator failed at some record, and is gone. What it read and did not give away is read
   // again, one lease at a time (the iterator ends in between); a lease that fails alone is handed
   // back with the error. Make another iterator. `culprit`: the identity of the record, if known,
-  // else -1.
+  // else -1: then it is the one that the account says could not be read, if any.
   virtual Status IteratorFailed(const Status& error, std::int64_t culprit) = 0;
 
   // --- tasks -----------------------------------------------------------------------------------

@@ -107,6 +107,26 @@ TEST_F(ClientTest, AKnownCulpritIsNamed) {
   Expect(trained.get());
 }
 
+// The source knows which record it cannot read, whatever the ops behind it make of the error.
+TEST_F(ClientTest, ARecordThatCannotBeReadIsNamedAtOnce) {
+  Begin(ModelKind::kNone, 4);
+  FakeTrainer::Options options;
+  options.shuffle = 25;
+  options.unreadable = [](const auto& record) { return record.second == 13; };
+  for (const int i : {0, 1}) {
+    agent_.Send(LeaseOf(static_cast<std::uint64_t>(i) + 1, i * 10, i * 10 + 10));
+  }
+  agent_.Send(message::Flush{});
+  auto trained = Train(options);
+  EXPECT_EQ(agent_.AwaitEnd(2), message::End::kFailed);
+  EXPECT_EQ(agent_.told(2).culprit, 13);
+  EXPECT_EQ(agent_.told(2).error, "DATA_LOSS: wrong checksum");
+  EXPECT_EQ(agent_.AwaitEnd(1), message::End::kFinished);
+  EXPECT_EQ(trainer_->failures(), 1);
+  agent_.Send(message::Finish{});
+  Expect(trained.get());
+}
+
 TEST_F(ClientTest, AnErrorOfNoLeaseIsTheTrainers) {
   Begin();
   const Status error(Code::kInternal, "no such function");

@@ -37,6 +37,7 @@ class TaskTest : public ClientTest {
       Range range;
       Expect(queue->Next(&never, &answer, &range));
       if (answer != RangeQueue::Answer::kRange) return;
+      slot_ = range.slot;
       for (std::int64_t i = range.begin; i < range.end; ++i) {
         if (i == leave_out) continue;
         const std::int64_t identity = Identity::Make(range.slot, i);
@@ -51,6 +52,8 @@ class TaskTest : public ClientTest {
     Expect(client_->Next(Client::Queue::kEvaluation, seen, &found, task));
     return found;
   }
+
+  std::int64_t slot_ = 0;  // that Work() read last
 };
 
 TEST_F(TaskTest, OneAtATime) {
@@ -80,6 +83,19 @@ TEST_F(TaskTest, OneAtATime) {
   Expect(client_->TaskFailed(task, Status(Code::kDataLoss, "bad"), -1));
   EXPECT_EQ(agent_.AwaitEnd(5), message::End::kFailed);
   EXPECT_EQ(agent_.told(5).trained.size(), 0) << "nothing of a failed task counts";
+}
+
+TEST_F(TaskTest, ARecordThatCannotBeReadIsNamed) {
+  Task task;
+  agent_.Send(Evaluate(4, 10, 20));
+  EXPECT_EQ(Next(&task), Client::Found::kTask);
+  Work(13);
+  Accounts::Get().Find("tasks")->ReadFailed(Identity::Make(slot_, 13),
+                                            Status(Code::kDataLoss, "wrong checksum"));
+  Expect(client_->TaskFailed(task, Status(Code::kDataLoss, "an op said"), -1));
+  EXPECT_EQ(agent_.AwaitEnd(4), message::End::kFailed);
+  EXPECT_EQ(agent_.told(4).culprit, 13);
+  EXPECT_EQ(agent_.told(4).error, "DATA_LOSS: wrong checksum");
 }
 
 TEST_F(TaskTest, RecordsLeftUnreadAreAnError) {

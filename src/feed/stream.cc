@@ -139,6 +139,7 @@ Status Stream::Rebuild(const std::set<std::uint64_t>& again) {
 
 Status Stream::Ended(const std::string& op, bool* more) {
   account_->End(op);
+  account_->TakeUnreadable();
   Settle();
   blameless_ = 0;
   // An iterator may end before the ranges that it has begun. What it delivered is not left: steps
@@ -156,6 +157,8 @@ Status Stream::Ended(const std::string& op, bool* more) {
 
 Status Stream::Failed(const Status& error, std::int64_t culprit) {
   Settle();
+  const Account::Unreadable unreadable = account_->TakeUnreadable();
+  if (culprit < 0) culprit = unreadable.identity;
   std::set<std::uint64_t> suspects = Begun(SetOf(queue_->unbegun()));
   if (suspects.empty()) {
     // Such as a range that was taken back while its file was being opened.
@@ -172,7 +175,8 @@ Status Stream::Failed(const Status& error, std::int64_t culprit) {
     return Rebuild(suspects);
   }
   const std::int64_t record = culprit < 0 ? -1 : Identity::Index(culprit);
-  CloseSlots(book_.Fail(blamed, error.ToString(), record));
+  const Status& why = record >= 0 && culprit == unreadable.identity ? unreadable.error : error;
+  CloseSlots(book_.Fail(blamed, why.ToString(), record));
   suspects.erase(blamed);
   return Rebuild(suspects);
 }

@@ -85,6 +85,7 @@ Status Tasks::Done(std::uint64_t token, const std::string& op, const std::vector
   Status status = CheckAtHand(token);
   if (!status.ok()) return status;
   account_->End(op);
+  account_->TakeUnreadable();
   book_.Settle(account_->Take());
   const ledger::Ranges left = book_.Unsettled(token);
   if (!left.empty()) {
@@ -103,9 +104,12 @@ Status Tasks::Failed(std::uint64_t token, const Status& error, std::int64_t culp
                      std::optional<Report>* report) {
   Status status = CheckAtHand(token);
   if (!status.ok()) return status;
+  const Account::Unreadable unreadable = account_->TakeUnreadable();
+  if (culprit < 0) culprit = unreadable.identity;
   const bool known = culprit >= 0 && book_.TokenOf(Identity::Slot(culprit)) == token;
+  const Status& why = known && culprit == unreadable.identity ? unreadable.error : error;
   for (const std::int64_t slot :
-       book_.Fail(token, error.ToString(), known ? Identity::Index(culprit) : -1)) {
+       book_.Fail(token, why.ToString(), known ? Identity::Index(culprit) : -1)) {
     account_->Close(slot);
   }
   *report = TellOf(token, {});

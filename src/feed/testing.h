@@ -161,6 +161,7 @@ class FakeTrainer {
     std::string stream = "train";
     std::function<bool(const Record&)> filtered = [](const Record&) { return false; };
     std::function<bool(const Record&)> bad = [](const Record&) { return false; };
+    std::function<bool(const Record&)> unreadable = [](const Record&) { return false; };
     std::function<void(const std::vector<Record>&)> on_batch = [](const auto&) {
     };  // before it counts
     std::function<void()> between_steps = [] {};
@@ -210,6 +211,10 @@ class FakeTrainer {
         if (next == claimed && (claimed = range.limit->Claim()) == next) break;
         const std::int64_t identity = Identity::Make(range.slot, next);
         const Record record{range.path, next};
+        if (options_.unreadable(record)) {
+          account_->ReadFailed(identity, {Code::kDataLoss, "wrong checksum"});
+          return {Code::kDataLoss, "what an op behind the source says"};
+        }
         if (options_.bad(record)) {
           culprit_ = identity;
           return {Code::kDataLoss, "bad record"};

@@ -98,6 +98,7 @@ Status Trainer::TrainAll() {
     if (Status status = Iterate(&more); !status.ok()) return status;
   }
   Tell("");
+  if (counted_step_ > shown_step_) events_.Add(counted_step_, {{"loss", telemetry_.loss}});
   return events_.Flush();
 }
 
@@ -144,9 +145,11 @@ void Trainer::Count(const Program::Trained& trained) {
   ++telemetry_.steps;
   telemetry_.records += static_cast<std::int64_t>(trained.identities.size());
   telemetry_.loss = trained.loss;
+  counted_step_ = trained.step;
   const auto now = Clock::now();
   if (now - told_ < kTellEvery) return;
   events_.Add(trained.step, {{"loss", trained.loss}});
+  shown_step_ = trained.step;
   Tell("");
 }
 

@@ -71,10 +71,12 @@ class Trainer {
   EventLog events_;
   Failpoint failpoint_;
 
-  std::int64_t last_step_ = -1;  // that was looked at for a boundary; -1: none yet
-  std::uint64_t held_ = 0;       // the hold that this stands still for, as told to the agent
-  std::uint64_t saved_ = 0;      // the last hold in which it saved
-  std::int64_t evaluated_ = -1;  // the last round whose metrics it told
+  std::int64_t last_step_ = -1;     // that was looked at for a boundary; -1: none yet
+  std::int64_t counted_step_ = -1;  // the last one that was applied; -1: none yet
+  std::int64_t shown_step_ = -1;    // the last one of these in TensorBoard
+  std::uint64_t held_ = 0;          // the hold that this stands still for, as told to the agent
+  std::uint64_t saved_ = 0;         // the last hold in which it saved
+  std::int64_t evaluated_ = -1;     // the last round whose metrics it told
 
   feed::Telemetry telemetry_;
   const Clock::time_point began_ = Clock::now();

@@ -146,6 +146,10 @@ def test_evaluation_on_the_way_and_at_the_end(runner, records):
     first = RECORDS // 2
     for entry in made["metrics"]:
         assert entry["values"]["mean"] == pytest.approx(np.arange(first).mean())
+    shown = {(event.step, value.tag) for path in (pathlib.Path(made["job_dir"]) / "events").iterdir()
+             for event in tf.compat.v1.train.summary_iterator(str(path)) for value in event.summary.value}
+    # However short the training: the first step's loss, and the last one's.
+    assert shown >= {(1, "loss"), (made["steps"], "loss"), *((step, "evaluation/mean") for step in steps)}
     _check_exact(runner, made, 1)
 
 
@@ -263,6 +267,25 @@ def test_bad_records_beyond_the_limit(runner, tmp_path):
     made, code = runner.run(training_data=[path])
     assert code == 1 and made["verdict"] == "failed"
     assert "17" in made["failure"] and path in made["failure"]
+
+
+def test_a_wrong_checksum(runner, tmp_path):
+    """The reader knows which record it is: that one is left out, and no other is tried alone."""
+    path = tmp_path / "damaged.tfrecord"
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for i in range(RECORDS):
+            writer.write(f"{i:04d}".encode())
+    data = bytearray(path.read_bytes())
+    data[len(data) // RECORDS * 500 + 12] ^= 1  # behind length and its checksum
+    path.write_bytes(data)
+    made, code = runner.run(training_data=[str(path)], max_quarantined=1)
+    assert code == 3, runner.logs()
+    (entry,) = made["quarantined"]
+    assert (entry["path"], entry["record"]) == (str(path), 500)
+    assert f"{path}" in entry["error"] and "checksum" in entry["error"] and "byte" in entry["error"]
+    expected = KEPT.copy()
+    expected[500] = 0
+    np.testing.assert_array_equal(jobs.counts(made["model"]), expected)
 
 
 def test_a_wrong_model_module(tmp_path, records):

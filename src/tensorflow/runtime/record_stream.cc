@@ -45,6 +45,10 @@ Status RecordStream::Next(std::string_view* record, std::int64_t* identity, bool
   while (!NextOfRange(record)) {
     if (reader_ != nullptr) {
       Status status = reader_->status();
+      if (!status.ok() && account_ != nullptr) {
+        const auto unread = static_cast<std::int64_t>(reader_->next_record());
+        account_->ReadFailed(feed::Identity::Make(range_.slot, unread), status);
+      }
       reader_.reset();
       if (!status.ok()) return status;
     }
