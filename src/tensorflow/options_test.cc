@@ -131,7 +131,7 @@ TEST(OptionsTest, ErrorsNameFieldValueAndRange) {
   EXPECT_EQ(ErrorOf(Builder().Int("capacity", -2)),
             "Headrace options: capacity is -2, but must be >= 0, or -1 (AUTOTUNE)");
   EXPECT_EQ(ErrorOf(Builder().Int("num_threads", 5000)),
-            "Headrace options: num_threads is 5000, but must be in [1, 4096]");
+            "Headrace options: num_threads is 5000, but must be in [1, 4096], or -1 (AUTOTUNE)");
   EXPECT_EQ(ErrorOf(Builder().Int("num_clients", -1)),
             "Headrace options: num_clients is -1, but must be >= 1");
   EXPECT_EQ(ErrorOf(Builder().Int("timeout_millis", -5)),

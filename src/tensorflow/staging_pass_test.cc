@@ -142,10 +142,11 @@ TEST(StagingPassTest, KillSwitch) {
 
 TEST(StagingPassTest, BadOptionsFailTheSession) {
   SessionOptions session;
-  (*AddCarrier(&session)->mutable_parameter_map())["capacity"].set_i(0);
+  (*AddCarrier(&session)->mutable_parameter_map())["capacity"].set_i(-2);
   const PassRun run(TrainingGraph(), session);
   EXPECT_EQ(run.status.code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_EQ(run.status.message(), "Headrace options: capacity is 0, but must be >= 1");
+  EXPECT_EQ(run.status.message(),
+            "Headrace options: capacity is -2, but must be >= 0, or -1 (AUTOTUNE)");
   EXPECT_TRUE(run.untouched());
 }
 
@@ -163,9 +164,10 @@ TEST(StagingPassTest, BadOptionsOfAMarkFailTheSession) {
   test.SetAttr("hash", kStagedAttr, Attr(0))
       .SetAttr("hash", kOptionsAttr, Attr(options.SerializeAsString()));
   const PassRun run(test);
-  EXPECT_EQ(run.status.message(),
-            "Headrace options: num_threads is 0, but must be in [1, 4096] (of the tf.staged mark "
-            "'hash')");
+  EXPECT_EQ(
+      run.status.message(),
+      "Headrace options: num_threads is 0, but must be in [1, 4096], or -1 (AUTOTUNE) (of the "
+      "tf.staged mark 'hash')");
 }
 
 TEST(StagingPassTest, MarksAloneStageUpToThem) {
@@ -290,10 +292,10 @@ TEST(StagingPassTest, ExplainRefusesBadBytesAndBadOptions) {
   EXPECT_STREQ(error, "the bytes are no serialized GraphDef");
   headrace_free(error);
   Carrier carrier;
-  (*carrier.mutable_parameter_map())["capacity"].set_i(-1);
+  (*carrier.mutable_parameter_map())["capacity"].set_i(-2);
   const std::string bytes = carrier.SerializeAsString();
   EXPECT_EQ(headrace_check_options(bytes.data(), bytes.size(), &error), 3);
-  EXPECT_STREQ(error, "Headrace options: capacity is -1, but must be >= 1");
+  EXPECT_STREQ(error, "Headrace options: capacity is -2, but must be >= 0, or -1 (AUTOTUNE)");
   headrace_free(error);
   EXPECT_EQ(headrace_check_options("", 0, &error), 0);
   EXPECT_EQ(error, nullptr);

@@ -204,7 +204,7 @@ TEST(SessionTest, WithoutOptionsNothingIsStaged) {
 }
 
 TEST(SessionTest, BadOptionsFailTheSessionAndSayWhy) {
-  std::unique_ptr<Session> session(tensorflow::NewSession(StagedOptions(0, 1, "bad")));
+  std::unique_ptr<Session> session(tensorflow::NewSession(StagedOptions(-2, 1, "bad")));
   absl::Status status = session->Create(CountingGraph(5));
   if (status.ok()) status = session->Run({}, {}, {"init"}, nullptr);
   EXPECT_TRUE(absl::IsInvalidArgument(status)) << status;
