@@ -159,7 +159,13 @@ void Dispatcher::ApplyReports(const v1::ExchangeRequest& request, v1::ExchangeRe
     ledger::Report report;
     Status status = ToLedger(message, request.worker(), now_ms_, &report);
     if (status.ok()) status = Apply(ledger::Event(std::move(report)));
-    if (status.ok()) continue;
+    if (status.ok()) {
+      if (message.end() == v1::LEASE_END_FAILED) {
+        trouble_ = state_.Find(request.worker())->name + ": " + message.error();
+        spdlog::warn("a task failed, and is tried again: {}", trouble_);
+      }
+      continue;
+    }
     v1::ReportRefused* refused = reply->add_refused();
     refused->set_token(message.token());
     refused->set_code(static_cast<int>(status.code()));

@@ -153,6 +153,7 @@ class Dispatcher {
   std::int64_t seen_ms_ = 0;                         // when a worker was here last, or the start
   std::map<std::uint64_t, Words> words_;             // by worker
   std::map<std::string, v1::Telemetry> last_words_;  // by name
+  std::string trouble_;                              // as in JobStatus
   Pace pace_;
   std::multimap<std::uint64_t, std::shared_ptr<Watcher>> watchers_;
   std::set<std::uint64_t> changed_;  // workers with other orders

@@ -14,6 +14,7 @@ void Dispatcher::FillStatus(v1::JobStatus* status) const {
   const bool stopped = coordinator_->job_state() == JobState::kStopping;
   status->set_verdict(stopped ? "stopped" : VerdictText(ledger.verdict()));
   status->set_failure(ledger.failure());
+  status->set_trouble(trouble_);
   status->set_step(ledger.step());
   status->set_epoch(std::min(ledger.main().epoch(), job_.spec.epochs - 1));
   status->set_epochs(job_.spec.epochs);

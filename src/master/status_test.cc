@@ -46,6 +46,42 @@ TEST_F(StatusTest, WhoHasLeftWaitsForNothing) {
   EXPECT_EQ(gone.telemetry().waiting_ms(), 0);
 }
 
+TEST_F(StatusTest, WhatATaskFailedWithIsToldAtOnce) {
+  StartMaster(SmallJob());
+  auto caller = NewCaller();
+  v1::JoinRequest join;
+  join.set_name("w-0");
+  join.set_key(7);
+  v1::JoinReply joined;
+  ASSERT_TRUE(caller->Call(&v1::Control::Stub::Join, join, &joined).ok());
+  v1::ExchangeRequest request;
+  request.set_worker(joined.worker());
+  request.set_incarnation(joined.incarnation());
+  request.set_request(1);
+  request.set_max_tasks(1);
+  request.set_main(true);
+  v1::ExchangeReply reply;
+  ASSERT_TRUE(caller->Call(&v1::Control::Stub::Exchange, request, &reply).ok());
+  ASSERT_EQ(reply.grants_size(), 1);
+  EXPECT_EQ(GetStatus().trouble(), "");
+
+  v1::ExchangeRequest failed;
+  failed.set_worker(joined.worker());
+  failed.set_incarnation(joined.incarnation());
+  v1::Report* report = failed.add_reports();
+  report->set_token(reply.grants(0).token());
+  report->set_end(v1::LEASE_END_FAILED);
+  report->set_error("DATA_LOSS: a.txt: byte 7: damaged\nand more");
+  report->set_culprit(-1);
+  v1::ExchangeReply settled;
+  ASSERT_TRUE(caller->Call(&v1::Control::Stub::Exchange, failed, &settled).ok());
+  ASSERT_EQ(settled.refused_size(), 0) << settled.refused(0).message();
+  const v1::JobStatus status = GetStatus();
+  EXPECT_EQ(status.trouble(), "w-0: DATA_LOSS: a.txt: byte 7: damaged\nand more");
+  EXPECT_THAT(Text(status), HasSubstr("failed   and tried again: w-0: DATA_LOSS: a.txt: byte 7: "
+                                      "damaged ... (more in its log)\n"));
+}
+
 TEST(StatusText, OfAnErrorOfManyLinesTheFirstOne) {
   v1::JobStatus status;
   v1::WorkerStatus* worker = status.add_workers();

@@ -54,7 +54,11 @@ std::string Text(const v1::Totals& totals) {
 std::string Text(const v1::JobStatus& status) {
   std::string text =
       fmt::format("job      {} ({}): {}\n", status.job(), status.type(), status.verdict());
-  if (!status.failure().empty()) text += fmt::format("failure  {}\n", status.failure());
+  if (!status.failure().empty()) {
+    text += fmt::format("failure  {}\n", status.failure());
+  } else if (!status.trouble().empty()) {
+    text += fmt::format("failed   and tried again: {}\n", FirstLine(status.trouble()));
+  }
   text += fmt::format("step     {} ({:.1f} steps/s, {:.0f} records/s), epoch {} of {}\n",
                       status.step(), status.steps_per_s(), status.records_per_s(),
                       status.epoch() + 1, status.epochs());

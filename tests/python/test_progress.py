@@ -7,8 +7,9 @@ import pytest
 from headrace.elastic import progress
 
 
-def _status(done, total=200, waits_for="", epochs=2):
+def _status(done, total=200, waits_for="", epochs=2, trouble=""):
     return {
+        "trouble": trouble,
         "totals": {"records": str(total), "pending": str(total - done)},
         "epochs": str(epochs),
         "epoch": "1",  # of the newest task
@@ -67,3 +68,15 @@ def test_plain_lines_where_there_is_no_terminal():
         shown.show(_status(100, waits_for="worker-0 to stand still"))
     said = "100 of 200 records, step 7, 2.5 steps/s, loss 0.2500, 1 worker, waits for worker-0 to stand still"
     assert stream.getvalue() == said + "\n"
+
+
+def test_a_failed_task_is_told_of_once_at_once():
+    stream = io.StringIO()
+    with progress.Progress(stream=stream) as shown:
+        for trouble in ("", "worker-0: DATA_LOSS: a.txt", "worker-0: DATA_LOSS: a.txt", "worker-1: b"):
+            shown.show(_status(1, trouble=trouble))
+    told = [line for line in stream.getvalue().splitlines() if "failed" in line]
+    assert told == [
+        "a task failed, and is tried again: worker-0: DATA_LOSS: a.txt",
+        "a task failed, and is tried again: worker-1: b",
+    ]

@@ -14,7 +14,7 @@ class Progress:
         self._stream = stream or sys.stderr
         self._bar = self._task = None
         self._said = 0.0
-        self._last_wait = ""
+        self._last_wait = self._last_trouble = ""
 
     def __enter__(self):
         if not self._quiet and self._stream.isatty():
@@ -30,6 +30,9 @@ class Progress:
     def show(self, status):
         if self._quiet:
             return
+        if status["trouble"] != self._last_trouble:
+            self._last_trouble = status["trouble"]
+            self.say(f"a task failed, and is tried again: {self._last_trouble}")
         totals = status["totals"]
         total, pending = int(totals["records"]), int(totals["pending"])
         text = summary(status)
