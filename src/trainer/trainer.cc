@@ -41,7 +41,9 @@ Trainer::Trainer(const ExportedJob& job, const Settings& settings, Program* prog
       shared_(shared),
       client_(client),
       events_(settings.verb == Settings::Verb::kTrain ? settings.events : ""),
-      failpoint_(client->welcome().number == 1 ? settings.die_at : "") {}
+      failpoint_(static_cast<std::int64_t>(client->welcome().number) <= settings.die_first
+                     ? settings.die_at
+                     : "") {}
 
 Status Trainer::Run(std::string* output) {
   if (Status status = Restore(); !status.ok()) return status;

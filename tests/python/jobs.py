@@ -134,14 +134,14 @@ class Runner:
             del values["num_minibatches_per_task"]
         return JobFlags(verb=verb, **{**values, **changes})
 
-    def run(self, verb="train", die_at="", command=(), **changes):
-        """(summary, exit code)."""
+    def run(self, verb="train", die_at="", die_first=1, command=(), **changes):
+        """(summary, exit code). die_at: a point of failpoint.h, in the job's first `die_first` trainers."""
         describe = job_file.describe
 
         def described(*arguments):
             made = describe(*arguments)
             if die_at:
-                made["trainer"]["die_at"] = die_at
+                made["trainer"].update(die_at=die_at, die_first=die_first)
             return made
 
         self._monkeypatch.setattr(job_file, "describe", described)
