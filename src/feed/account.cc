@@ -299,6 +299,7 @@ void Account::EndLocked(std::int64_t identity, const Found& found, std::uint32_t
 void Account::End(const std::string& op) {
   std::unique_lock<std::mutex> lock(mu_);
   const std::uint32_t number = OpLocked(op);
+  unreadable_ = Unreadable();
   parts_.clear();
   for (auto it = rest_.begin(); it != rest_.end();) {
     const auto record = it++;  // it goes when it is settled

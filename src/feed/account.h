@@ -73,7 +73,7 @@ class Account {
   // The source could not read this record. Its iterator fails; with what, and how much later, is up
   // to the ops behind the source, so the record to blame is kept here.
   void ReadFailed(std::int64_t identity, const Status& error);
-  // The first since the last call, or identity -1.
+  // The first since the last call and the last end, or identity -1.
   struct Unreadable {
     std::int64_t identity = -1;
     Status error;
@@ -98,7 +98,7 @@ class Account {
 
   // The iterator has ended: whatever was read, and is neither settled nor delivered, was held back
   // by an op that drops without saying what (the rest of a batch under drop_remainder), here named
-  // by `op`.
+  // by `op`. It did not fail: no record is to blame.
   void End(const std::string& op);
 
   Settled Take();

@@ -150,9 +150,9 @@ class Client {
   virtual Status IteratorEnded(const std::string& op, bool* more) = 0;
   // The iterator failed at some record, and is gone. What it read and did not give away is read
   // again, one lease at a time (the iterator ends in between); a lease that fails alone is handed
-  // back with the error. Make another iterator. `culprit`: the identity of the record, if known,
-  // else -1: then it is the one that the account says could not be read, if any.
-  virtual Status IteratorFailed(const Status& error, std::int64_t culprit) = 0;
+  // back with the error; at once, with the record and its own error, one whose record the
+  // account says could not be read. Make another iterator.
+  virtual Status IteratorFailed(const Status& error) = 0;
 
   // --- tasks -----------------------------------------------------------------------------------
 
@@ -163,7 +163,7 @@ class Client {
   virtual Status TaskApplied(const std::int64_t* identities, std::size_t count) = 0;
   virtual Status TaskDone(const Task& task, const std::string& op,
                           const std::vector<double>& metrics) = 0;
-  virtual Status TaskFailed(const Task& task, const Status& error, std::int64_t culprit) = 0;
+  virtual Status TaskFailed(const Task& task, const Status& error) = 0;
   // The record of its file that an identity of the current task stands for.
   static std::int64_t RecordOf(std::int64_t identity);
 

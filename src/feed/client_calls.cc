@@ -71,11 +71,11 @@ Status ConnectedClient::IteratorEnded(const std::string& op, bool* more) {
   return status;
 }
 
-Status ConnectedClient::IteratorFailed(const Status& error, std::int64_t culprit) {
+Status ConnectedClient::IteratorFailed(const Status& error) {
   const PresentCall here(presence_.get(), "iterator failed");
   std::lock_guard<std::mutex> lock(mu_);
   if (!failure_.ok()) return failure_;
-  Status status = stream_.Failed(error, culprit);
+  Status status = stream_.Failed(error);
   waker_->Signal();
   return status;
 }
@@ -142,12 +142,12 @@ Status ConnectedClient::TaskDone(const Task& task, const std::string& op,
   return status;
 }
 
-Status ConnectedClient::TaskFailed(const Task& task, const Status& error, std::int64_t culprit) {
+Status ConnectedClient::TaskFailed(const Task& task, const Status& error) {
   const PresentCall here(presence_.get(), "task failed");
   std::lock_guard<std::mutex> lock(mu_);
   if (!failure_.ok()) return failure_;
   std::optional<message::Report> report;
-  Status status = tasks_.Failed(task.token, error, culprit, &report);
+  Status status = tasks_.Failed(task.token, error, &report);
   if (report.has_value()) reports_.push_back(std::move(*report));
   waker_->Signal();
   return status;

@@ -33,7 +33,7 @@ TEST_F(ClientTest, AFailureWhileDraining) {
   }
   agent_.Send(message::Drain{"SIGTERM"});
   while (!client_->draining()) std::this_thread::yield();
-  Expect(client_->IteratorFailed(Status(Code::kDataLoss, "bad"), -1));
+  Expect(client_->IteratorFailed(Status(Code::kDataLoss, "bad")));
   for (const std::uint64_t token : {1, 2}) {
     EXPECT_EQ(agent_.AwaitEnd(token), message::End::kFinished);
     EXPECT_EQ(agent_.told(token).returned.size(), 10);
@@ -130,8 +130,8 @@ TEST_F(ClientTest, ARecordThatCannotBeReadIsNamedAtOnce) {
 TEST_F(ClientTest, AnErrorOfNoLeaseIsTheTrainers) {
   Begin();
   const Status error(Code::kInternal, "no such function");
-  for (int i = 0; i < 3; ++i) Expect(client_->IteratorFailed(error, -1));
-  EXPECT_EQ(client_->IteratorFailed(error, -1).ToString(), error.ToString());
+  for (int i = 0; i < 3; ++i) Expect(client_->IteratorFailed(error));
+  EXPECT_EQ(client_->IteratorFailed(error).ToString(), error.ToString());
 }
 
 TEST_F(ClientTest, AnIteratorThatEndsBeforeItsRange) {

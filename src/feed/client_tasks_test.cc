@@ -80,7 +80,7 @@ TEST_F(TaskTest, OneAtATime) {
   EXPECT_EQ(agent_.told(4).metrics, (std::vector<double>{1.5, 10}));
   EXPECT_EQ(Next(&task), Client::Found::kTask);
   Work();
-  Expect(client_->TaskFailed(task, Status(Code::kDataLoss, "bad"), -1));
+  Expect(client_->TaskFailed(task, Status(Code::kDataLoss, "bad")));
   EXPECT_EQ(agent_.AwaitEnd(5), message::End::kFailed);
   EXPECT_EQ(agent_.told(5).trained.size(), 0) << "nothing of a failed task counts";
 }
@@ -92,7 +92,7 @@ TEST_F(TaskTest, ARecordThatCannotBeReadIsNamed) {
   Work(13);
   Accounts::Get().Find("tasks")->ReadFailed(Identity::Make(slot_, 13),
                                             Status(Code::kDataLoss, "wrong checksum"));
-  Expect(client_->TaskFailed(task, Status(Code::kDataLoss, "an op said"), -1));
+  Expect(client_->TaskFailed(task, Status(Code::kDataLoss, "an op said")));
   EXPECT_EQ(agent_.AwaitEnd(4), message::End::kFailed);
   EXPECT_EQ(agent_.told(4).culprit, 13);
   EXPECT_EQ(agent_.told(4).error, "DATA_LOSS: wrong checksum");

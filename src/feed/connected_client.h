@@ -42,12 +42,12 @@ class ConnectedClient final : public Client {
   void Start() override;
   Status Applied(const std::int64_t* identities, std::size_t count, std::int64_t step) override;
   Status IteratorEnded(const std::string& op, bool* more) override;
-  Status IteratorFailed(const Status& error, std::int64_t culprit) override;
+  Status IteratorFailed(const Status& error) override;
   Status Next(Queue queue, std::uint64_t seen, Found* found, Task* task) override;
   Status TaskApplied(const std::int64_t* identities, std::size_t count) override;
   Status TaskDone(const Task& task, const std::string& op,
                   const std::vector<double>& metrics) override;
-  Status TaskFailed(const Task& task, const Status& error, std::int64_t culprit) override;
+  Status TaskFailed(const Task& task, const Status& error) override;
   bool attention() const override {
     presence_->Touch("attention", Clock::now());
     return attention_.load(std::memory_order_relaxed);

@@ -139,7 +139,6 @@ Status Stream::Rebuild(const std::set<std::uint64_t>& again) {
 
 Status Stream::Ended(const std::string& op, bool* more) {
   account_->End(op);
-  account_->TakeUnreadable();
   Settle();
   blameless_ = 0;
   // An iterator may end before the ranges that it has begun. What it delivered is not left: steps
@@ -155,28 +154,25 @@ Status Stream::Ended(const std::string& op, bool* more) {
   return status;
 }
 
-Status Stream::Failed(const Status& error, std::int64_t culprit) {
+Status Stream::Failed(const Status& error) {
   Settle();
   const Account::Unreadable unreadable = account_->TakeUnreadable();
-  if (culprit < 0) culprit = unreadable.identity;
   std::set<std::uint64_t> suspects = Begun(SetOf(queue_->unbegun()));
   if (suspects.empty()) {
     // Such as a range that was taken back while its file was being opened.
     return ++blameless_ > kMostBlameless ? error : Status();
   }
   blameless_ = 0;
-  std::uint64_t blamed = culprit < 0 ? 0 : book_.TokenOf(Identity::Slot(culprit));
-  if (suspects.count(blamed) == 0) {
-    culprit = -1;
-    blamed = suspects.size() == 1 ? *suspects.begin() : 0;
-  }
+  std::uint64_t blamed =
+      unreadable.identity < 0 ? 0 : book_.TokenOf(Identity::Slot(unreadable.identity));
+  const bool known = suspects.count(blamed) > 0;
+  if (!known) blamed = suspects.size() == 1 ? *suspects.begin() : 0;
   if (blamed == 0) {
     alone_.insert(suspects.begin(), suspects.end());
     return Rebuild(suspects);
   }
-  const std::int64_t record = culprit < 0 ? -1 : Identity::Index(culprit);
-  const Status& why = record >= 0 && culprit == unreadable.identity ? unreadable.error : error;
-  CloseSlots(book_.Fail(blamed, why.ToString(), record));
+  const std::int64_t record = known ? Identity::Index(unreadable.identity) : -1;
+  CloseSlots(book_.Fail(blamed, (known ? unreadable.error : error).ToString(), record));
   suspects.erase(blamed);
   return Rebuild(suspects);
 }

@@ -41,7 +41,7 @@ class Stream {
   Status Ended(const std::string& op, bool* more);
   // The iterator is gone, with an error: see Client::IteratorFailed(). The error itself if there is
   // nothing that it could be of.
-  Status Failed(const Status& error, std::int64_t culprit);
+  Status Failed(const Status& error);
 
   // Leases of which nothing was read.
   int unbegun() const;

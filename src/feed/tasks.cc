@@ -85,7 +85,6 @@ Status Tasks::Done(std::uint64_t token, const std::string& op, const std::vector
   Status status = CheckAtHand(token);
   if (!status.ok()) return status;
   account_->End(op);
-  account_->TakeUnreadable();
   book_.Settle(account_->Take());
   const ledger::Ranges left = book_.Unsettled(token);
   if (!left.empty()) {
@@ -93,23 +92,22 @@ Status Tasks::Done(std::uint64_t token, const std::string& op, const std::vector
                                    std::to_string(ledger::Size(left)) +
                                    " of its records were not read, the first is record " +
                                    std::to_string(left.front().begin)};
-    Failed(token, status, -1, report).IgnoreError();
+    Failed(token, status, report).IgnoreError();
     return status;
   }
   *report = TellOf(token, metrics);
   return {};
 }
 
-Status Tasks::Failed(std::uint64_t token, const Status& error, std::int64_t culprit,
-                     std::optional<Report>* report) {
+Status Tasks::Failed(std::uint64_t token, const Status& error, std::optional<Report>* report) {
   Status status = CheckAtHand(token);
   if (!status.ok()) return status;
   const Account::Unreadable unreadable = account_->TakeUnreadable();
-  if (culprit < 0) culprit = unreadable.identity;
-  const bool known = culprit >= 0 && book_.TokenOf(Identity::Slot(culprit)) == token;
-  const Status& why = known && culprit == unreadable.identity ? unreadable.error : error;
+  const bool known =
+      unreadable.identity >= 0 && book_.TokenOf(Identity::Slot(unreadable.identity)) == token;
+  const std::int64_t record = known ? Identity::Index(unreadable.identity) : -1;
   for (const std::int64_t slot :
-       book_.Fail(token, why.ToString(), known ? Identity::Index(culprit) : -1)) {
+       book_.Fail(token, (known ? unreadable.error : error).ToString(), record)) {
     account_->Close(slot);
   }
   *report = TellOf(token, {});

@@ -46,8 +46,7 @@ class Tasks {
   // the task failed then.
   Status Done(std::uint64_t token, const std::string& op, const std::vector<double>& metrics,
               std::optional<message::Report>* report);
-  Status Failed(std::uint64_t token, const Status& error, std::int64_t culprit,
-                std::optional<message::Report>* report);
+  Status Failed(std::uint64_t token, const Status& error, std::optional<message::Report>* report);
 
  private:
   struct Waiting {

@@ -186,7 +186,7 @@ class FakeTrainer {
         status = client_->IteratorEnded("batch", &more);
       } else if (status.code() == Code::kDataLoss) {
         ++failures_;
-        status = client_->IteratorFailed(status, options_.knows_culprit ? culprit_ : -1);
+        status = client_->IteratorFailed(status);
       }
       if (!status.ok()) return status;
     }
@@ -216,8 +216,9 @@ class FakeTrainer {
           return {Code::kDataLoss, "what an op behind the source says"};
         }
         if (options_.bad(record)) {
-          culprit_ = identity;
-          return {Code::kDataLoss, "bad record"};
+          Status bad(Code::kDataLoss, "bad record");
+          if (options_.knows_culprit) account_->ReadFailed(identity, bad);
+          return bad;
         }
         status = account_->Read(identity);
         if (!status.ok()) return status;
@@ -280,7 +281,7 @@ class FakeTrainer {
   std::mt19937 random_;
   std::vector<std::pair<std::int64_t, Record>> buffer_, batch_;
   std::vector<Record> trained_;
-  std::int64_t culprit_ = -1, steps_ = 0;
+  std::int64_t steps_ = 0;
   int iterators_ = 0, failures_ = 0;
 };
 

@@ -128,7 +128,7 @@ Status Trainer::Iterate(bool* more) {
             << "Headrace: a step failed in the model itself, and may have been applied in part";
       }
       *more = true;
-      return client_->IteratorFailed(program_->Explain(status), -1);
+      return client_->IteratorFailed(program_->Explain(status));
     }
     if (!trained.applied) continue;
     failpoint_.Pass("applied");
@@ -321,7 +321,7 @@ Status Trainer::EndTask(const feed::Task& task, Mode mode, const Status& ended,
                         const std::vector<double>& sums) {
   if (Status status = program_->End(mode); !status.ok()) return status;
   if (ended.code() != Code::kOutOfRange) {
-    return client_->TaskFailed(task, program_->Explain(ended), -1);
+    return client_->TaskFailed(task, program_->Explain(ended));
   }
   return client_->TaskDone(task, kHeldBack, sums);
 }

@@ -68,7 +68,7 @@ Status ProcessFeed::IteratorEnded(bool* more) {
 Status ProcessFeed::IteratorFailed(const Status& error) {
   std::shared_ptr<feed::Client> client;
   if (Status status = Client(&client); !status.ok()) return status;
-  return client->IteratorFailed(error, -1);
+  return client->IteratorFailed(error);
 }
 
 void ProcessFeed::Note(std::vector<std::int64_t> identities) {
