@@ -190,6 +190,12 @@ StageFigures Stage::figures() const {
   return FiguresLocked();
 }
 
+std::int64_t Stage::ReadTimeLocked() const {
+  Clock::duration reading{0};
+  for (const Input& input : inputs_) reading += input.source->reading_time_;
+  return std::chrono::duration_cast<std::chrono::microseconds>(reading).count();
+}
+
 StageFigures Stage::FiguresLocked() const {
   StageFigures f = figures_;
   f.name = config_.name;
@@ -202,9 +208,7 @@ StageFigures Stage::FiguresLocked() const {
   f.capacity = setting_.capacity;
   f.num_threads = setting_.num_threads;
   f.measuring = tuner_ != nullptr && tuner_->measuring();
-  Clock::duration reading{0};
-  for (const Input& input : inputs_) reading += input.source->reading_time_;
-  f.read_us = std::chrono::duration_cast<std::chrono::microseconds>(reading).count();
+  f.read_us = ReadTimeLocked();
   f.waiting = static_cast<std::int64_t>(waiters_.size());
   f.held_bytes = static_cast<std::int64_t>(HeldBytesLocked());
   return f;

@@ -202,6 +202,8 @@ class Stage {
   void FailWaitersLocked(const Status& status, Deferred* deferred);
   Status ClosedStatusLocked() const;
   StageFigures FiguresLocked() const;
+  // Microseconds that reads of the sources took, of all stages.
+  std::int64_t ReadTimeLocked() const;
   // How many tickets may be held.
   std::size_t LimitLocked() const;
   // A step got its result, after a wait or at once; `full`: it left a full queue.

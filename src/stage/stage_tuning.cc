@@ -35,10 +35,7 @@ void Stage::TuneLocked(bool waited, bool full, Deferred* deferred) {
     return;
   }
   Tuner::Observed observed;
-  for (const Input& input : inputs_) {
-    observed.read_us +=
-        std::chrono::duration_cast<std::chrono::microseconds>(input.source->reading_time_).count();
-  }
+  observed.read_us = ReadTimeLocked();
   observed.body_us = figures_.body_us;
   observed.wait_us = figures_.consumer_wait_us;
   observed.results = figures_.produced;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <utility>
 
 namespace headrace::stage {
 namespace {
@@ -99,9 +100,7 @@ void Tuner::Begin(TimePoint now) {
 }
 
 bool Tuner::EndSegment(TimePoint now) {
-  Candidate& measured = candidates_[current_];
-  measured.seconds.push_back(MeanWithoutPauses(segment_));
-  measured.steps += static_cast<std::int64_t>(segment_.size());
+  candidates_[current_].seconds.push_back(MeanWithoutPauses(segment_));
   if (candidates_.size() == 1) AddCandidates();
   segment_.clear();
   segment_seconds_ = 0;
@@ -138,7 +137,7 @@ void Tuner::AddCandidates() {
   const auto add = [this](Setting setting) {
     for (const Candidate& c : candidates_)
       if (c.setting == setting) return;
-    candidates_.push_back({setting, {}, 0});
+    candidates_.push_back({setting, {}});
   };
   if (config_.capacity == kAutotune) {
     const int clients = std::min(config_.num_clients, config_.max_threads);
@@ -177,16 +176,19 @@ bool Tuner::Change(const Setting& to) {
   return true;
 }
 
-double Tuner::RelativeTime(std::size_t candidate) const {
-  std::vector<double> ratios;
-  for (std::size_t r = 0; r < round_; ++r)
-    ratios.push_back(candidates_[candidate].seconds[r] / candidates_[0].seconds[r]);
-  return Median(std::move(ratios));
+std::vector<double> Tuner::RelativeTimes() const {
+  std::vector<double> times;
+  for (const Candidate& candidate : candidates_) {
+    std::vector<double> ratios;
+    for (std::size_t r = 0; r < round_; ++r)
+      ratios.push_back(candidate.seconds[r] / candidates_[0].seconds[r]);
+    times.push_back(Median(std::move(ratios)));
+  }
+  return times;
 }
 
 void Tuner::DropSlow() {
-  std::vector<double> times;
-  for (std::size_t i = 0; i < candidates_.size(); ++i) times.push_back(RelativeTime(i));
+  const std::vector<double> times = RelativeTimes();
   const double best = *std::min_element(times.begin(), times.end());
   std::vector<Candidate> kept;
   // The first is what the others are compared with, so it stays.
@@ -196,8 +198,7 @@ void Tuner::DropSlow() {
 }
 
 bool Tuner::Settle(TimePoint now) {
-  std::vector<double> times;
-  for (std::size_t i = 0; i < candidates_.size(); ++i) times.push_back(RelativeTime(i));
+  const std::vector<double> times = RelativeTimes();
   const double best = *std::min_element(times.begin(), times.end());
   // Ahead before in the step, few threads before many.
   const auto preferred = [](const Setting& a, const Setting& b) {
@@ -244,7 +245,7 @@ bool Tuner::Grow(const Observed& observed) {
 }
 
 std::string Tuner::TakeReport() {
-  return std::move(report_);
+  return std::exchange(report_, "");
 }
 
 }  // namespace headrace::stage

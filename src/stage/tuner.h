@@ -83,7 +83,6 @@ class Tuner {
   struct Candidate {
     Setting setting;
     std::vector<double> seconds;  // per step, by round
-    std::int64_t steps = 0;       // that were timed
   };
 
   void Begin(TimePoint now);
@@ -95,7 +94,8 @@ class Tuner {
   bool Settle(TimePoint now);
   bool Change(const Setting& to);
   bool Grow(const Observed& observed);
-  double RelativeTime(std::size_t candidate) const;
+  // Of each candidate over the first one's.
+  std::vector<double> RelativeTimes() const;
 
   const TunerConfig config_;
   Setting setting_;
