@@ -251,14 +251,7 @@ TEST_F(ServiceTest, ASlowWorkerLeavesTheLastTasksToOthersWhileThereAreOthers) {
   auto caller = NewCaller();
   std::vector<v1::ExchangeRequest> requests;
   for (const char* name : {"fast", "slow"}) {
-    v1::JoinRequest join;
-    join.set_name(name);
-    join.set_key(7);
-    v1::JoinReply joined;
-    ASSERT_TRUE(caller->Call(&v1::Control::Stub::Join, join, &joined).ok());
-    v1::ExchangeRequest request;
-    request.set_worker(joined.worker());
-    request.set_incarnation(joined.incarnation());
+    v1::ExchangeRequest request = ExchangeOf(Join(caller.get(), name));
     request.set_max_tasks(1);
     request.set_main(true);
     requests.push_back(request);

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -44,6 +45,22 @@ class ServiceTest : public journal::testing::Test {
   void StartMaster(const Job& job) { master = std::make_unique<TestMaster>(job, Path("journal")); }
   std::unique_ptr<Caller> NewCaller(Caller::Options options = {}) {
     return std::make_unique<Caller>([this] { return master->address(); }, std::move(options));
+  }
+  // A worker's first call; the reply's worker is 0 where it failed.
+  static v1::JoinReply Join(Caller* caller, const std::string& name) {
+    v1::JoinRequest join;
+    join.set_name(name);
+    join.set_key(7);
+    v1::JoinReply joined;
+    EXPECT_TRUE(caller->Call(&v1::Control::Stub::Join, join, &joined).ok());
+    return joined;
+  }
+  // What a worker that has joined says next.
+  static v1::ExchangeRequest ExchangeOf(const v1::JoinReply& joined) {
+    v1::ExchangeRequest request;
+    request.set_worker(joined.worker());
+    request.set_incarnation(joined.incarnation());
+    return request;
   }
   // Turn by turn until all have left.
   static void RunAll(const std::vector<FakeWorker*>& workers, int turns = 2000) {

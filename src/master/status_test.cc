@@ -18,14 +18,8 @@ class StatusTest : public ServiceTest {};
 TEST_F(StatusTest, WhoHasLeftWaitsForNothing) {
   StartMaster(SmallJob());
   auto caller = NewCaller();
-  v1::JoinRequest join;
-  join.set_name("w-0");
-  join.set_key(7);
-  v1::JoinReply joined;
-  ASSERT_TRUE(caller->Call(&v1::Control::Stub::Join, join, &joined).ok());
-  v1::ExchangeRequest request;
-  request.set_worker(joined.worker());
-  request.set_incarnation(joined.incarnation());
+  const v1::JoinReply joined = Join(caller.get(), "w-0");
+  v1::ExchangeRequest request = ExchangeOf(joined);
   request.mutable_telemetry()->set_steps(3);
   request.mutable_telemetry()->set_waits_for("its checkpoint");
   request.mutable_telemetry()->set_waiting_ms(50);
@@ -49,14 +43,8 @@ TEST_F(StatusTest, WhoHasLeftWaitsForNothing) {
 TEST_F(StatusTest, WhatATaskFailedWithIsToldAtOnce) {
   StartMaster(SmallJob());
   auto caller = NewCaller();
-  v1::JoinRequest join;
-  join.set_name("w-0");
-  join.set_key(7);
-  v1::JoinReply joined;
-  ASSERT_TRUE(caller->Call(&v1::Control::Stub::Join, join, &joined).ok());
-  v1::ExchangeRequest request;
-  request.set_worker(joined.worker());
-  request.set_incarnation(joined.incarnation());
+  const v1::JoinReply joined = Join(caller.get(), "w-0");
+  v1::ExchangeRequest request = ExchangeOf(joined);
   request.set_request(1);
   request.set_max_tasks(1);
   request.set_main(true);
@@ -65,9 +53,7 @@ TEST_F(StatusTest, WhatATaskFailedWithIsToldAtOnce) {
   ASSERT_EQ(reply.grants_size(), 1);
   EXPECT_EQ(GetStatus().trouble(), "");
 
-  v1::ExchangeRequest failed;
-  failed.set_worker(joined.worker());
-  failed.set_incarnation(joined.incarnation());
+  v1::ExchangeRequest failed = ExchangeOf(joined);
   v1::Report* report = failed.add_reports();
   report->set_token(reply.grants(0).token());
   report->set_end(v1::LEASE_END_FAILED);
