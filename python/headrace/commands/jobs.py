@@ -67,7 +67,11 @@ from headrace.errors import HeadraceError, UsageError
 
 # What ElasticDL's command lines hold for Kubernetes.
 _CLUSTER_FLAGS = (
-    *(f"{role}_{what}" for role in ("master", "worker", "ps") for what in ("resource_request", "resource_limit", "pod_priority")),
+    *(
+        f"{role}_{what}"
+        for role in ("master", "worker", "ps")
+        for what in ("resource_request", "resource_limit", "pod_priority")
+    ),
     "image_name",
     "image_pull_policy",
     "restart_policy",

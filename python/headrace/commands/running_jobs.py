@@ -18,7 +18,6 @@ Cert = Annotated[str, typer.Option("--tls_cert", help="Certificate (PEM), for a 
 Key = Annotated[str, typer.Option("--tls_key", help="Its key (PEM).")]
 Ca = Annotated[str, typer.Option("--tls_ca", help="The master must have a certificate of this (PEM).")]
 
-
 _LOOK_S = 3  # whether a master runs that should be on this machine
 
 
@@ -44,12 +43,21 @@ def _address(job, master_addr):
     if ended:
         with open(ended, encoding="utf-8") as file:
             fail(f"{job} does not run: it has ended ({json.load(file)['verdict']})", 1)
-    path = os.path.join(_directory(job), "master.address")
+    directory = _directory(job)
     try:
-        with open(path, encoding="utf-8") as file:
-            return file.read().strip()
+        return _written_address(directory)
     except OSError:
-        fail(f"{job} does not run: there is no {path}", 1)
+        fail(f"{job} does not run: there is no {_address_file(directory)}", 1)
+
+
+def _address_file(directory):
+    return os.path.join(directory, "master.address")
+
+
+def _written_address(directory):
+    """Where the job's master said that it listens. Errors: OSError."""
+    with open(_address_file(directory), encoding="utf-8") as file:
+        return file.read().strip()
 
 
 def _ctl(*arguments):
@@ -135,9 +143,7 @@ def _of_journal(directory, format):
 def _answers(directory, tls):
     """Whether the job's master runs. Errors of files of `tls` are its own to tell."""
     try:
-        with open(os.path.join(directory, "master.address"), encoding="utf-8") as file:
-            address = file.read().strip()
-        control.ask(address, tls, "job", timeout_s=_LOOK_S)
+        control.ask(_written_address(directory), tls, "job", timeout_s=_LOOK_S)
     except (OSError, HeadraceError):
         return False
     return True

@@ -48,9 +48,9 @@ def command(address: str, tls: Tls, *arguments) -> list:
     return [programs.path("headrace-ctl"), "--master", address, *tls.arguments(), *arguments]
 
 
-def ask(address: str, tls: Tls, *arguments, timeout_s=None) -> dict:
+def ask(address: str, tls: Tls, *arguments, timeout_s=TIMEOUT_S) -> dict:
     """The answer to one question. Errors: JobError with what headrace-ctl says."""
-    words = command(address, tls, "--timeout_s", str(timeout_s or TIMEOUT_S), *arguments)
+    words = command(address, tls, "--timeout_s", str(timeout_s), *arguments)
     done = subprocess.run(words, capture_output=True, text=True)
     if done.returncode != 0:
         hint = "" if tls.cert or tls.ca else "; does it want TLS (--tls_ca, --tls_cert, --tls_key)?"
