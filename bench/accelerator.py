@@ -12,16 +12,14 @@ then waits, without a processor, as long as one of these says:
 """
 
 import dataclasses
-import functools
 import pathlib
 import tempfile
 
-from bench import limits, workloads, zoo
-from bench.processes import Contender, Field
+from bench import limits, zoo
+from bench.processes import Field
 from bench.report import interval
-from bench.settled import AUTOTUNE, Settled, as_text, settle
+from bench.settled import AUTOTUNE, as_text, settle
 from bench.sizes import Sizes
-from examples.common import staging
 from examples.common.contenders import PARTS
 from examples.common.measure import cores
 
@@ -79,36 +77,24 @@ FULL = WaitSizes(expected_s=585, rounds=7)
 CONTENDERS = {"unstaged": {}, "staged": AUTOTUNE, "on_cpu": AUTOTUNE | {"stage_subgraph_on_cpu": True}}
 
 
-def make(contender, model, path, batch_size, wait_ms, **how):
-    """What bench.worker steps: a contender, or a part of the unstaged one. how: of Staging."""
-    made = zoo.contenders(model, path, batch_size,
-                          step=functools.partial(workloads.waiting_step, microseconds=round(1e3 * wait_ms)))
-    if contender == "unstaged":
-        return made.unstaged()
-    if contender in CONTENDERS:
-        stepper = made.staged(staging.Staging(**how))
-        staging.require_staged(stepper, "DecodeCSV")
-        return Settled(stepper)
-    return made.part(contender)
+def _contender(name, **arguments):
+    return zoo.staged_or(name, CONTENDERS.get(name), UNTIMED, **arguments)
 
 
-def _contender(name, model, path, batch_size, wait_ms):
-    return Contender(name, "bench.accelerator:make",
-                     {"contender": name, "model": model, "path": path, "batch_size": batch_size,
-                      "wait_ms": wait_ms, **CONTENDERS.get(name, {})}, UNTIMED)
+def input_ms(rounds, seconds, seed, **arguments):
+    """This machine's input part, by itself; the best of `rounds` rounds, as other work only makes it longer.
+
+    arguments: of zoo.make().
+    """
+    with Field([_contender("prepare", **arguments)]) as field:
+        done = field.run(rounds, seconds, seed, measure_cores=False)
+    return min(1e3 * r.seconds("prepare") for r in done)
 
 
-def _input_ms(sizes, setting, model, path, batch_size):
-    """This machine's input part, by itself; the best round, as other work only makes it longer."""
-    with Field([_contender("prepare", model, path, batch_size, 0)]) as field:
-        rounds = field.run(max(5, sizes.rounds), sizes.seconds / 2, setting.seed, measure_cores=False)
-    return min(1e3 * r.seconds("prepare") for r in rounds)
-
-
-def _wait_ms(case, model, input_ms):
+def _wait_ms(case, model, alone_ms):
     if case == "seed":
         return seed_wait_ms(model)
-    return input_ms * (training_over_input(model) if case == "scaled" else 1.0)
+    return alone_ms * (training_over_input(model) if case == "scaled" else 1.0)
 
 
 def _row(rounds, case, model, batch_size, wait_ms, chosen):
@@ -133,10 +119,13 @@ def run(sizes, setting):
             batch_size = sizes.small_batch if case == "scaled" and model in sizes.small else sizes.batch
             setting.watch.part(f"{model}, stand-in, {case}")
             path = zoo.generate(model, pathlib.Path(folder), sizes.records, setting.seed)
-            input_ms = 0 if case == "seed" else _input_ms(sizes, setting, model, path, batch_size)
-            wait_ms = _wait_ms(case, model, input_ms)
-            with Field((_contender(name, model, path, batch_size, wait_ms)
-                        for name in (*CONTENDERS, *PARTS)), setting.watch) as field:
+            arguments = {"model": model, "path": path, "batch_size": batch_size}
+            alone_ms = 0
+            if case != "seed":
+                alone_ms = input_ms(max(5, sizes.rounds), sizes.seconds / 2, setting.seed, **arguments)
+            wait_ms = _wait_ms(case, model, alone_ms)
+            with Field((_contender(name, wait_ms=wait_ms, **arguments) for name in (*CONTENDERS, *PARTS)),
+                       setting.watch) as field:
                 chosen = settle(field, ("staged", "on_cpu"))
                 rounds = field.run(sizes.rounds, sizes.seconds, setting.seed)
             rows.append(_row(rounds, case, model, batch_size, wait_ms, chosen))

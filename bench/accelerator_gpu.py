@@ -12,7 +12,7 @@ import tempfile
 
 from bench import accelerator, limits, zoo
 from bench.environment import Unfit
-from bench.processes import Contender, Field, WorkerError
+from bench.processes import Field, WorkerError
 from bench.report import interval
 from bench.settled import AUTOTUNE, settle
 from bench.sizes import Sizes
@@ -59,15 +59,8 @@ def check(sizes):
                     "without one, `headrace bench accelerator` measures with a stand-in")
 
 
-def make(contender, **arguments):
-    """What bench.worker steps. Any staged contender must stage the parsing."""
-    return zoo.make("staged" if contender in ("on_cpu", "streams") else contender, **arguments)
-
-
 def _contender(name, model, path, batch_size):
-    return Contender(name, "bench.accelerator_gpu:make",
-                     {"contender": name, "model": model, "path": path, "batch_size": batch_size,
-                      **CONTENDERS.get(name, {})}, UNTIMED)
+    return zoo.staged_or(name, CONTENDERS.get(name), UNTIMED, model=model, path=path, batch_size=batch_size)
 
 
 def _refused(model, path, batch_size):

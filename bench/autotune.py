@@ -5,22 +5,20 @@ graph. AUTOTUNE measures first, alone, as long as it wants to; how long that was
 """
 
 import dataclasses
-import functools
 import pathlib
 import tempfile
 
-from bench import limits, smartstage, workloads, zoo
+from bench import accelerator, limits, smartstage, zoo
 from bench.intervals import over
-from bench.processes import Contender, Field
+from bench.processes import Field
 from bench.report import interval
-from bench.settled import AUTOTUNE, Settled, as_text, settle
+from bench.settled import AUTOTUNE, as_text, settle
 from bench.sizes import Sizes
-from examples.common import staging
 from examples.common.measure import cores
 
 NAME = "autotune"
-QUESTION = ("StageOptions' default, which chooses capacity, threads, and whether to run ahead at all, against the "
-            "best fixed setting and against the unstaged graph.")
+QUESTION = ("StageOptions' default, which chooses capacity, threads, and whether to run ahead at all, "
+            "against the best fixed setting and against the unstaged graph.")
 GOAL_OF_BEST = 0.97
 GOAL_OVER_UNSTAGED = 0.98
 GOAL_STEPS, GOAL_SECONDS = 100, 3.0
@@ -50,22 +48,9 @@ QUICK = TuneSizes(expected_s=45, rounds=3, computes=("dlrm",), waits=("din",), b
 FULL = TuneSizes(expected_s=320, rounds=7)
 
 
-def make(contender, model, path, batch_size, wait_ms=None, **how):
-    """What bench.worker steps. wait_ms: of the stand-in for a training part; None: the model's own."""
-    step = None if wait_ms is None else functools.partial(workloads.waiting_step,
-                                                          microseconds=round(1e3 * wait_ms))
-    made = zoo.contenders(model, path, batch_size, step=step)
-    if contender == "unstaged":
-        return made.unstaged()
-    if contender == "prepare":
-        return made.part("prepare")
-    stepper = made.staged(staging.Staging(**how))
-    staging.require_staged(stepper, "DecodeCSV")
-    return Settled(stepper) if contender == "auto" else stepper
-
-
 def _fixed(sizes):
-    return {f"{c}, {t}": {"capacity": c, "num_threads": t} for c in sizes.capacities for t in sorted({1, cores()})}
+    settings = [(c, t) for c in sizes.capacities for t in sorted({1, cores()})]
+    return {f"{c}, {t}": {"capacity": c, "num_threads": t} for c, t in settings}
 
 
 def _memory(pid):
@@ -79,15 +64,15 @@ def _memory(pid):
 def _measure(sizes, setting, case, model, path, batch_size):
     arguments = {"model": model, "path": path, "batch_size": batch_size}
     if TRAINING[case] is not None:
-        with Field([Contender("prepare", "bench.autotune:make", {"contender": "prepare", **arguments})]) as field:
-            alone = field.run(5, sizes.seconds / 2, setting.seed, measure_cores=False)
-        arguments["wait_ms"] = TRAINING[case] * over(alone, lambda r: 1e3 * r.seconds("prepare")).median
+        alone_ms = accelerator.input_ms(5, sizes.seconds / 2, setting.seed, **arguments)
+        arguments["wait_ms"] = TRAINING[case] * alone_ms
     fixed = _fixed(sizes)
     contenders = {"unstaged": {}, "auto": AUTOTUNE, **fixed}
-    with Field((Contender(name, "bench.autotune:make", {"contender": name, **arguments, **how}, UNTIMED)
-                for name, how in contenders.items()), setting.watch) as field:
+    with Field((zoo.staged_or(name, how, UNTIMED, **arguments) for name, how in contenders.items()),
+               setting.watch) as field:
         settle(field, ["auto"])
-        trials = field.run(sizes.trials, sizes.seconds / 2, setting.seed, measure_cores=False, names=list(fixed))
+        trials = field.run(sizes.trials, sizes.seconds / 2, setting.seed, measure_cores=False,
+                           names=list(fixed))
         medians = {name: over(trials, lambda r, n=name: 1e3 * r.seconds(n)).median for name in fixed}
         best = min(fixed, key=medians.get)
         for name in set(fixed) - {best}:
@@ -96,8 +81,9 @@ def _measure(sizes, setting, case, model, path, batch_size):
         rounds = field.run(sizes.rounds, sizes.seconds, setting.seed, measure_cores=False)
         chosen = field.contenders["auto"].about()
         more_bytes = _memory(field.contenders["auto"].pid) - _memory(field.contenders["unstaged"].pid)
-    return _row(rounds, case, model, batch_size, {"best": fixed[best], "trials_ms": medians, "chosen": chosen,
-                                                  "more_bytes": more_bytes, "wait_ms": arguments.get("wait_ms")})
+    found = {"best": fixed[best], "trials_ms": medians, "chosen": chosen, "more_bytes": more_bytes,
+             "wait_ms": arguments.get("wait_ms")}
+    return _row(rounds, case, model, batch_size, found)
 
 
 def allowed_bytes(chosen):
@@ -131,8 +117,8 @@ def _row(rounds, case, model, batch_size, found):
 def run(sizes, setting):
     """Rows of the result, one a case and model."""
     batches = dict(zip(smartstage.FULL.models, smartstage.FULL.batches, strict=True))
-    todo = [(case, model) for case, models in zip(TRAINING, (sizes.computes, sizes.waits, sizes.briefly), strict=True)
-            for model in models]
+    cases = zip(TRAINING, (sizes.computes, sizes.waits, sizes.briefly), strict=True)
+    todo = [(case, model) for case, models in cases for model in models]
     setting.watch.parts(len(todo))
     rows = []
     with tempfile.TemporaryDirectory(prefix="headrace-bench-") as folder:
@@ -175,8 +161,10 @@ def draw(rows, axes):
     """Speed over unstaged by row: the best fixed setting and AUTOTUNE."""
     for at, (name, key) in enumerate((("best fixed", "best"), ("AUTOTUNE", "auto"))):
         axes.bar([i + 0.35 * at for i in range(len(rows))],
-                 [row["ms"]["unstaged"]["median"] / row["ms"][key]["median"] for row in rows], 0.33, label=name)
+                 [row["ms"]["unstaged"]["median"] / row["ms"][key]["median"] for row in rows], 0.33,
+                 label=name)
     axes.axhline(1, color="grey", linewidth=1)
-    axes.set_xticks([i + 0.17 for i in range(len(rows))], [f"{r['model']}\n{r['case']}" for r in rows], fontsize=8)
+    axes.set_xticks([i + 0.17 for i in range(len(rows))], [f"{r['model']}\n{r['case']}" for r in rows],
+                    fontsize=8)
     axes.set_ylabel("speed over unstaged")
     axes.legend()

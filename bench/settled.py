@@ -1,4 +1,4 @@
-"""Staged contenders whose capacity and threads are Headrace's to choose, as StageOptions has it by default."""
+"""Staged contenders whose capacity and threads are Headrace's to choose: StageOptions' default."""
 
 from examples.common import staging
 
@@ -31,7 +31,8 @@ class Settled:
             if figures and not any(stage["measuring"] for stage in figures):
                 self._settled = {"steps": self._steps, "seconds": self._seconds}
             elif self._seconds > PATIENCE_SECONDS:
-                raise RuntimeError(f"still measuring after {self._steps} steps and {self._seconds:.0f} s: {figures}")
+                raise RuntimeError(f"still measuring after {self._steps} steps and {self._seconds:.0f} s: "
+                                   f"{figures}")
             else:
                 self.advance(1)
                 figures = staging.stats(self._stepper)

@@ -11,8 +11,9 @@ import sys
 import keras
 import tensorflow as tf
 
-from bench import data_service, environment
+from bench import data_service, environment, workloads
 from bench.environment import MODELS
+from bench.processes import Contender
 from bench.settled import Settled
 from examples.common import staging
 from examples.common.contenders import Contenders
@@ -119,12 +120,16 @@ def next_tuned(model, path, batch_size, **how):
     return iterator.get_next(), iterator.initializer
 
 
-def make(contender, model, path, batch_size, **how):
+def make(contender, model, path, batch_size, wait_ms=None, **how):
     """What bench.worker steps: "unstaged", "staged", "tuned", "service", or a part.
 
+    wait_ms: of the stand-in for a training part; None: the model's own.
     how: of "staged" what Staging has; of "tuned" parallel_calls.
     """
-    made = contenders(model, path, batch_size)
+    step = None
+    if wait_ms is not None:
+        step = functools.partial(workloads.waiting_step, microseconds=round(1e3 * wait_ms))
+    made = contenders(model, path, batch_size, step)
     if contender == "unstaged":
         return made.unstaged()
     if contender == "staged":
@@ -137,3 +142,10 @@ def make(contender, model, path, batch_size, **how):
         service = data_service.start()
         return made.other(contender, functools.partial(next_tuned, model, path, batch_size, service=service))
     return made.part(contender)
+
+
+def staged_or(name, how, untimed, **arguments):
+    """Contender `name`: staged with the options `how` of Staging, where there are any; else what make() has
+    under this name. arguments: of make()."""
+    return Contender(name, "bench.zoo:make",
+                     {"contender": "staged" if how else name, **arguments, **(how or {})}, untimed)

@@ -10,25 +10,20 @@ sys.path.insert(0, str(PROJECT))
 
 from bench import autotune, settled  # noqa: E402
 from bench.processes import Round  # noqa: E402
+from bench_results import CHOSEN, autotune_found  # noqa: E402
 from examples.common.stepper import Segment  # noqa: E402
 
 MIB = 1 << 20
 
 
-def found(steps=120, seconds=2.0, more_bytes=10 * MIB):
-    stages = [{"capacity": 2, "num_threads": 1, "depth_limit": 3, "held_bytes": 3 * MIB}]
-    return {"best": {"capacity": 4, "num_threads": 1}, "trials_ms": {"4, 1": 10.0}, "wait_ms": None,
-            "chosen": {"steps": steps, "seconds": seconds, "stages": stages}, "more_bytes": more_bytes}
-
-
 def row(auto_ms=10.0, **more):
     rounds = [Round({"unstaged": Segment(1, 0.010, 0, []), "best": Segment(1, 0.0099, 0, []),
                      "auto": Segment(1, auto_ms / 1e3, 0, [])}, 0.0)] * 3
-    return autotune._row(rounds, "computes", "dlrm", 512, found(**more))
+    return autotune._row(rounds, "computes", "dlrm", 512, autotune_found(**more))
 
 
 def test_what_is_allowed_is_depth_and_one_more_batches_and_64_mib():
-    assert autotune.allowed_bytes(found()["chosen"]) == 4 * MIB + 64 * MIB
+    assert autotune.allowed_bytes(CHOSEN) == 4 * MIB + 64 * MIB
 
 
 @pytest.mark.parametrize("auto_ms,more,missed", [
