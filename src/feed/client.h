@@ -153,6 +153,9 @@ class Client {
   // back with the error; at once, with the record and its own error, one whose record the
   // account says could not be read. Make another iterator.
   virtual Status IteratorFailed(const Status& error) = 0;
+  // While discards(): the iterator is gone before its end. What it read and no step used is handed
+  // back.
+  virtual Status IteratorDropped() = 0;
 
   // --- tasks -----------------------------------------------------------------------------------
 
@@ -175,6 +178,9 @@ class Client {
   virtual Orders current_orders(std::uint64_t* version) = 0;
   // The agent wants this process to end: finish what was read, then leave.
   virtual bool draining() const = 0;
+  // And at once: the model that more steps would change is saved, or not wanted. Comes before the
+  // end of the hold in which it was saved.
+  virtual bool discards() const = 0;
   // Once the queues have come to their end: this process writes the final model. Until then false.
   virtual bool deliver() const = 0;
   // Stands still at `step`, with everything reported, until the master has decided what is due.

@@ -80,6 +80,15 @@ Status ConnectedClient::IteratorFailed(const Status& error) {
   return status;
 }
 
+Status ConnectedClient::IteratorDropped() {
+  const PresentCall here(presence_.get(), "iterator dropped");
+  std::lock_guard<std::mutex> lock(mu_);
+  if (!failure_.ok()) return failure_;
+  Status status = stream_.Dropped();
+  waker_->Signal();
+  return status;
+}
+
 Status ConnectedClient::Next(Queue queue, std::uint64_t seen, Found* found, Task* task) {
   const PresentCall here(presence_.get(), "next task");
   const auto from =

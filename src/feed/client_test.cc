@@ -243,6 +243,24 @@ TEST_F(ClientTest, ADrainUsesWhatWasRead) {
   EXPECT_EQ(agent_.Expect<message::Bye>().error, "");
 }
 
+TEST_F(ClientTest, ADrainThatDiscardsHandsBackWhatWasRead) {
+  Begin();
+  EXPECT_EQ(client_->IteratorDropped().code(), Code::kFailedPrecondition);
+  FakeTrainer::Options options;
+  options.shuffle = 1000;
+  auto trained = Train(options);
+  agent_.Send(LeaseOf(1, 0, 10));
+  AwaitRead(10);
+  agent_.Send(message::Drain{"stopped", true});
+  Expect(trained.get());
+  EXPECT_TRUE(client_->draining());
+  EXPECT_TRUE(client_->attention());
+  EXPECT_EQ(agent_.AwaitEnd(1), message::End::kFinished);
+  EXPECT_EQ(agent_.told(1).trained.size(), 0);
+  EXPECT_EQ(agent_.told(1).returned.All(), (Records{{0, 10}}));
+  Expect(client_->Bye("", Status()));
+}
+
 TEST_F(ClientTest, ADrainInTheMiddleOfARange) {
   Begin();
   auto trained = TrainOneStep(1000);

@@ -314,7 +314,8 @@ void ConnectedClient::On(const message::Orders& orders) {
   stream_queue_->Hold(orders_.hold != 0);
 }
 
-void ConnectedClient::On(const message::Drain&) {
+void ConnectedClient::On(const message::Drain& drain) {
+  if (drain.discard) discards_ = true;
   draining_ = true;
   NoteAttentionLocked();
   stream_.Drain();

@@ -43,6 +43,7 @@ class ConnectedClient final : public Client {
   Status Applied(const std::int64_t* identities, std::size_t count, std::int64_t step) override;
   Status IteratorEnded(const std::string& op, bool* more) override;
   Status IteratorFailed(const Status& error) override;
+  Status IteratorDropped() override;
   Status Next(Queue queue, std::uint64_t seen, Found* found, Task* task) override;
   Status TaskApplied(const std::int64_t* identities, std::size_t count) override;
   Status TaskDone(const Task& task, const std::string& op,
@@ -54,6 +55,7 @@ class ConnectedClient final : public Client {
   }
   Orders current_orders(std::uint64_t* version) override;
   bool draining() const override { return draining_.load(std::memory_order_relaxed); }
+  bool discards() const override { return discards_.load(std::memory_order_relaxed); }
   bool deliver() const override { return deliver_.load(std::memory_order_relaxed); }
   Status Boundary(std::int64_t step, Orders* orders, std::uint64_t* version) override;
   Status Held(std::uint64_t hold) override;
@@ -101,7 +103,7 @@ class ConnectedClient final : public Client {
   void On(const message::Revoked& revoked);
   void On(const message::Recall& recall);
   void On(const message::Orders& orders);
-  void On(const message::Drain&);
+  void On(const message::Drain& drain);
   void On(const message::Fail& fail);
   void On(const message::Error& error);
 
@@ -113,7 +115,8 @@ class ConnectedClient final : public Client {
   const std::shared_ptr<Waker> waker_ = std::make_shared<Waker>();
   const std::shared_ptr<Presence> presence_ = std::make_shared<Presence>(Clock::now());
 
-  std::atomic<bool> attention_{false}, failed_{false}, draining_{false}, deliver_{false};
+  std::atomic<bool> attention_{false}, failed_{false}, draining_{false}, discards_{false};
+  std::atomic<bool> deliver_{false};
   std::atomic<std::int64_t> step_{0};
 
   std::mutex sending_;  // messages leave in the order in which they were made

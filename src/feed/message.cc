@@ -336,6 +336,7 @@ void Fields(V& v, message::Orders& m) {
 template <class V>
 void Fields(V& v, message::Drain& m) {
   v("reason", m.reason);
+  v("discard", m.discard);
 }
 template <class V>
 void Fields(V& v, message::Fail& m) {

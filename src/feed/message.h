@@ -163,6 +163,7 @@ struct Orders {
 };
 struct Drain {
   std::string reason;
+  bool discard = false;  // what was read is handed back too
 };
 struct Fail {
   std::string error;

@@ -68,7 +68,7 @@ TEST(MessageTest, EveryMessageThereAndBack) {
   ExpectSame(ToClient(message::Recall{1}));
   ExpectSame(ToClient(message::Orders{1, "x", message::Save{1, "d", "\xff", 3},
                                       message::Evaluated{1, 2, {3.5}}, 4, 5}));
-  ExpectSame(ToClient(message::Drain{"SIGTERM"}));
+  ExpectSame(ToClient(message::Drain{"SIGTERM", true}));
   ExpectSame(ToClient(message::Fail{"lost"}));
   ExpectSame(ToClient(message::Error{"why"}));
 }

@@ -154,6 +154,12 @@ Status Stream::Ended(const std::string& op, bool* more) {
   return status;
 }
 
+Status Stream::Dropped() {
+  if (!draining_) return {Code::kFailedPrecondition, "nobody said that this process is to leave"};
+  Settle();
+  return Rebuild(Begun(SetOf(queue_->unbegun())));
+}
+
 Status Stream::Failed(const Status& error) {
   Settle();
   const Account::Unreadable unreadable = account_->TakeUnreadable();

@@ -42,6 +42,8 @@ class Stream {
   // The iterator is gone, with an error: see Client::IteratorFailed(). The error itself if there is
   // nothing that it could be of.
   Status Failed(const Status& error);
+  // After Drain(): the iterator is gone before its end; what no step used goes back.
+  Status Dropped();
 
   // Leases of which nothing was read.
   int unbegun() const;

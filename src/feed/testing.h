@@ -182,6 +182,9 @@ class FakeTrainer {
       if (!status.ok()) return status;
       status = Iterate();
       ++iterators_;
+      if (client_->discards() && (status.ok() || status.code() == Code::kDataLoss)) {
+        return client_->IteratorDropped();
+      }
       if (status.ok()) {
         status = client_->IteratorEnded("batch", &more);
       } else if (status.code() == Code::kDataLoss) {
@@ -234,7 +237,7 @@ class FakeTrainer {
         if (++elements == options_.elements_an_iterator) return {};
       }
     }
-    while (!buffer_.empty()) {
+    while (!buffer_.empty() && !client_->discards()) {
       Status status = Emit();
       if (!status.ok()) return status;
     }

@@ -62,7 +62,7 @@ bool Coordinator::StopNeedsCheckpoint(std::int64_t now_ms) const {
 bool Coordinator::CheckpointDue(std::int64_t now_ms) const {
   if (!job_.has_checkpoints() || complete_ || state_.delivered()) return false;
   if (asked_ || StopNeedsCheckpoint(now_ms)) return true;
-  // Steps that workers still take on their way out are taken again when the job is resumed.
+  // A step of a worker that had not stood still is taken again when the job is resumed.
   if (state_.stop() != nullptr) return false;
   const std::int64_t every = job_.checkpoint_every_steps;
   if (every == 0) return false;

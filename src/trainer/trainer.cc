@@ -110,6 +110,11 @@ Status Trainer::Iterate(bool* more) {
     if (client_->attention()) {
       if (Status status = Obey(); !status.ok()) return status;
     }
+    if (client_->discards()) {
+      *more = false;
+      Status status = program_->End(Mode::kTrain);
+      return status.ok() ? client_->IteratorDropped() : status;
+    }
     failpoint_.Pass("read");
     const auto begin = Clock::now();
     if (idle_ != nullptr) idle_->StepBegins();

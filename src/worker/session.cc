@@ -172,12 +172,15 @@ void Session::OnGone(const std::string& reason) {
   gone_reason_ = reason;
 }
 
-void Session::Drain(const std::string& reason) {
+void Session::Drain(const std::string& reason, bool discard) {
   // It has nothing to hand back, and may be writing its model: it leaves when that is done.
   if (finished_ && model_ != v1::MODEL_KIND_NONE) return;
-  if (std::exchange(draining_, true)) return;
+  const bool known = draining_ && (discards_ || !discard);
+  if (known) return;
+  draining_ = true;
+  discards_ = discard;
   attach_.reset();
-  Say(message::Drain{reason});
+  Say(message::Drain{reason, discard});
   if (boundary_ != 0) TellOrders(std::exchange(boundary_, 0));
 }
 
@@ -432,6 +435,10 @@ void Session::OnOrders(const v1::Orders& orders) {
     if (held == leases_.end() || std::exchange(held->second.recalled, true)) continue;
     Say(message::Recall{token});
   }
+  // Before it may go on: the model is saved as it stands. Who has none uses what it has read.
+  if (orders.state() == v1::JOB_STATE_STOPPING) {
+    Drain(orders.reason(), model_ != v1::MODEL_KIND_NONE);
+  }
   if (Key(orders) != told_) TellOrders(0);
   CheckIncarnation();
   switch (orders.state()) {
@@ -443,7 +450,6 @@ void Session::OnOrders(const v1::Orders& orders) {
     case v1::JOB_STATE_FAILED:
       if (!std::exchange(failed_, true)) Say(message::Fail{orders.reason()});
       break;
-    case v1::JOB_STATE_STOPPING: Drain(orders.reason()); break;
     default: break;
   }
 }

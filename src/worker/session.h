@@ -52,8 +52,8 @@ class Session {
   Status OnClient(const feed::ToAgent& message, std::int64_t now_ms);
   // Its connection is closed, or never was. `reason`: why it ended, unless it said so itself.
   void OnGone(const std::string& reason);
-  // It is to hand back what is unread and leave.
-  void Drain(const std::string& reason);
+  // It is to hand back what is unread and leave. discard: and what it read too, at once.
+  void Drain(const std::string& reason, bool discard = false);
   std::vector<feed::ToClient> TakeMessages();
   // Why the process must be killed: it is out of the feed for `limit_ms` and more, while others
   // wait for what it holds. Empty: it need not be. Waits for the agent or the master count as being
@@ -165,7 +165,7 @@ class Session {
   bool restoring_;  // the job waits for this process to have the model
 
   std::int64_t exchanged_ms_, renewed_ms_;
-  bool draining_ = false, finished_ = false, failed_ = false, progress_ = false;
+  bool draining_ = false, discards_ = false, finished_ = false, failed_ = false, progress_ = false;
   std::optional<feed::message::Bye> bye_;
   bool gone_ = false, left_ = false;
   std::string gone_reason_;

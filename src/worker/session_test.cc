@@ -263,6 +263,25 @@ TEST_F(SessionTest, HowAJobEnds) {
   }
 }
 
+TEST_F(SessionTest, WhatIsSavedIsNotTrainedOn) {
+  Begin(v1::MODEL_KIND_SHARED);
+  v1::Orders orders = Orders();
+  orders.set_hold(9);
+  session_->OnOrders(orders);
+  Messages();
+  session_->Drain("SIGTERM");
+  EXPECT_FALSE(Told<message::Drain>().at(0).discard) << "a worker that leaves uses what it read";
+  orders.set_version(++version_);
+  orders.set_hold(0);
+  orders.set_state(v1::JOB_STATE_STOPPING);
+  session_->OnOrders(orders);
+  const std::vector<std::string> lines = Messages();
+  ASSERT_EQ(lines.size(), 2u);
+  EXPECT_NE(lines[0].find("\"drain\""), std::string::npos) << "before it may go on: " << lines[0];
+  EXPECT_NE(lines[0].find("\"discard\":true"), std::string::npos) << lines[0];
+  EXPECT_NE(lines[1].find("\"orders\""), std::string::npos) << lines[1];
+}
+
 TEST_F(SessionTest, ADrainEndsTheAskingAndTheWaiting) {
   Begin();
   Say(message::Want{QueueName::kMain, 1});

@@ -349,6 +349,7 @@ def test_stopped_and_resumed(runner, tmp_path, records):
     assert done.returncode == 0, done.stdout + done.stderr
     made = json.loads(done.stdout)
     np.testing.assert_array_equal(jobs.counts(made["model"]), 60 * KEPT)
+    assert made["records"]["trained_before_rewind"] == 0, "nothing was trained past the stop's checkpoint"
 
 
 # --- programs of one's own --------------------------------------------------------------------

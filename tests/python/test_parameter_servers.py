@@ -356,6 +356,7 @@ def test_resumed_with_other_workers(runner, tmp_path, records):
     assert done.returncode == 0, done.stdout + done.stderr
     made = json.loads(done.stdout)
     np.testing.assert_array_equal(jobs.counts(made["model"]), 30 * KEPT)
+    assert made["records"]["trained_before_rewind"] == 0, "nothing was trained past the stop's checkpoint"
 
 
 def test_servers_that_apply_no_gradients(counted, tmp_path, records):
