@@ -44,14 +44,14 @@ class ModelSizes(Sizes):
     models: tuple = ("dlrm", "deepfm", "din", "dien", "dssm", "wdl")
     batches: tuple = (2048, 512, 512, 128, 512, 512)
     records: int = 100_000
-    seconds: float = 0.8
+    seconds: float = 0.4
     compared: int = 20
     trials: int = 3
     service: tuple = ("dlrm", "din")
 
 
 QUICK = ModelSizes(expected_s=100, rounds=3, records=20_000, seconds=0.3, compared=5, trials=0, service=())
-FULL = ModelSizes(expected_s=590, rounds=7)
+FULL = ModelSizes(expected_s=700, rounds=15)
 
 
 def _candidates(sizes, model):
@@ -71,7 +71,7 @@ def _best(field, sizes, setting, candidates):
     names = [name for name, (kind, _) in candidates.items() if kind == "tuned"]
     if not sizes.trials:
         return names[0], {}
-    rounds = field.run(sizes.trials, sizes.seconds / 2, setting.seed, measure_cores=False, names=names)
+    rounds = field.run(sizes.trials, sizes.seconds, setting.seed, measure_cores=False, names=names)
     medians = {name: over(rounds, lambda r, n=name: 1e3 * r.seconds(n)).median for name in names}
     best = min(names, key=medians.get)
     for name in set(names) - {best}:

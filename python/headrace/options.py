@@ -39,7 +39,8 @@ class StageOptions:
     capacity: finished results that may wait; more cost memory and are read further ahead. 0: nothing
         runs ahead, reads and body run in the step. AUTOTUNE: chosen from measured steps, within 100
         steps or 3 s, whichever ends later, and again from time to time: as few as keep steps from
-        waiting, or 0 where running ahead does not pay; the log and stats() say so.
+        waiting, or 0 where running ahead does not pay; the log and stats() say so. The stage's
+        threads then have the lowest priority: the training part comes first.
     num_threads: threads that run the stage's body, in [1, 4096]; each may hold one more element.
         Without a body (explain() says so) more than one has no effect. AUTOTUNE: as many as the
         body needs to keep up with the rest, at most one a core.

@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "stage/stage.h"
-#include "stage/thread_name.h"
+#include "stage/this_thread.h"
 
 namespace headrace::stage {
 namespace {

@@ -4,7 +4,7 @@
 #include <sstream>
 #include <utility>
 
-#include "stage/thread_name.h"
+#include "stage/this_thread.h"
 #include "stage/trace.h"
 
 namespace headrace::stage {

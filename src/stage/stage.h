@@ -39,7 +39,9 @@ class StageBody {
 struct StageConfig {
   std::string name;
   std::string tag;  // groups stages for figures and closing
-  // Finished results that may wait, or kAutotune. 0: nothing runs ahead of takes.
+  // Finished results that may wait, or kAutotune. 0: nothing runs ahead of takes. With kAutotune
+  // the threads that run the body let the training's run first: that is paid for in the few cases
+  // where others leave no processor idle, which the tuner notices.
   int capacity = 1;
   int num_threads = 1;                        // threads that run the body, or kAutotune
   int max_threads = 1;                        // that kAutotune may choose

@@ -1,4 +1,9 @@
 // Stages that run nothing ahead, and stages that change their setting while they run.
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <atomic>
 #include <memory>
 #include <set>
 #include <string>
@@ -179,6 +184,25 @@ TEST_F(AutotuneTest, RunsAheadWhereThatIsFaster) {
   EXPECT_EQ(stage->figures().capacity, 2);
   EXPECT_TRUE(domain_.log().empty());
   ASSERT_TRUE(AwaitTrue([&] { return stage->figures().depth == 3; }));
+}
+
+TEST_F(AutotuneTest, ItsThreadsLetOthersRunFirst) {
+  const auto niceness = [&](const StageConfig& config) {
+    std::atomic<int> found{-1};
+    const auto body = [&](const std::vector<Payload>& inputs) {
+      found = getpriority(PRIO_PROCESS, static_cast<id_t>(syscall(SYS_gettid)));
+      return ReadResult{Status(), inputs[0], 0};
+    };
+    const auto source = domain_.MakeSource("it", make_shared<ReaderControl>());
+    const auto stage = domain_.MakeStage(config, {source}, MakeBody(body));
+    TakeOne(stage);
+    stage->Close();
+    return found.load();
+  };
+  const int mine = getpriority(PRIO_PROCESS, 0);
+  EXPECT_EQ(niceness(Auto("s")), 19);
+  EXPECT_EQ(niceness(Config(2, kAutotune)), mine) << "who says how far ahead gets what that costs";
+  EXPECT_EQ(niceness(Config(2, 1)), mine);
 }
 
 // The first to take a step measures; the other waits for its turn, and loses nothing by it.

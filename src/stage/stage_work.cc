@@ -2,7 +2,7 @@
 #include <utility>
 
 #include "stage/stage.h"
-#include "stage/thread_name.h"
+#include "stage/this_thread.h"
 #include "stage/trace.h"
 
 namespace headrace::stage {
@@ -71,6 +71,7 @@ void Stage::RunBodyLocked(std::unique_lock<std::mutex>* lock, Slot* slot, Deferr
 
 void Stage::WorkLoop(int index) {
   NameThisThread("hr-stage");
+  if (config_.capacity == kAutotune) LetOthersRunFirst();
   Deferred deferred;
   std::unique_lock<std::mutex> lock(domain_->mu_);
   while (!closing_) {

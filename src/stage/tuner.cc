@@ -22,6 +22,9 @@ constexpr double kSlowByFar = 1.15;
 constexpr double kTie = 1.01;
 constexpr double kWorthAnotherThread = 0.4;  // of the step is what one thread takes for a body
 constexpr int kPatience = 10;                // times what a measurement took, until the next one
+constexpr std::size_t kStepsToJudge = 8;     // settled ones, at a time
+constexpr double kSecondsToJudge = 0.2;
+constexpr double kSlowed = 2;
 
 // A pause of the program, such as a checkpoint, must not count in full for the setting that it hit;
 // a slow read among quick ones, which running ahead may hide, must.
@@ -70,7 +73,10 @@ bool Tuner::OnStep(TimePoint now, const Observed& observed) {
   const double seconds = timed ? Seconds(now - last_) : 0;
   running_ = true;
   last_ = now;
-  if (phase_ == Phase::kSettled) return Grow(observed);
+  if (phase_ == Phase::kSettled) {
+    if (timed && Slowed(seconds, observed.waited)) first_ = next_ = now;
+    return Grow(observed);
+  }
   if (!timed) return false;
   ++steps_;
   if (to_skip_ > 0) {
@@ -94,6 +100,7 @@ void Tuner::Begin(TimePoint now) {
   segment_.clear();
   segment_seconds_ = 0;
   candidates_.assign(1, Candidate());
+  dropped_.clear();
   candidates_[0].setting = setting_;
   current_ = 0;
   round_ = 0;
@@ -191,9 +198,10 @@ void Tuner::DropSlow() {
   const std::vector<double> times = RelativeTimes();
   const double best = *std::min_element(times.begin(), times.end());
   std::vector<Candidate> kept;
-  // The first is what the others are compared with, so it stays.
-  for (std::size_t i = 0; i < candidates_.size(); ++i)
-    if (i == 0 || times[i] <= kSlowByFar * best) kept.push_back(std::move(candidates_[i]));
+  for (std::size_t i = 0; i < candidates_.size(); ++i) {
+    auto& to = times[i] <= kSlowByFar * best ? kept : dropped_;
+    to.push_back(std::move(candidates_[i]));
+  }
   candidates_ = std::move(kept);
 }
 
@@ -206,28 +214,39 @@ bool Tuner::Settle(TimePoint now) {
     return a.num_threads < b.num_threads;
   };
   const Candidate* chosen = nullptr;
-  const Candidate* ahead = nullptr;
-  const Candidate* in_step = nullptr;
-  const auto time_of = [&](const Candidate* c) { return times[c - candidates_.data()]; };
-  for (const Candidate& c : candidates_) {
-    const Candidate** kind = c.setting.ahead() ? &ahead : &in_step;
-    if (*kind == nullptr || time_of(&c) < time_of(*kind)) *kind = &c;
-    if (time_of(&c) > kTie * best) continue;
-    if (chosen == nullptr || preferred(c.setting, chosen->setting)) chosen = &c;
+  for (std::size_t i = 0; i < candidates_.size(); ++i) {
+    if (times[i] > kTie * best) continue;
+    if (chosen == nullptr || preferred(candidates_[i].setting, chosen->setting))
+      chosen = &candidates_[i];
   }
-  const double base = Median(candidates_[0].seconds);
-  if (chosen->setting.ahead() != was_ahead_ && ahead != nullptr && in_step != nullptr) {
-    report_ = std::string(chosen->setting.ahead() ? "runs ahead again" : "runs in the step") +
-              ": ahead, a step takes " + Milliseconds(base * time_of(ahead)) + ", in the step " +
-              Milliseconds(base * time_of(in_step)) + " (medians of " + std::to_string(round_) +
-              " rounds)" +
-              (chosen->setting.ahead() ? "" : "; a fixed capacity would keep it ahead");
-  }
+  settled_step_ = Median(chosen->seconds);
+  if (chosen->setting.ahead() != was_ahead_) Report(*chosen);
   was_ahead_ = chosen->setting.ahead();
   phase_ = Phase::kSettled;
   was_full_ = false;
+  segment_.clear();
+  segment_seconds_ = 0;
+  segment_waits_ = 0;
   next_ = now + kPatience * std::max<Duration>(now - first_, kMeasuredTime);
   return Change(Setting(chosen->setting));
+}
+
+void Tuner::Report(const Candidate& chosen) {
+  const bool ahead = chosen.setting.ahead();
+  double other = 0;  // the best of the kind that was not chosen
+  for (const auto* list : {&candidates_, &dropped_}) {
+    for (const Candidate& c : *list) {
+      if (c.setting.ahead() == ahead) continue;
+      const double seconds = Median(c.seconds);
+      if (other == 0 || seconds < other) other = seconds;
+    }
+  }
+  if (other == 0) return;
+  const std::string mine = Milliseconds(settled_step_), theirs = Milliseconds(other);
+  report_ = std::string(ahead ? "runs ahead again" : "runs in the step") +
+            ": ahead, a step takes " + (ahead ? mine : theirs) + ", in the step " +
+            (ahead ? theirs : mine) + " (medians of " + std::to_string(round_) + " rounds)" +
+            (ahead ? "" : "; a fixed capacity would keep it ahead");
 }
 
 bool Tuner::Grow(const Observed& observed) {
@@ -242,6 +261,20 @@ bool Tuner::Grow(const Observed& observed) {
   if (setting_.capacity >= kLargestCapacity || 2 * full_bytes_ > budget) return false;
   setting_.capacity *= 2;
   return true;
+}
+
+bool Tuner::Slowed(double seconds, bool waited) {
+  if (!setting_.ahead() || config_.capacity != kAutotune) return false;
+  segment_.push_back(seconds);
+  segment_seconds_ += seconds;
+  segment_waits_ += waited ? 1 : 0;
+  if (segment_.size() < kStepsToJudge || segment_seconds_ < kSecondsToJudge) return false;
+  const bool waits = 2 * static_cast<std::size_t>(segment_waits_) > segment_.size();
+  const bool slowed = waits && MeanWithoutPauses(segment_) > kSlowed * settled_step_;
+  segment_.clear();
+  segment_seconds_ = 0;
+  segment_waits_ = 0;
+  return slowed;
 }
 
 std::string Tuner::TakeReport() {

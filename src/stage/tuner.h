@@ -34,13 +34,17 @@ struct TunerConfig {
 // Settings compete in rounds: in each, every one is held for a few steps, and its time per step is
 // compared with the first one's in the same round, so that a machine that becomes slower misleads
 // nobody. What ran ahead under the setting before is taken, uncounted, first. A setting that is
-// slower by far leaves. After 100 steps and 3 s the best by the median of those ratios stays; of
-// settings within 1%, the one that runs ahead on the fewest threads. All is measured anew after ten
-// times as long, as the first seconds of a program (cold files, compilation) may mislead, and so
-// on.
+// slower by far leaves; if one is left, it is the one. After 100 steps and 3 s the best by the
+// median of those ratios stays; of settings within 1%, the one that runs ahead on the fewest
+// threads. All is measured anew after ten times as long, as the first seconds of a program (cold
+// files, compilation) may mislead, and so on.
 //
 // Which numbers of threads compete follows from what the first steps measured: as many as the body
 // needs to keep up with reads and the rest of the step, and twice as many.
+//
+// Steps that wait, and take twice as long as they did when the best was chosen, mean that something
+// else has changed: then all is measured anew at once. (A stage whose threads let others run first
+// gets little where others take all processors; in the step it gets its share.)
 //
 // Between measurements the queue grows, twofold, where a step found it empty that had been full
 // since another step did: then it is only too short for the unevenness of reads and steps. (The
@@ -91,16 +95,20 @@ class Tuner {
   bool EndSegment(TimePoint now);
   bool NextSegment();
   void DropSlow();
+  // What to say of running ahead or in the step, as was not the case before.
+  void Report(const Candidate& chosen);
   bool Settle(TimePoint now);
   bool Change(const Setting& to);
   bool Grow(const Observed& observed);
+  // Whether settled steps have become slow for want of results.
+  bool Slowed(double seconds, bool waited);
   // Of each candidate over the first one's.
   std::vector<double> RelativeTimes() const;
 
   const TunerConfig config_;
   Setting setting_;
   Phase phase_ = Phase::kWarming;
-  TimePoint first_;  // step of all
+  TimePoint first_;  // step of all, or since all changed
   TimePoint begun_;  // this measurement
   TimePoint next_;   // measurement
   TimePoint last_;   // step; meaningless unless running_
@@ -110,9 +118,12 @@ class Tuner {
   int to_skip_ = 0;
   std::vector<double> segment_;
   double segment_seconds_ = 0;
-  Observed at_begin_;  // of the first segment
+  int segment_waits_ = 0;    // of settled steps
+  double settled_step_ = 0;  // seconds, with what was chosen
+  Observed at_begin_;        // of the first segment
   Observed now_;
   std::vector<Candidate> candidates_;
+  std::vector<Candidate> dropped_;  // in this measurement, since they were slow by far
   std::size_t current_ = 0;
   std::size_t round_ = 0;
   bool was_full_ = false;       // since a step waited

@@ -215,6 +215,34 @@ TEST(TunerTest, MeasuresAgain) {
   EXPECT_NE(s.reports().find("runs ahead again"), std::string::npos) << s.reports();
 }
 
+// Others take the processors: threads that let them run first get next to nothing.
+TEST(TunerTest, MeasuresAgainWhenStepsWaitLonger) {
+  Simulation s({1, 1, 5, 2}, {});
+  ASSERT_TRUE(s.Settle());
+  ASSERT_TRUE(s.tuner().setting().ahead());
+  s.waited = true;
+  for (int i = 0; i < 100; ++i) s.Step();
+  EXPECT_FALSE(s.tuner().measuring()) << "waits alone are no news";
+  s.waited = false;
+  for (int i = 0; i < 100; ++i) s.Step();
+  s.pipeline().overhead = 40;
+  for (int i = 0; i < 100; ++i) s.Step();
+  EXPECT_FALSE(s.tuner().measuring()) << "steps that do not wait are not the stage's to mend";
+  s.waited = true;
+  for (int i = 0; i < 33 && !s.tuner().measuring(); ++i) s.Step();
+  EXPECT_TRUE(s.tuner().measuring());
+  ASSERT_TRUE(s.Settle());
+  EXPECT_FALSE(s.tuner().setting().ahead());
+  const double settled = s.seconds();
+  s.pipeline().overhead = 0.01;
+  while (!s.tuner().measuring()) {
+    s.Step();
+    ASSERT_LT(s.seconds() - settled, 200) << "soon again, however long all went well";
+  }
+  ASSERT_TRUE(s.Settle());
+  EXPECT_TRUE(s.tuner().setting().ahead());
+}
+
 // No step is timed over an error, an end of data, or the wait of a stage that may not measure.
 TEST(TunerTest, ABreakIsNoStep) {
   Simulation s({1, 1, 5, 2}, {});
