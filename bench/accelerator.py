@@ -68,12 +68,12 @@ class WaitSizes(Sizes):
     small: tuple = ("dien",)
     small_batch: int = 32
     records: int = 100_000
-    seconds: float = 0.5
+    seconds: float = 0.4
 
 
 QUICK = WaitSizes(expected_s=80, rounds=3, seed=(), scaled=("dlrm", "din", "dssm"), records=20_000,
                   seconds=0.3)
-FULL = WaitSizes(expected_s=585, rounds=7)
+FULL = WaitSizes(expected_s=560, rounds=9)
 CONTENDERS = {"unstaged": {}, "staged": AUTOTUNE, "on_cpu": AUTOTUNE | {"stage_subgraph_on_cpu": True}}
 
 
@@ -122,7 +122,7 @@ def run(sizes, setting):
             arguments = {"model": model, "path": path, "batch_size": batch_size}
             alone_ms = 0
             if case != "seed":
-                alone_ms = input_ms(max(5, sizes.rounds), sizes.seconds / 2, setting.seed, **arguments)
+                alone_ms = input_ms(max(5, sizes.rounds), sizes.seconds, setting.seed, **arguments)
             wait_ms = _wait_ms(case, model, alone_ms)
             with Field((_contender(name, wait_ms=wait_ms, **arguments) for name in (*CONTENDERS, *PARTS)),
                        setting.watch) as field:
