@@ -17,7 +17,7 @@ import tempfile
 
 from bench import limits, zoo
 from bench.processes import Field
-from bench.report import interval
+from bench.report import bars, interval, legend_above
 from bench.settled import AUTOTUNE, as_text, settle
 from bench.sizes import Sizes
 from examples.common.contenders import PARTS
@@ -73,7 +73,7 @@ class WaitSizes(Sizes):
 
 QUICK = WaitSizes(expected_s=80, rounds=3, seed=(), scaled=("dlrm", "din", "dssm"), records=20_000,
                   seconds=0.3)
-FULL = WaitSizes(expected_s=560, rounds=9)
+FULL = WaitSizes(expected_s=590, rounds=9)
 CONTENDERS = {"unstaged": {}, "staged": AUTOTUNE, "on_cpu": AUTOTUNE | {"stage_subgraph_on_cpu": True}}
 
 
@@ -175,10 +175,8 @@ FIGURE_SIZE = (9, 4.2)
 def draw(rows, axes):
     """Speed over unstaged by row, with what the limit allows."""
     for at, (name, label) in enumerate((("staged", "staged"), ("on_cpu", "stage_subgraph_on_cpu"))):
-        values = [row["speedup"][name] for row in rows]
-        axes.bar([i + 0.35 * at for i in range(len(rows))], [v["median"] for v in values], 0.33, label=label,
-                 yerr=[[v["median"] - v["low"] for v in values], [v["high"] - v["median"] for v in values]],
-                 capsize=2)
+        bars(axes, [i + 0.35 * at for i in range(len(rows))], [row["speedup"][name] for row in rows], 0.33,
+             label=label)
     for i, row in enumerate(rows):
         axes.hlines(row["speedup"]["limit"]["median"], i - 0.2, i + 0.55, color="black", linestyle="--",
                     label=None if i else "limit")
@@ -186,4 +184,4 @@ def draw(rows, axes):
     axes.set_xticks([i + 0.17 for i in range(len(rows))], [f"{r['model']}\n{r['case']}" for r in rows],
                     fontsize=8)
     axes.set_ylabel("speed over unstaged, stand-in for the accelerator")
-    axes.legend()
+    legend_above(axes)

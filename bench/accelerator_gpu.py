@@ -13,7 +13,7 @@ import tempfile
 from bench import accelerator, limits, zoo
 from bench.environment import Unfit
 from bench.processes import Field, WorkerError
-from bench.report import interval
+from bench.report import bars, interval, legend_above
 from bench.settled import AUTOTUNE, settle
 from bench.sizes import Sizes
 from bench.smartstage import UNTIMED, compare
@@ -142,9 +142,9 @@ def draw(rows, axes):
     """Speed over unstaged, by model and contender."""
     names = [name for name in CONTENDERS if name in rows[0]["speedup"]]
     for at, name in enumerate(names):
-        axes.bar([i + 0.25 * at for i in range(len(rows))],
-                 [row["speedup"][name]["median"] for row in rows], 0.23, label=name)
+        bars(axes, [i + 0.25 * at for i in range(len(rows))], [row["speedup"][name] for row in rows], 0.23,
+             label=name)
     axes.axhline(1, color="grey", linewidth=1)
     axes.set_xticks([i + 0.25 for i in range(len(rows))], [row["model"] for row in rows])
     axes.set_ylabel("speed over unstaged")
-    axes.legend()
+    legend_above(axes)

@@ -36,6 +36,18 @@ def interval(estimate, digits=2):
     return "{median:.{d}f} ({low:.{d}f} to {high:.{d}f})".format(d=digits, **estimate)
 
 
+def bars(axes, places, estimates, width, **how):
+    """Draws JSON of Estimates as bars of that width, with their intervals. how: of Axes.bar()."""
+    axes.bar(places, [e["median"] for e in estimates], width, capsize=2, **how,
+             yerr=[[e["median"] - e["low"] for e in estimates], [e["high"] - e["median"] for e in estimates]])
+
+
+def legend_above(axes):
+    """Draws the legend in a row of its own above the bars."""
+    axes.set_ylim(0, 1.15 * axes.get_ylim()[1])
+    axes.legend(ncols=4, loc="upper right")
+
+
 def table(columns, rows):
     """Markdown. columns: (heading, row -> text); a last column says whether the goal was met."""
     return _plain_table(*texts(columns, rows))

@@ -14,7 +14,7 @@ import tempfile
 from bench import limits, zoo
 from bench.intervals import over
 from bench.processes import Contender, Field
-from bench.report import interval
+from bench.report import bars, interval, legend_above
 from bench.settled import AUTOTUNE, as_text, settle
 from bench.sizes import Sizes
 from examples.common.contenders import PARTS
@@ -51,7 +51,7 @@ class ModelSizes(Sizes):
 
 
 QUICK = ModelSizes(expected_s=100, rounds=3, records=20_000, seconds=0.3, compared=5, trials=0, service=())
-FULL = ModelSizes(expected_s=700, rounds=15)
+FULL = ModelSizes(expected_s=540, rounds=15)
 
 
 def _candidates(sizes, model):
@@ -164,17 +164,13 @@ FIGURE_SIZE = (9, 4.2)
 def draw(rows, axes):
     """Speed over unstaged, by model and contender; what the limit allows."""
     for at, name in enumerate(CONTENDERS):
-        places = [(i, row["speedup"][name]) for i, row in enumerate(rows) if name in row["speedup"]]
-        if not places:
-            continue
-        values = [value for _, value in places]
-        errors = [[v["median"] - v["low"] for v in values], [v["high"] - v["median"] for v in values]]
-        axes.bar([i + 0.25 * at for i, _ in places], [v["median"] for v in values], 0.23, yerr=errors,
-                 capsize=2, color=f"C{at}", label=name)
+        found = {i + 0.25 * at: row["speedup"][name] for i, row in enumerate(rows) if name in row["speedup"]}
+        if found:
+            bars(axes, list(found), list(found.values()), 0.23, color=f"C{at}", label=name)
     for i, row in enumerate(rows):
         axes.hlines(row["speedup"]["limit"]["median"], i - 0.15, i + 0.65, color="black", linestyle="--",
                     label=None if i else "limit")
     axes.axhline(1, color="grey", linewidth=1)
     axes.set_xticks([i + 0.25 for i in range(len(rows))], [f"{r['model']}\n{r['batch_size']}" for r in rows])
     axes.set_ylabel("speed over unstaged")
-    axes.legend()
+    legend_above(axes)

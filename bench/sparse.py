@@ -10,6 +10,7 @@ import tempfile
 
 from bench import jobs, table_job
 from bench.intervals import estimate
+from bench.report import bars, interval
 from bench.sizes import Sizes
 
 NAME = "sparse"
@@ -90,16 +91,13 @@ COLUMNS = (
     ("", lambda row: row["what"]),
     ("small table", lambda row: _value(row, 0)),
     ("large table", lambda row: _value(row, 1)),
-    ("ratio (95% interval), at most",
-     lambda row: "{median:.2f} ({low:.2f} to {high:.2f})".format(**row["ratio"])),
+    ("ratio (95% interval), at most", lambda row: interval(row["ratio"])),
 )
 
 
 def draw(rows, axes):
     """Both ratios, with the limit."""
-    axes.bar(range(len(rows)), [row["ratio"]["median"] for row in rows], 0.5,
-             yerr=[[row["ratio"]["median"] - row["ratio"]["low"] for row in rows],
-                   [row["ratio"]["high"] - row["ratio"]["median"] for row in rows]], capsize=3)
+    bars(axes, range(len(rows)), [row["ratio"] for row in rows], 0.5)
     axes.axhline(GOAL, color="black", linestyle="--", linewidth=1)
     axes.set_xticks(range(len(rows)), [row["what"] for row in rows])
     small, large = rows[0]["values"]

@@ -22,6 +22,7 @@ from tensorflow.python.ops import data_flow_ops
 from bench import workloads
 from bench.intervals import over
 from bench.processes import Contender, Field
+from bench.report import bars
 from bench.sizes import Sizes
 from examples.common import staging
 from examples.common.stepper import Segment, Stepper
@@ -181,11 +182,8 @@ def draw(rows, axes):
     width = 0.8 / len(rows)
     for at, row in enumerate(rows):
         us = row["us"]
-        axes.bar([i + at * width for i in range(len(CONTENDERS))],
-                 [us[name]["median"] for name in CONTENDERS], width,
-                 yerr=[[us[n]["median"] - us[n]["low"] for n in CONTENDERS],
-                       [us[n]["high"] - us[n]["median"] for n in CONTENDERS]],
-                 capsize=3, label=row["executor"])
+        bars(axes, [i + at * width for i in range(len(CONTENDERS))], [us[name] for name in CONTENDERS], width,
+             label=row["executor"])
     axes.set_xticks([i + 0.4 - width / 2 for i in range(len(CONTENDERS))], CONTENDERS)
     axes.set_ylabel(f"step of {TENSORS} tensors, us")
     axes.legend()

@@ -187,8 +187,11 @@ std::vector<double> Tuner::RelativeTimes() const {
   std::vector<double> times;
   for (const Candidate& candidate : candidates_) {
     std::vector<double> ratios;
-    for (std::size_t r = 0; r < round_; ++r)
-      ratios.push_back(candidate.seconds[r] / candidates_[0].seconds[r]);
+    for (std::size_t r = 0; r < round_; ++r) {
+      // Where time stands still, nothing is slower.
+      const double first = candidates_[0].seconds[r];
+      ratios.push_back(first > 0 ? candidate.seconds[r] / first : 1.0);
+    }
     times.push_back(Median(std::move(ratios)));
   }
   return times;

@@ -108,27 +108,29 @@ class Tuner {
   const TunerConfig config_;
   Setting setting_;
   Phase phase_ = Phase::kWarming;
-  TimePoint first_;  // step of all, or since all changed
-  TimePoint begun_;  // this measurement
-  TimePoint next_;   // measurement
-  TimePoint last_;   // step; meaningless unless running_
-  bool running_ = false;
   bool started_ = false;
-  std::int64_t steps_ = 0;  // of this measurement
-  int to_skip_ = 0;
-  std::vector<double> segment_;
-  double segment_seconds_ = 0;
-  int segment_waits_ = 0;    // of settled steps
-  double settled_step_ = 0;  // seconds, with what was chosen
-  Observed at_begin_;        // of the first segment
+  bool running_ = false;   // last_ means something
+  bool was_full_ = false;  // since a step waited
+  bool was_ahead_ = true;  // after the measurement before
+  TimePoint first_;        // step of all, or since all changed
+  TimePoint begun_;        // this measurement
+  TimePoint next_;         // measurement
+  TimePoint last_;         // step
+  Observed at_begin_;      // of the first segment
   Observed now_;
+  std::size_t full_bytes_ = 0;  // held when the queue was full
+  // Of this measurement.
+  std::int64_t steps_ = 0;
   std::vector<Candidate> candidates_;
-  std::vector<Candidate> dropped_;  // in this measurement, since they were slow by far
+  std::vector<Candidate> dropped_;  // since they were slow by far
   std::size_t current_ = 0;
   std::size_t round_ = 0;
-  bool was_full_ = false;       // since a step waited
-  std::size_t full_bytes_ = 0;  // held then
-  bool was_ahead_ = true;       // after the measurement before
+  // Of this segment: of one candidate in one round, or of settled steps.
+  std::vector<double> segment_;
+  double segment_seconds_ = 0;
+  int segment_waits_ = 0;
+  int to_skip_ = 0;          // steps before it
+  double settled_step_ = 0;  // seconds, with what was chosen
   std::string report_;
 };
 

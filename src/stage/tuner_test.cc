@@ -243,6 +243,18 @@ TEST(TunerTest, MeasuresAgainWhenStepsWaitLonger) {
   EXPECT_TRUE(s.tuner().setting().ahead());
 }
 
+// Most steps take no time at all, and what is left are pauses.
+TEST(TunerTest, AClockThatStandsStill) {
+  Tuner tuner({kAutotune, kAutotune, 4});
+  Tuner::TimePoint now;
+  for (int i = 0; i < 1000; ++i) {
+    if (i % 4 == 0) now += std::chrono::seconds(1);
+    tuner.OnStep(now, {});
+  }
+  EXPECT_FALSE(tuner.measuring());
+  EXPECT_TRUE(tuner.setting().ahead());
+}
+
 // No step is timed over an error, an end of data, or the wait of a stage that may not measure.
 TEST(TunerTest, ABreakIsNoStep) {
   Simulation s({1, 1, 5, 2}, {});

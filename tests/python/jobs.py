@@ -1,10 +1,12 @@
 """Runs whole jobs, with their real processes, for tests."""
 
+import contextlib
 import json
 import os
 import pathlib
 import shutil
 import signal
+import socket
 import textwrap
 import threading
 import time
@@ -189,6 +191,37 @@ def processes(job_dir, program):
         if name == program and ours:
             found.append(int(entry.name))
     return found if program != "child" else [pid for pid in _pids() if _parent(pid) in parents]
+
+
+def free_ports(count):
+    """The first of so many ports, one behind the other, that nobody had a moment ago."""
+    while True:
+        with contextlib.ExitStack() as taken:
+            first = taken.enter_context(socket.socket())
+            first.bind(("127.0.0.1", 0))
+            port = first.getsockname()[1]
+            try:
+                for more in range(1, count):
+                    taken.enter_context(socket.socket()).bind(("127.0.0.1", port + more))
+            except OSError:
+                continue
+            return port
+
+
+def none_left(job_dir):
+    """Whether no process of a job is there, nor one that its workers started."""
+    return not any(str(job_dir) in word for pid in _pids() for word in _environment_and_words(pid))
+
+
+def _environment_and_words(pid):
+    found = []
+    for name in ("cmdline", "environ"):
+        try:
+            with open(f"/proc/{pid}/{name}", "rb") as file:
+                found += file.read().decode(errors="replace").split("\0")
+        except OSError:
+            pass
+    return found
 
 
 def children(parent):

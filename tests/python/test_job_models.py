@@ -80,6 +80,8 @@ def test_a_model_that_starts_from_another_checkpoint(tmp_path, monkeypatch):
             checkpoint_dir_for_init=init,
         )
         assert code == 0
+        notes = json.loads((tmp_path / f"job-{i}" / "export.json").read_text())
+        assert len(notes["loaded"]) == len(model.variables), "what was loaded is listed"
         rows = jobs.read_jsonl(made["predictions"][0])
         expected = model(np.array([[1, 2, 3, 4]], np.float32), training=False)[0]
         np.testing.assert_allclose(rows[0]["outputs"]["output_0"], expected, rtol=1e-4)

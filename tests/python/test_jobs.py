@@ -7,6 +7,8 @@ import pathlib
 import signal
 import subprocess
 import sys
+import textwrap
+import urllib.request
 
 import numpy as np
 import pytest
@@ -330,20 +332,45 @@ def _command(*arguments):
     )
 
 
-def test_stopped_and_resumed(runner, tmp_path, records):
-    arguments = ["train", "--model_def", runner.module, "--minibatch_size=20", "--num_epochs=60"]
+def _begun(runner, tmp_path, records, *more):
+    """(its command line, its process), once it has a checkpoint."""
+    arguments = ["train", "--model_def", runner.module, "--minibatch_size=20"]
     arguments += [f"--training_data={path}" for path in records]
-    arguments += [f"--job_dir={tmp_path / 'job'}", "--checkpoint_steps=100", "--job_name=job"]
-    command = subprocess.Popen(
-        [sys.executable, "-m", "headrace", *arguments], stdout=subprocess.PIPE, text=True
-    )
+    arguments += [f"--job_dir={tmp_path / 'job'}", "--checkpoint_steps=100", "--job_name=job", *more]
+    command = [sys.executable, "-m", "headrace", *arguments]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     checkpoints = tmp_path / "job" / "checkpoints"
     jobs.eventually(lambda: checkpoints.is_dir() and any(checkpoints.glob("*/manifest.json")), 60)
+    return arguments, process
+
+
+def _figures(port):
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        return answer.read().decode()
+
+
+def test_looked_at_while_it_runs(runner, tmp_path, records):
+    port = jobs.free_ports(2)
+    _, process = _begun(runner, tmp_path, records, "--num_epochs=100000", f"--metrics_port={port}")
+    assert "headrace_checkpoint_pause_seconds" in _figures(port)
+    assert 'headrace_worker_leases{worker="worker-0"}' in _figures(port + 1)
+    saved = _command("checkpoint", str(tmp_path / "job"))
+    assert saved.returncode == 0 and str(tmp_path / "job" / "checkpoints") in saved.stdout, saved.stderr
+    logs = _command("logs", str(tmp_path / "job"))
+    assert logs.returncode == 0 and "headrace-master" in logs.stdout, logs.stderr
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 75, out
+    assert jobs.none_left(tmp_path / "job")
+
+
+def test_stopped_and_resumed(runner, tmp_path, records):
+    arguments, command = _begun(runner, tmp_path, records, "--num_epochs=60")
     command.send_signal(signal.SIGINT)
     out, _ = command.communicate(timeout=60)
     assert command.returncode == 75, out
     assert "not reached" in out
-    assert not jobs.processes(tmp_path / "job", "headrace-master")
+    assert jobs.none_left(tmp_path / "job")
     # Fewer epochs than were asked for would be another job; the rest of these would take long.
     done = _command(*arguments, "--resume", "--format=json")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -386,7 +413,6 @@ FIT = """
 
 
 def _program(tmp_path, text):
-    import textwrap
 
     path = tmp_path / "program.py"
     path.write_text(textwrap.dedent(text))
@@ -417,6 +443,15 @@ def test_keras_fit(runner, tmp_path, records):
     made, code = runner.run("run", command=command, training_data=records, records_per_task=130)
     assert code == 0, runner.logs()
     assert made["records"]["trained"] == RECORDS and made["records"]["dropped"] == {}
+
+
+def test_fit_on_several_workers_is_told_of(monkeypatch, capsys):
+    from headrace import data
+
+    for workers, told in (("1", False), ("2", True)):
+        monkeypatch.setenv("HEADRACE_WORKERS", workers)
+        data.CommitCallback().on_train_begin()
+        assert ("models are independent" in capsys.readouterr().err) == told
 
 
 def test_a_program_that_always_fails(runner, tmp_path, records):

@@ -346,7 +346,7 @@ def test_resumed_with_other_workers(runner, tmp_path, records):
     begun.send_signal(signal.SIGINT)
     out, _ = begun.communicate(timeout=60)
     assert begun.returncode == 75, out
-    assert not jobs.processes(tmp_path / "job", "headrace-ps")
+    assert jobs.none_left(tmp_path / "job")
     done = subprocess.run(
         [*command, "--num_workers=1:3", "--resume", "--format=json"],
         capture_output=True,

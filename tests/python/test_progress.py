@@ -70,6 +70,18 @@ def test_plain_lines_where_there_is_no_terminal():
     assert stream.getvalue() == said + "\n"
 
 
+def test_plain_lines_say_how_long_it_takes(monkeypatch):
+    stream, now = io.StringIO(), [1000.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    with progress.Progress(stream=stream) as shown:
+        for done in (0, 100, 50, 150, 200):
+            shown.show(_status(done, total=200))
+            now[0] += 60
+    # 100 in a minute, with the model gone back to 50, and 100 more in the next.
+    times = [line.split("1 worker")[1] for line in stream.getvalue().splitlines()]
+    assert times == ["", ", 1:00 left", "", ", 0:30 left", ""]
+
+
 def test_a_failed_task_is_told_of_once_at_once():
     stream = io.StringIO()
     with progress.Progress(stream=stream) as shown:

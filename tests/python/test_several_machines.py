@@ -101,6 +101,8 @@ def test_nobody_there(tmp_path, monkeypatch):
         ({"training_data": ["a"]}, "--training_data belongs to the job"),
         ({"num_ps": 1}, "--num_ps belongs to the job"),
         ({"num_workers": "0"}, "--num_workers"),
+        ({"num_workers": "3", "metrics_port": 65533}, "--metrics_port 65533: .* here 3, must be in"),
+        ({"metrics_port": -1}, "--metrics_port -1"),
         ({"tls_cert": "x"}, "--tls_cert and --tls_key belong together"),
         ({"tls_ca": "no-such-file"}, "--tls_ca: there is no file no-such-file"),
     ],

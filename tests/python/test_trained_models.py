@@ -1,12 +1,15 @@
 """What was trained is evaluated and predicted with: by its checkpoints, and by the model that came out."""
 
 import os
+import subprocess
+import sys
 import threading
 
 import numpy as np
 import pytest
 
 import jobs
+from headrace import programs
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +55,16 @@ def test_the_model_of_a_job_is_what_was_trained(runner, tmp_path, rows):
     trained = made["metrics"][-1]["values"]["loss"]
     evaluated = _loss(runner, tmp_path, "model", rows, checkpoint_dir_for_init=made["model"])
     assert evaluated == pytest.approx(trained, rel=1e-5)
+    tool = [os.path.join(os.path.dirname(sys.executable), "saved_model_cli"), "show", "--all", "--dir"]
+    shown = subprocess.run([*tool, made["model"]], capture_output=True, text=True)
+    assert shown.returncode == 0 and "signature_def['serving_default']" in shown.stdout, shown.stderr
+
+
+def test_no_python_in_the_process_that_trains():
+    listed = subprocess.run(
+        ["ldd", programs.path("headrace-trainer")], capture_output=True, text=True, check=True
+    )
+    assert "libtensorflow" in listed.stdout and "libpython" not in listed.stdout
 
 
 def test_checkpoints_of_parameter_servers_are_evaluated(runner, tmp_path, rows):

@@ -39,6 +39,36 @@ def test_the_line_of_the_module(module, tmp_path, old, new, says):
     assert user_errors.describe(raised.value, loaded.path).startswith(f"{loaded.path}:{line}: {says}")
 
 
+def test_numpy_where_tensorflow_is_needed(module, tmp_path):
+    loaded, line = module(
+        "return keras.losses.sparse_categorical_crossentropy(labels, predictions, from_logits=True)",
+        "import numpy; return numpy.mean(predictions)",
+    )
+    with pytest.raises(Exception) as raised:
+        export.export(loaded, str(tmp_path / "job"), minibatch_size=4)
+    said = user_errors.describe(raised.value, loaded.path)
+    assert said.startswith(f"{loaded.path}:{line}: ") and said.endswith("under `headrace run`"), said
+
+
+METRIC = """def eval_metrics_fn():
+        return {'exact': type('Exact', (keras.metrics.Metric,), {})()}
+
+    def optimizer"""
+
+
+def test_a_metric_that_does_not_add_up(module, tmp_path):
+    loaded, _ = module("def optimizer", METRIC)
+    says = r"m.py:16: metric 'exact' \(Exact\) is not known .* `headrace run`"
+    with pytest.raises(ExportError, match=says):
+        export.export(loaded, str(tmp_path / "job"), minibatch_size=4)
+
+
+def test_callbacks(module):
+    says = r"m.py:\d+: callbacks\(\) are Python, .* under `headrace run`"
+    with pytest.raises(ModelModuleError, match=says):
+        module("def optimizer", "def callbacks():\n        return []\n\n    def optimizer")
+
+
 def test_what_does_not_fit_together(module, tmp_path):
     loaded, _ = module("values[:4], [4]", "values[:3], [3]")
     with pytest.raises(Exception) as raised:

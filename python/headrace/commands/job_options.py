@@ -164,6 +164,15 @@ MasterHost = Annotated[
     ),
 ]
 MasterPort = Annotated[int, option("--master_port", "Its port; 0: any.", MACHINES)]
+MetricsPort = Annotated[
+    int,
+    option(
+        "--metrics_port",
+        "Figures for Prometheus: the master's at this port (/metrics), its workers' at the ports behind it; 0: "
+        "none.",
+        MACHINES,
+    ),
+]
 TlsCert = Annotated[
     str, option("--tls_cert", "Certificate (PEM) that master, workers and tools show.", MACHINES)
 ]

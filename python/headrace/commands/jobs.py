@@ -36,6 +36,7 @@ from headrace.commands.job_options import (
     MasterAddr,
     MasterHost,
     MasterPort,
+    MetricsPort,
     MaxQuarantined,
     Metadata,
     Minibatch,
@@ -187,6 +188,7 @@ def train(
     master_addr: MasterAddr = "",
     master_host: MasterHost = "127.0.0.1",
     master_port: MasterPort = 0,
+    metrics_port: MetricsPort = 0,
     tls_cert: TlsCert = "",
     tls_key: TlsKey = "",
     tls_ca: TlsCa = "",
@@ -221,6 +223,7 @@ def evaluate(
     master_addr: MasterAddr = "",
     master_host: MasterHost = "127.0.0.1",
     master_port: MasterPort = 0,
+    metrics_port: MetricsPort = 0,
     tls_cert: TlsCert = "",
     tls_key: TlsKey = "",
     tls_ca: TlsCa = "",
@@ -259,6 +262,7 @@ def predict(
     master_addr: MasterAddr = "",
     master_host: MasterHost = "127.0.0.1",
     master_port: MasterPort = 0,
+    metrics_port: MetricsPort = 0,
     tls_cert: TlsCert = "",
     tls_key: TlsKey = "",
     tls_ca: TlsCa = "",
@@ -288,6 +292,7 @@ def run(
     master_addr: MasterAddr = "",
     master_host: MasterHost = "127.0.0.1",
     master_port: MasterPort = 0,
+    metrics_port: MetricsPort = 0,
     tls_cert: TlsCert = "",
     tls_key: TlsKey = "",
     tls_ca: TlsCa = "",
@@ -315,6 +320,14 @@ def export(
     dataset_metadata: Metadata = "",
     load_op_library: OpLibraries = None,
     checkpoint_dir_for_init: Init = "",
+    num_ps: Annotated[
+        int,
+        typer.Option(
+            "--num_ps",
+            min=0,
+            help="For a job with parameter servers (any number above 0): gradients and their application too.",
+        ),
+    ] = 0,
 ):
     """Trace a model module into the SavedModel that workers run; train does this by itself."""
     from headrace.elastic import export_process
@@ -329,6 +342,7 @@ def export(
         dataset_metadata=dataset_metadata,
         load_op_library=_split(load_op_library),
         checkpoint_dir_for_init=checkpoint_dir_for_init,
+        num_ps=num_ps,
     )
     try:
         result = export_process.export(output, flags)

@@ -48,8 +48,9 @@ def command(address: str, tls: Tls, *arguments) -> list:
     return [programs.path("headrace-ctl"), "--master", address, *tls.arguments(), *arguments]
 
 
-def ask(address: str, tls: Tls, *arguments, timeout_s=TIMEOUT_S) -> dict:
+def ask(address: str, tls: Tls, *arguments, timeout_s=None) -> dict:
     """The answer to one question. Errors: JobError with what headrace-ctl says."""
+    timeout_s = TIMEOUT_S if timeout_s is None else timeout_s
     words = command(address, tls, "--timeout_s", str(timeout_s), *arguments)
     done = subprocess.run(words, capture_output=True, text=True)
     if done.returncode != 0:

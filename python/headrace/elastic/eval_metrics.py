@@ -4,6 +4,8 @@ The contribution of one batch is one vector of float64: for each metric the stat
 this batch alone. Vectors of batches are added; metrics are computed from the sum.
 """
 
+import inspect
+
 import tensorflow as tf
 
 from headrace.errors import ExportError
@@ -25,14 +27,16 @@ class EvalMetrics:
         self._loss = loss
         self._metrics = []  # (name, output or None, metric)
         given = fn() if fn else {}
+        code = getattr(inspect.unwrap(fn), "__code__", None) if fn else None
+        where = f"{path}:{code.co_firstlineno}" if code else path
         if not isinstance(given, dict):
-            raise ExportError(f"{path}: eval_metrics_fn() must give {{name: metric}}, and gives {given!r}")
+            raise ExportError(f"{where}: eval_metrics_fn() must give {{name: metric}}, and gives {given!r}")
         for name, metric in given.items():
             if isinstance(metric, dict):
                 for inner, of_output in metric.items():
-                    self._metrics.append((f"{name}_{inner}", name, _checked(of_output, inner, path)))
+                    self._metrics.append((f"{name}_{inner}", name, _checked(of_output, inner, where)))
             else:
-                self._metrics.append((name, None, _checked(metric, name, path)))
+                self._metrics.append((name, None, _checked(metric, name, where)))
 
     def contribution(self, labels, predictions):
         """Vector of float64 [n] of one batch."""
@@ -71,13 +75,13 @@ def _is_keras(metric):
     return isinstance(metric, keras.metrics.Metric)
 
 
-def _checked(metric, name, path):
+def _checked(metric, name, where):
     import keras
 
     if not _is_keras(metric):
         if callable(metric):
             return metric
-        raise ExportError(f"{path}: metric '{name}' is {metric!r}, neither a Keras metric nor callable")
+        raise ExportError(f"{where}: metric '{name}' is {metric!r}, neither a Keras metric nor callable")
     additive = (
         keras.metrics.Mean,
         keras.metrics.Sum,
@@ -99,8 +103,9 @@ def _checked(metric, name, path):
     if isinstance(metric, additive) or getattr(metric, "headrace_additive", False):
         return metric
     raise ExportError(
-        f"{path}: metric '{name}' ({type(metric).__name__}) is not known to have a state that can be added "
-        "up over parts of the data; if it has one, set its attribute headrace_additive to True"
+        f"{where}: metric '{name}' ({type(metric).__name__}) is not known to have a state that can be added "
+        "up over parts of the data; if it has one, set its attribute headrace_additive to True, else run the "
+        "program as it is under `headrace run`"
     )
 
 

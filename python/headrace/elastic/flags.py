@@ -85,6 +85,7 @@ class JobFlags:
     master_addr: str = ""  # host:port of another machine's master: only workers are started here
     master_host: str = "127.0.0.1"  # where this job's master listens, and where its servers are found
     master_port: int = 0  # 0: any
+    metrics_port: int = 0  # the master's for Prometheus, the workers' behind it; 0: none
     tls_cert: str = ""
     tls_key: str = ""
     tls_ca: str = ""
@@ -92,6 +93,7 @@ class JobFlags:
     def check(self):
         """Errors: UsageError, which names flag, value and what is accepted."""
         self.tls.check(serves=not self.master_addr)
+        self._check_metrics_port()
         if self.master_addr:
             self._check_joins()
             return
@@ -159,7 +161,8 @@ class JobFlags:
         """The job is another machine's: all of its flags are there."""
         if re.fullmatch(ADDRESS, self.master_addr) is None:
             raise UsageError(f"--master_addr: '{self.master_addr}' is not host:port")
-        own = ("verb", "master_addr", "num_workers", "job_dir", "tls_cert", "tls_key", "tls_ca")
+        own = ("verb", "master_addr", "num_workers", "job_dir", "metrics_port")
+        own += ("tls_cert", "tls_key", "tls_ca")
         for field in dataclasses.fields(self):
             if field.name in own:
                 continue
@@ -201,6 +204,16 @@ class JobFlags:
             raise UsageError(
                 f"--job_type {self.job_type} contradicts the rest of the command line, which says "
                 f"{self.type}: leave it out, or change the verb or the data"
+            )
+
+    def _check_metrics_port(self):
+        if self.metrics_port == 0:
+            return
+        workers = self.workers[1]
+        if self.metrics_port < 0 or self.metrics_port + workers > 65535:
+            raise UsageError(
+                f"--metrics_port {self.metrics_port}: it and the workers' behind it, here {workers}, must be in "
+                "[1, 65535]; 0: none"
             )
 
     def _check_cluster(self):

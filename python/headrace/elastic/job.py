@@ -165,6 +165,7 @@ def _run(flags, directory, command, show, servers):
             show.say,
             (flags.master_host, flags.master_port),
             flags.tls,
+            flags.metrics_port,
         ) as job:
             if flags.can_be_joined:
                 show.say(f"the master is at {job.address}; others join by --master_addr {job.address}")

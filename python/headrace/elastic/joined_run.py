@@ -38,7 +38,7 @@ def run(flags, show, command=()):
     # Of no other machine, and of no other command of this one.
     names = [f"{socket.gethostname()}-{os.getpid()}-{i}" for i in range(most)]
     show.say(f"joins the job {joined['name']} at {flags.master_addr}; logs in {logs}")
-    group = workers.Workers(logs, names, least, list(command), flags.tls, show.say)
+    group = workers.Workers(logs, names, least, list(command), flags.tls, show.say, flags.metrics_port)
     with processes.Interrupts() as interrupts, Watch(flags) as watch:
         try:
             group.start(flags.master_addr)

@@ -22,6 +22,7 @@ class LocalRun:
     and the job with it where fewer than the least are left. command: what each worker's agent starts.
     servers: the job's ParameterServers, watched here. say: takes a line for people.
     listen: (host, port) of the master; port 0: any. tls: control.Tls for everybody.
+    metrics_port: of the master's figures for Prometheus; the workers' are at the ports behind it; 0: none.
     """
 
     def __init__(
@@ -33,15 +34,18 @@ class LocalRun:
         say=lambda line: None,
         listen=("127.0.0.1", 0),
         tls=control.Tls(),
+        metrics_port=0,
     ):
         self.directory = directory
+        self._metrics_port = metrics_port
         self._servers = servers
         self._listen, self._tls = listen, tls
         self.journal = os.path.join(directory, "ledger.sqlite")
         self._status_file = os.path.join(directory, "status.json")
         least, most = workers
         names = [f"worker-{i}" for i in range(most)]
-        self._workers = Workers(os.path.join(directory, "logs"), names, least, command, tls, say)
+        logs = os.path.join(directory, "logs")
+        self._workers = Workers(logs, names, least, command, tls, say, metrics_port)
         self._master = None
         self._address = ""
         self._log_begin = processes.size(self._log("master"))
@@ -120,7 +124,7 @@ class LocalRun:
             os.replace(self._status_file, before)
         command = [programs.path("headrace-master"), "--job", os.path.join(self.directory, "job.json")]
         command += ["--journal", self.journal, "--port_file", port_file]
-        command += ["--status_file", self._status_file]
+        command += ["--status_file", self._status_file, "--metrics_port", str(self._metrics_port)]
         host, port = self._listen
         # The same address again, so that workers find it.
         port = self._address.rsplit(":", 1)[1] if self._address else str(port)

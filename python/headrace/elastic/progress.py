@@ -14,6 +14,8 @@ class Progress:
         self._stream = stream or sys.stderr
         self._bar = self._task = None
         self._said = 0.0
+        self._first = None  # (time, records done) from which on the time left is reckoned
+        self._done = 0
         self._last_wait = self._last_trouble = ""
 
     def __enter__(self):
@@ -46,7 +48,21 @@ class Progress:
             self._said = time.monotonic()
             self._last_wait = status["waits_for"]
             waits = f", waits for {status['waits_for']}" if status["waits_for"] else ""
-            print(f"{total - pending} of {total} records, {text}{waits}", file=self._stream, flush=True)
+            left = self._left(total - pending, pending)
+            print(f"{total - pending} of {total} records, {text}{left}{waits}", file=self._stream, flush=True)
+
+    def _left(self, done, pending):
+        """", 1:05 left" at the speed so far; "" as long as that is not known."""
+        now = time.monotonic()
+        if self._first is None or done < self._done:  # a model that went back
+            self._first = now, done
+        self._done = done
+        seconds, records = now - self._first[0], done - self._first[1]
+        if records == 0 or pending == 0:
+            return ""
+        minutes, seconds = divmod(round(pending * seconds / records), 60)
+        hours, minutes = divmod(minutes, 60)
+        return f", {hours}:{minutes:02}:{seconds:02} left" if hours else f", {minutes}:{seconds:02} left"
 
     def say(self, line):
         """One line for people, above the bar if there is one."""

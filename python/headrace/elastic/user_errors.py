@@ -4,6 +4,11 @@ import os
 import re
 
 _TOGETHER = "what dataset_fn, custom_model and loss give does not fit together"
+_NUMPY = re.compile(r"to a numpy array|has no attribute 'numpy'|numpy\(\) is only available")
+_NO_PYTHON = (
+    "; what is exported runs without Python: use TensorFlow's functions, or run the program as it is under "
+    "`headrace run`"
+)
 _TOLD = re.compile(r'File "(.+?)", line (\d+), in')
 _OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
@@ -17,7 +22,9 @@ def describe(error: BaseException, path: str) -> str:
     """
     file, line = _place(error, os.path.dirname(path)) or (path, None)
     where = f"{file}:{line}" if line else f"{file}: {_TOGETHER}"
-    return f"{where}: {type(error).__name__}: {_words(error)}"
+    words = _words(error)
+    way_out = _NO_PYTHON if _NUMPY.search(words) else ""
+    return f"{where}: {type(error).__name__}: {words}{way_out}"
 
 
 def _place(error, folder):

@@ -17,12 +17,16 @@ class Workers:
     """An agent for each name.
 
     folder: of their logs. least: they are given up, and the job with them, where fewer are left.
-    command: what each agent starts. tls: to the master. say: takes a line for people.
+    command: what each agent starts. tls: to the master. say: takes a line for people. metrics_port: their
+    figures for Prometheus are at the ports behind it, of 127.0.0.1; 0: none.
     """
 
-    def __init__(self, folder: str, names, least: int, command: list, tls, say=lambda line: None):
+    def __init__(
+        self, folder: str, names, least: int, command: list, tls, say=lambda line: None, metrics_port=0
+    ):
         self._folder, self._least, self._command, self._tls, self._say = folder, least, command, tls, say
         self._agents = dict.fromkeys(names)
+        self._metrics_port = metrics_port
         self._given_up = {}  # name: (how it ended, when), in this order
         self._told = 0  # of them
         self._restarts = dict.fromkeys(self._agents, 0)
@@ -89,7 +93,10 @@ class Workers:
 
     def _start(self, name):
         command = [programs.path("headrace-worker"), "--master", self._address, "--name", name]
-        command += [*self._tls.arguments(), "--log_dir", self._folder, "--", *self._command]
+        command += [*self._tls.arguments(), "--log_dir", self._folder]
+        if self._metrics_port:
+            command += ["--metrics_port", str(self._metrics_port + 1 + list(self._agents).index(name))]
+        command += ["--", *self._command]
         environment = os.environ | {"HEADRACE_WORKERS": str(len(self._agents))}
         self._agents[name] = processes.start(command, self._log(name), environment)
 
