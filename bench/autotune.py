@@ -45,7 +45,7 @@ class TuneSizes(Sizes):
 
 QUICK = TuneSizes(expected_s=45, rounds=3, computes=("dlrm",), waits=("din",), briefly=(), records=20_000,
                   seconds=0.3, capacities=(1, 4))
-FULL = TuneSizes(expected_s=340, rounds=9)
+FULL = TuneSizes(expected_s=300, rounds=9)
 
 
 def _fixed(sizes):
