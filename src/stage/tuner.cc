@@ -97,8 +97,7 @@ void Tuner::Begin(TimePoint now) {
   begun_ = now;
   steps_ = 0;
   to_skip_ = kWarmUpSteps;
-  segment_.clear();
-  segment_seconds_ = 0;
+  ClearSegment();
   candidates_.assign(1, Candidate());
   dropped_.clear();
   candidates_[0].setting = setting_;
@@ -109,8 +108,7 @@ void Tuner::Begin(TimePoint now) {
 bool Tuner::EndSegment(TimePoint now) {
   candidates_[current_].seconds.push_back(MeanWithoutPauses(segment_));
   if (candidates_.size() == 1) AddCandidates();
-  segment_.clear();
-  segment_seconds_ = 0;
+  ClearSegment();
   const bool round_done =
       std::all_of(candidates_.begin(), candidates_.end(),
                   [this](const Candidate& c) { return c.seconds.size() == round_ + 1; });
@@ -227,9 +225,7 @@ bool Tuner::Settle(TimePoint now) {
   was_ahead_ = chosen->setting.ahead();
   phase_ = Phase::kSettled;
   was_full_ = false;
-  segment_.clear();
-  segment_seconds_ = 0;
-  segment_waits_ = 0;
+  ClearSegment();
   next_ = now + kPatience * std::max<Duration>(now - first_, kMeasuredTime);
   return Change(Setting(chosen->setting));
 }
@@ -266,6 +262,12 @@ bool Tuner::Grow(const Observed& observed) {
   return true;
 }
 
+void Tuner::ClearSegment() {
+  segment_.clear();
+  segment_seconds_ = 0;
+  segment_waits_ = 0;
+}
+
 bool Tuner::Slowed(double seconds, bool waited) {
   if (!setting_.ahead() || config_.capacity != kAutotune) return false;
   segment_.push_back(seconds);
@@ -274,9 +276,7 @@ bool Tuner::Slowed(double seconds, bool waited) {
   if (segment_.size() < kStepsToJudge || segment_seconds_ < kSecondsToJudge) return false;
   const bool waits = 2 * static_cast<std::size_t>(segment_waits_) > segment_.size();
   const bool slowed = waits && MeanWithoutPauses(segment_) > kSlowed * settled_step_;
-  segment_.clear();
-  segment_seconds_ = 0;
-  segment_waits_ = 0;
+  ClearSegment();
   return slowed;
 }
 

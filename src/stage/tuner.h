@@ -93,6 +93,7 @@ class Tuner {
   void AddCandidates();
   int ThreadsNeeded() const;
   bool EndSegment(TimePoint now);
+  void ClearSegment();
   bool NextSegment();
   void DropSlow();
   // What to say of running ahead or in the step, as was not the case before.

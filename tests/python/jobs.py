@@ -179,10 +179,8 @@ def processes(job_dir, program):
     for entry in os.scandir("/proc"):
         if not entry.name.isdigit():
             continue
-        try:
-            with open(f"/proc/{entry.name}/cmdline", "rb") as file:
-                words = file.read().decode().split("\0")
-        except OSError:
+        words = _words(entry.name, "cmdline")
+        if not words:
             continue
         name = os.path.basename(words[0])
         ours = any(str(job_dir) in word for word in words)
@@ -210,18 +208,18 @@ def free_ports(count):
 
 def none_left(job_dir):
     """Whether no process of a job is there, nor one that its workers started."""
-    return not any(str(job_dir) in word for pid in _pids() for word in _environment_and_words(pid))
+    return not any(
+        str(job_dir) in word for pid in _pids() for name in ("cmdline", "environ") for word in _words(pid, name)
+    )
 
 
-def _environment_and_words(pid):
-    found = []
-    for name in ("cmdline", "environ"):
-        try:
-            with open(f"/proc/{pid}/{name}", "rb") as file:
-                found += file.read().decode(errors="replace").split("\0")
-        except OSError:
-            pass
-    return found
+def _words(pid, name):
+    """What /proc/PID/cmdline or environ has; nothing of a process that is gone."""
+    try:
+        with open(f"/proc/{pid}/{name}", "rb") as file:
+            return file.read().decode(errors="replace").split("\0")
+    except OSError:
+        return []
 
 
 def children(parent):

@@ -413,7 +413,6 @@ FIT = """
 
 
 def _program(tmp_path, text):
-
     path = tmp_path / "program.py"
     path.write_text(textwrap.dedent(text))
     return str(path)

@@ -4,10 +4,9 @@ The contribution of one batch is one vector of float64: for each metric the stat
 this batch alone. Vectors of batches are added; metrics are computed from the sum.
 """
 
-import inspect
-
 import tensorflow as tf
 
+from headrace.elastic.model_module import line_of
 from headrace.errors import ExportError
 
 LOSS = "loss"
@@ -27,8 +26,7 @@ class EvalMetrics:
         self._loss = loss
         self._metrics = []  # (name, output or None, metric)
         given = fn() if fn else {}
-        code = getattr(inspect.unwrap(fn), "__code__", None) if fn else None
-        where = f"{path}:{code.co_firstlineno}" if code else path
+        where = f"{path}:{line_of(fn)}" if fn else path
         if not isinstance(given, dict):
             raise ExportError(f"{where}: eval_metrics_fn() must give {{name: metric}}, and gives {given!r}")
         for name, metric in given.items():

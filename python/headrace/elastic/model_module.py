@@ -121,7 +121,7 @@ def _read(module, path, model_function):
         raise ModelModuleError(f"{path} does not define {', '.join(missing)}; see {__name__}")
     if callable(getattr(module, "callbacks", None)):
         raise ModelModuleError(
-            f"{path}:{_line(module.callbacks)}: callbacks() are Python, and the trainer runs without it: "
+            f"{path}:{line_of(module.callbacks)}: callbacks() are Python, and the trainer runs without it: "
             "leave them out, or run the program as it is under `headrace run`"
         )
     for name, function in functions.items():
@@ -146,7 +146,7 @@ def _check_arguments(function, name, count, path):
     if _takes(function, count):
         return
     raise ModelModuleError(
-        f"{path}:{_line(function)}: {name}{inspect.signature(function)} must take {count} arguments"
+        f"{path}:{line_of(function)}: {name}{inspect.signature(function)} must take {count} arguments"
     )
 
 
@@ -156,11 +156,12 @@ def _with_mode(function, path):
     if _takes(function, 1):
         return lambda dataset, mode, metadata: function(dataset)
     raise ModelModuleError(
-        f"{path}:{_line(function)}: dataset_fn{inspect.signature(function)} must take (dataset) or "
+        f"{path}:{line_of(function)}: dataset_fn{inspect.signature(function)} must take (dataset) or "
         "(dataset, mode, metadata)"
     )
 
 
-def _line(function):
+def line_of(function):
+    """Where a function of the module begins; "?": it is none that Python tells of."""
     code = getattr(inspect.unwrap(function), "__code__", None)
     return code.co_firstlineno if code else "?"
