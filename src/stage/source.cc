@@ -18,9 +18,21 @@ constexpr std::size_t kRoomPerWake = 8;
 
 Source::Source(std::shared_ptr<Domain> domain, std::string name,
                std::unique_ptr<SourceReader> reader, Mode mode)
-    : domain_(std::move(domain)), name_(std::move(name)), reader_(std::move(reader)), mode_(mode) {
+    : domain_(std::move(domain)),
+      name_(std::move(name)),
+      reader_(std::move(reader)),
+      state_(nullptr),
+      mode_(mode) {
   if (mode_ == Mode::kAhead) thread_ = std::thread([this] { ReadLoop(); });
 }
+
+Source::Source(std::shared_ptr<Domain> domain, std::string name,
+               std::unique_ptr<StateReader> reader)
+    : domain_(std::move(domain)),
+      name_(std::move(name)),
+      reader_(std::move(reader)),
+      state_(static_cast<StateReader*>(reader_.get())),
+      mode_(Mode::kOnDraw) {}
 
 Source::~Source() {
   Close();
@@ -172,6 +184,7 @@ ElementPtr Source::PopLocked() {
   ElementPtr element = std::move(elements_.front());
   elements_.pop_front();
   bytes_ -= element->read.bytes;
+  if (state_ != nullptr && element->read.status.ok()) state_->Commit(element->read.value);
   return element;
 }
 
@@ -185,6 +198,18 @@ void Source::ClearLocked(Deferred* deferred) {
   for (ElementPtr& element : elements_) deferred->garbage.push_back(std::move(element));
   elements_.clear();
   bytes_ = 0;
+}
+
+bool Source::HoldsLocked() const {
+  if (state_ == nullptr || elements_.empty()) return true;
+  const ReadResult& oldest = elements_.front()->read;
+  return !oldest.status.ok() || state_->Holds(oldest.value);
+}
+
+void Source::RewindLocked(Deferred* deferred) {
+  ClearLocked(deferred);
+  rewound_ = true;
+  state_->Rewind();
 }
 
 void Source::AppendLocked(ReadResult read) {
@@ -222,6 +247,7 @@ void Source::ReadLocked(std::unique_lock<std::mutex>* lock, Deferred* deferred) 
   auto cancel = std::make_shared<Cancellation>();
   const std::uint64_t sequence = next_sequence_;
   reading_ = cancel;
+  rewound_ = false;
   reading_since_ = domain_->Now();
   lock->unlock();
   ReadResult read;
@@ -236,7 +262,7 @@ void Source::ReadLocked(std::unique_lock<std::mutex>* lock, Deferred* deferred) 
   reading_time_ += domain_->Now() - reading_since_;
   reading_ = nullptr;
   // A reset that is waiting (paused) drops the element, and so does closing.
-  if (paused_ || closing_ || stopped) {
+  if (paused_ || closing_ || stopped || rewound_) {
     deferred->garbage.push_back(std::move(read.value));
   } else {
     AppendLocked(std::move(read));

@@ -31,6 +31,18 @@ class SourceReader {
   virtual ReadResult Read(Cancellation* cancel) = 0;
 };
 
+// A reader whose elements are made one from the other, from state that others may write as well.
+class StateReader : public SourceReader {
+ public:
+  // These are called under a lock: they must be quick. Read() may run at the same time.
+  // Whether the state still is what `element`, the oldest one that was read, was made from.
+  virtual bool Holds(const Payload& element) = 0;
+  // A step has taken `element`, and the state becomes what that left.
+  virtual void Commit(const Payload& element) = 0;
+  // What was read is of no use: the next Read() begins with the state as it is then.
+  virtual void Rewind() = 0;
+};
+
 // Elements belong to the source: any stage that reads it, and any other consumer of the same
 // resource (TakeDirect), gets the next one, once. What stages computed from an element is a cache
 // on it.
@@ -50,6 +62,8 @@ class Source : public std::enable_shared_from_this<Source> {
 
   Source(std::shared_ptr<Domain> domain, std::string name, std::unique_ptr<SourceReader> reader,
          Mode mode);
+  // Of state; read on draw. For one stage.
+  Source(std::shared_ptr<Domain> domain, std::string name, std::unique_ptr<StateReader> reader);
   // Closes. Requires: not on the source's own thread.
   ~Source();
   Source(const Source&) = delete;
@@ -101,6 +115,10 @@ class Source : public std::enable_shared_from_this<Source> {
   void AppendLocked(ReadResult read);
   // Drops all elements.
   void ClearLocked(Deferred* deferred);
+  // Whether the oldest element is not of state, or is of the state as it is now.
+  bool HoldsLocked() const;
+  // Drops all elements, and what a read in flight returns: the state is another one.
+  void RewindLocked(Deferred* deferred);
   // Runs the reader on this thread, with the lock released, appends what it returned unless the
   // source was reset meanwhile, and settles. Requires: no read is in flight.
   void ReadLocked(std::unique_lock<std::mutex>* lock, Deferred* deferred);
@@ -121,6 +139,7 @@ class Source : public std::enable_shared_from_this<Source> {
   const std::shared_ptr<Domain> domain_;
   const std::string name_;
   const std::unique_ptr<SourceReader> reader_;
+  StateReader* const state_;  // reader_, if that is one; else null
   const Mode mode_;
 
   // Guarded by domain_->mu_.
@@ -134,7 +153,8 @@ class Source : public std::enable_shared_from_this<Source> {
   bool direct_ = false;              // an outside consumer reads the resource
   bool on_demand_ = false;           // the last read failed, or the source was reset
   bool paused_ = false;
-  bool idle_ = false;  // the thread waits for room or demand
+  bool rewound_ = false;  // since the read in flight began
+  bool idle_ = false;     // the thread waits for room or demand
   bool closing_ = false;
   bool exited_ = false;               // the thread is past its last access to the source
   std::condition_variable work_cv_;   // the thread: room, demand, closing

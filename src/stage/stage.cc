@@ -40,7 +40,10 @@ Stage::Stage(std::shared_ptr<Domain> domain, StageConfig config, std::vector<Inp
       setting_(tuner_ != nullptr ? tuner_->setting()
                                  : Setting{config_.capacity, config_.num_threads}),
       assigned_(inputs_.size(), 0) {
-  for (const Input& input : inputs_) has_draws_ |= input.source->mode_ == Source::Mode::kOnDraw;
+  for (const Input& input : inputs_) {
+    has_draws_ |= input.source->mode_ == Source::Mode::kOnDraw;
+    has_state_ |= input.source->state_ != nullptr;
+  }
   Deferred deferred;
   {
     std::lock_guard<std::mutex> lock(domain_->mu_);
@@ -86,7 +89,12 @@ bool Stage::TakeNowLocked(Status* status, Taken* taken, Deferred* deferred) {
     *status = ClosedStatusLocked();
     return true;
   }
-  return waiters_.empty() && TakeFrontLocked(/*waited=*/false, status, taken, deferred);
+  if (!waiters_.empty()) return false;
+  if (FrontIsStaleLocked()) {
+    RewindLocked(deferred);
+    return false;
+  }
+  return TakeFrontLocked(/*waited=*/false, status, taken, deferred);
 }
 
 bool Stage::TryTake(Status* status, Taken* taken) {

@@ -168,12 +168,17 @@ class Stage {
     TimePoint next_report;
     TimePoint traced_since;  // of the trace's clock; unset while nothing is traced
     Runner step;
+    bool rewound = false;  // tickets were made anew for it
   };
 
   // All "Locked" methods: the domain's lock is held; callbacks go into *deferred.
   bool CanFormTicketLocked() const;
   void FormTicketsLocked();
   void DropSlotsLocked(Deferred* deferred);
+  // Whether the front ticket is done, and was made from state that somebody else has written since.
+  bool FrontIsStaleLocked() const;
+  // Drops all tickets, and what was made from that state.
+  void RewindLocked(Deferred* deferred);
   void DropFrontLocked(Deferred* deferred);
   void OrphanLocked(Slot* slot);
   // Whether the tickets, the first `skip` left out, hold the sources' oldest elements, one after
@@ -236,6 +241,7 @@ class Stage {
   const std::vector<Input> inputs_;
   const std::unique_ptr<StageBody> body_;
   bool has_draws_ = false;              // constant after construction
+  bool has_state_ = false;              // likewise
   const std::unique_ptr<Tuner> tuner_;  // null if nothing is to be chosen; guarded by domain_->mu_
 
   // Guarded by domain_->mu_.

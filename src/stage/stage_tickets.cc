@@ -124,6 +124,24 @@ void Stage::SweepLocked(Deferred* deferred) {
   consumed_.clear();
 }
 
+bool Stage::FrontIsStaleLocked() const {
+  if (!has_state_ || slots_.empty() || slots_.front()->state != SlotState::kDone) return false;
+  for (const Input& input : inputs_) {
+    if (!input.source->HoldsLocked()) return true;
+  }
+  return false;
+}
+
+void Stage::RewindLocked(Deferred* deferred) {
+  DropSlotsLocked(deferred);
+  for (const Input& input : inputs_) {
+    if (input.source->state_ != nullptr) input.source->RewindLocked(deferred);
+  }
+  if (tuner_ != nullptr) tuner_->OnBreak();
+  FormTicketsLocked();
+  domain_->TouchLocked(this);
+}
+
 bool Stage::TakeFrontLocked(bool waited, Status* status, Taken* taken, Deferred* deferred) {
   while (!slots_.empty() && slots_.front()->state == SlotState::kDone) {
     const bool full = slots_.size() >= LimitLocked() && slots_.back()->state == SlotState::kDone;
@@ -165,6 +183,11 @@ bool Stage::TakeFrontLocked(bool waited, Status* status, Taken* taken, Deferred*
 }
 
 void Stage::DeliverLocked(Deferred* deferred) {
+  // Once for each step: state that is written while the step runs is a race without a stage, too.
+  if (!waiters_.front().rewound && FrontIsStaleLocked()) {
+    waiters_.front().rewound = true;
+    return RewindLocked(deferred);
+  }
   Status status;
   Taken taken;
   if (!TakeFrontLocked(/*waited=*/true, &status, &taken, deferred))
