@@ -166,7 +166,7 @@ Classifier::InputKind Classifier::ScanInputs(int n) {
       SetBlock(n, ReasonCode::kSourceInput, in.node);
       return InputKind::kBlocked;
     }
-    if (node.trait == Trait::kDraw && from.role != Role::kConstantLike && !blocked) {
+    if (node.trait == Trait::kDraw && staged) {
       SetBlock(n, ReasonCode::kBlockedInput, in.node);
       return InputKind::kBlocked;
     }

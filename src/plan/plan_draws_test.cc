@@ -145,8 +145,6 @@ TEST(Draws, WithComputedInputsStayInMain) {
   g.Draw("late", {"^n"});
   g.Main("ph", {}, 1, ReasonCode::kPlaceholder, "is a placeholder");
   g.Draw("fed", {"ph"});
-  g.Handle("generator");
-  g.Draw("stateful", {"generator"});
   const Planned p(g, Session());
   EXPECT_THAT(p.StageOf("next"), ElementsAre("n", "next"));
   EXPECT_EQ(p.Text("draw"),
@@ -157,7 +155,20 @@ TEST(Draws, WithComputedInputsStayInMain) {
   EXPECT_EQ(p.Text("late"),
             "'late' is not staged: it is a random op that waits for 'n', which is not constant");
   EXPECT_EQ(p.Text("fed"), "'fed' is not staged: its input 'ph' is a placeholder");
-  EXPECT_FALSE(p.Staged("stateful"));
+}
+
+//   [seed] -> state -> x -> [train]
+//             next ----^
+TEST(Draws, OfPrivateStateTakeItsHandle) {
+  GraphBuilder g;
+  g.Source("next");
+  g.Handle("seed");
+  g.Draw("state", {"seed"});
+  g.Pure("x", {"next", "state"});
+  g.Main("train", {"x"});
+  const Planned p(g, Function());
+  EXPECT_THAT(p.StageOf("next"), ElementsAre("next", "state", "x"));
+  EXPECT_THAT(p.plan.stages[0].args, testing::SizeIs(1));
 }
 
 //   next -> x -> check -^-> y -> [train]

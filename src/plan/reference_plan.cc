@@ -187,7 +187,6 @@ class Legality {
       if (staged && f_.KeptSource(in.node)) return false;
       const bool read = node.trait == Trait::kSource || node.trait == Trait::kDraw;
       if (read && staged) return false;
-      if (node.trait == Trait::kDraw && handle) return false;
     }
     for (int in : node.control_inputs) {
       const bool staged = Has(set_, in);

@@ -17,6 +17,7 @@
 #include "tensorflow/core/util/device_name_utils.h"
 #include "tensorflow/options.h"
 #include "tensorflow/outline.h"
+#include "tensorflow/private_state.h"
 
 namespace headrace {
 namespace {
@@ -76,6 +77,7 @@ class Rewriter {
         TF_RETURN_IF_ERROR(MoveEdges(static_cast<int>(s), inside, NodeAt(node)));
       }
     }
+    LetWaitForState();
     for (Node* maker : planned_.resets) TF_RETURN_IF_ERROR(AddReset(maker));
     TF_RETURN_IF_ERROR(KeepTargets());
     if (planned_.options.fetches_unknown) TF_RETURN_IF_ERROR(AddStarts());
@@ -312,6 +314,24 @@ class Rewriter {
     return absl::OkStatus();
   }
 
+  // What waited for a node of private state waits for the call, which writes that state.
+  void LetWaitForState() {
+    std::map<std::string, Node*> staying;
+    for (std::size_t s = 0; s < planned_.plan.stages.size(); ++s) {
+      for (const int draw : planned_.plan.stages[s].draws) {
+        for (const std::string& name : WaitingFor(*NodeAt(draw))) {
+          if (staying.empty()) {
+            for (Node* node : planned_.view.nodes) {
+              if (stage_of_.count(node) == 0) staying.emplace(node->name(), node);
+            }
+          }
+          const auto found = staying.find(name);
+          if (found != staying.end()) graph_->AddControlEdge(calls_[s], found->second);
+        }
+      }
+    }
+  }
+
   // Right before the initializer: after everything that the initializer waits for.
   absl::Status AddReset(Node* maker) {
     const Edge* handle = nullptr;
@@ -352,6 +372,9 @@ class Rewriter {
     for (const auto& [node, stage] : stage_of_) {
       if (targets_.count(node->name()) > 0 && named_.count(node->name()) == 0) {
         kept.emplace(node->name(), stage);
+      }
+      for (const std::string& name : NamesIn(*node)) {
+        if (targets_.count(name) > 0) kept.emplace(name, stage);
       }
     }
     for (const auto& [name, stage] : kept) {

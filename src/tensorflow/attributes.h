@@ -20,6 +20,8 @@ inline constexpr char kStagedOutputsOp[] = "Headrace>StagedOutputs";
 inline constexpr char kStagedOpsRanOp[] = "Headrace>StagedOpsRan";
 inline constexpr char kResetSourceOp[] = "Headrace>ResetSource";
 inline constexpr char kIteratorPullOp[] = "Headrace>IteratorPull";
+// Only while a graph is planned: in the copy, never in what runs.
+inline constexpr char kPrivateStateOp[] = "Headrace>PrivateState";
 
 // A target that starts all stages of a session graph before the first step takes from them.
 inline constexpr char kStartNode[] = "headrace/start";

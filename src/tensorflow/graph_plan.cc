@@ -1,12 +1,16 @@
 #include "tensorflow/graph_plan.h"
 
 #include <algorithm>
+#include <optional>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "tensorflow/attributes.h"
 #include "tensorflow/core/framework/function.h"
 #include "tensorflow/core/graph/graph.h"
 #include "tensorflow/inline_calls.h"
+#include "tensorflow/private_state.h"
 #include "tensorflow/runtime/convert.h"
 #include "tensorflow/traits.h"
 
@@ -49,10 +53,9 @@ plan::PlanOptions OptionsFor(const StagingRequest& request, bool is_function_gra
   return options;
 }
 
-}  // namespace
-
-absl::StatusOr<GraphPlan> PlanGraph(const Graph& graph, const FunctionLibraryDefinition& library,
-                                    const StagingRequest& request, bool is_function_graph) {
+// A copy of the graph, calls inlined, and what its marks ask for.
+absl::StatusOr<GraphPlan> Prepare(const Graph& graph, const FunctionLibraryDefinition& library,
+                                  const StagingRequest& request, bool is_function_graph) {
   GraphPlan planned;
   planned.request = request;
   planned.graph = std::make_unique<Graph>(graph.flib_def());
@@ -66,19 +69,58 @@ absl::StatusOr<GraphPlan> PlanGraph(const Graph& graph, const FunctionLibraryDef
     return absl::InternalError(absl::StrCat("inlining failed: ", s.message()));
   }
   if (absl::Status s = ToAbsl(ReadMarks(*planned.graph, &planned.request)); !s.ok()) return s;
-
-  TraitFinder traits(*planned.graph, library, is_function_graph);
-  planned.view = MakeGraphView(*planned.graph, library, planned.request, &traits);
   planned.options = OptionsFor(planned.request, is_function_graph);
-  planned.plan = plan::MakePlan(planned.view.graph, planned.options);
+  return planned;
+}
+
+// `not_private`: variables whose state is not to be made ahead. Adds those that the plan left out.
+absl::Status Plan(const FunctionLibraryDefinition& library, bool is_function_graph,
+                  std::set<std::string>* not_private, GraphPlan* planned) {
+  std::optional<TraitFinder> traits;
+  const auto look = [&] {
+    traits.emplace(*planned->graph, library, is_function_graph);
+    planned->view = MakeGraphView(*planned->graph, library, planned->request, &*traits);
+  };
+  look();
+  // In a session's graph no rule says that a step which reads a variable also writes it.
+  if (is_function_graph) {
+    const std::vector<PrivateState> states = FindPrivateState(planned->view, *not_private);
+    if (!states.empty()) {
+      TF_RETURN_IF_ERROR(ReplacePrivateState(states, planned->view, planned->graph.get()));
+      look();
+    }
+  }
+  planned->plan = plan::MakePlan(planned->view.graph, planned->options);
   const std::vector<std::string> broken =
-      plan::CheckPlan(planned.view.graph, planned.options, planned.plan);
+      plan::CheckPlan(planned->view.graph, planned->options, planned->plan);
   if (!broken.empty()) {
     return absl::InternalError(
         absl::StrCat("the plan is not sound: ", absl::StrJoin(broken, "; ")));
   }
-  planned.resets = FindResets(planned, traits.handles());
-  return planned;
+  std::set<int> drawn;
+  for (const plan::Stage& stage : planned->plan.stages) {
+    drawn.insert(stage.draws.begin(), stage.draws.end());
+  }
+  for (std::size_t i = 0; i < planned->view.nodes.size(); ++i) {
+    const Node& node = *planned->view.nodes[i];
+    if (node.type_string() != kPrivateStateOp || drawn.count(static_cast<int>(i)) > 0) continue;
+    not_private->insert(VariableOf(node));
+  }
+  planned->resets = FindResets(*planned, traits->handles());
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<GraphPlan> PlanGraph(const Graph& graph, const FunctionLibraryDefinition& library,
+                                    const StagingRequest& request, bool is_function_graph) {
+  std::set<std::string> not_private;
+  while (true) {
+    TF_ASSIGN_OR_RETURN(GraphPlan planned, Prepare(graph, library, request, is_function_graph));
+    const std::size_t before = not_private.size();
+    TF_RETURN_IF_ERROR(Plan(library, is_function_graph, &not_private, &planned));
+    if (not_private.size() == before) return planned;
+  }
 }
 
 }  // namespace headrace

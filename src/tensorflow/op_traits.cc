@@ -94,6 +94,7 @@ void AddValues(Table* t) {
       {"RandomUniform", "RandomUniformInt", "RandomStandardNormal", "TruncatedNormal",
        "ParameterizedTruncatedNormal", "RandomGamma", "RandomPoisson", "RandomPoissonV2",
        "Multinomial"});
+  Add(t, OpGroup::kDraw, {"Headrace>PrivateState"});
   Add(t, OpGroup::kAssert, {"Assert"});
   Add(t, OpGroup::kPure,
       {"CheckNumerics", "CheckNumericsV2", "GuaranteeConst", "DeepCopy", "StatelessRandomGetAlg",

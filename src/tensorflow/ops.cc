@@ -31,7 +31,7 @@ REGISTER_OP("Headrace>StagedCall")
     .Output("ticket: variant")
     .Attr("Targs: list(type) >= 0")
     .Attr("sources: list(func) >= 1")
-    .Attr("source_kinds: list({'iterator', 'iterator_optional', 'resource', 'draw'}) >= 1")
+    .Attr("source_kinds: list({'iterator', 'iterator_optional', 'resource', 'draw', 'state'}) >= 1")
     .Attr("source_names: list(string) >= 1")
     .Attr("source_num_args: list(int) >= 1")
     .Attr("source_args: list(int) >= 0")
@@ -51,11 +51,12 @@ hands results over in ticket order. The first call starts it.
 
 args: resource handles that the source and body functions use.
 ticket: for StagedOutputs.
-sources: one function per source or random draw, in the order in which a ticket reads them. Each takes
-  its handles and returns one element.
+sources: one function per source, random draw or private state, in the order in which a ticket reads
+  them. Each takes its handles and returns one element.
 source_kinds: `iterator` and `iterator_optional` read a tf.data iterator (the latter delivers
   its element, or the end of data, as one optional), `resource` a queue, reader or other resource,
-  `draw` runs a random op.
+  `draw` runs a random op, `state` makes private state (its function gets a variable that holds the
+  state; the variable of that argument is written when a step takes the ticket).
 source_names: the node that each function replaces; identifies a draw's state in its session.
 source_num_args: how many entries of source_args belong to each function.
 source_args: indices into args, function after function; the first one is the resource consumed.
@@ -92,7 +93,7 @@ REGISTER_OP("Headrace>StageStart")
     .Input("args: Targs")
     .Attr("Targs: list(type) >= 0")
     .Attr("sources: list(func) >= 1")
-    .Attr("source_kinds: list({'iterator', 'iterator_optional', 'resource', 'draw'}) >= 1")
+    .Attr("source_kinds: list({'iterator', 'iterator_optional', 'resource', 'draw', 'state'}) >= 1")
     .Attr("source_names: list(string) >= 1")
     .Attr("source_num_args: list(int) >= 1")
     .Attr("source_args: list(int) >= 0")
@@ -146,6 +147,30 @@ ahead of the program.
 
 iterator: a tf.data iterator.
 components: the next element.
+)doc");
+
+REGISTER_OP("Headrace>PrivateState")
+    .Input("variable: resource")
+    .Output("out: Tout")
+    .Attr("Tout: list(type) >= 0")
+    .Attr("output_shapes: list(shape) >= 0")
+    .Attr("variable_name: string")
+    .Attr("function: string")
+    .Attr("names: list(string)")
+    .Attr("waiting: list(string) >= 0")
+    .SetIsStateful()
+    .SetShapeFn(OutputShapesFromAttr)
+    .Doc(R"doc(
+Stands in a planned graph for all nodes that make one private state (private_state.h). Has no kernel.
+
+variable: whose state it is.
+out: what other nodes take of it, then the variable's value before and after.
+output_shapes: shape of each output, as inferred before.
+variable_name: the node that yields the variable's handle, for people.
+function: serialized FunctionDef of these nodes; takes the variable's handle, returns what other nodes take and
+  a token.
+names: of these nodes.
+waiting: names of the nodes that waited for one of them by a control edge.
 )doc");
 
 }  // namespace

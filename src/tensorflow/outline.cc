@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "tensorflow/attributes.h"
+#include "tensorflow/core/framework/node_def_util.h"
 #include "tensorflow/core/graph/graph.h"
 #include "tensorflow/function_builder.h"
 #include "tensorflow/graph_view.h"
@@ -61,7 +62,10 @@ class StageOutliner {
         source.kind = "iterator_optional";
         replacement = kIteratorPullOp;
         break;
-      case OpGroup::kDraw: source.kind = "draw"; break;
+      case OpGroup::kDraw:
+        if (view_.nodes[node]->type_string() == kPrivateStateOp) return AddState(node);
+        source.kind = "draw";
+        break;
       default: source.kind = "resource";
     }
 
@@ -78,15 +82,37 @@ class StageOutliner {
     for (int i = 0; i < tensors; ++i) TF_RETURN_IF_ERROR(builder.AddResult({node, i}));
     TF_ASSIGN_OR_RETURN(tensorflow::FunctionDef function, builder.Build(source.function));
     outline_.functions.push_back(std::move(function));
+    AddElement(node, std::move(source));
+    return absl::OkStatus();
+  }
 
-    // An optional is one tensor, whatever it holds.
+  absl::Status AddState(int node) {
+    StageOutline::Source source;
+    source.kind = "state";
+    source.node = view_.nodes[node]->name();
+    source.function = absl::StrCat(prefix_, "source", outline_.sources.size());
+    source.args.push_back(ArgPosition(view_.graph.nodes[node].inputs[0]));
+    std::string serialized;
+    TF_RETURN_IF_ERROR(
+        tensorflow::GetNodeAttr(view_.nodes[node]->attrs(), "function", &serialized));
+    tensorflow::FunctionDef function;
+    if (!function.ParseFromString(serialized)) {
+      return absl::InternalError(absl::StrCat("'", source.node, "' has no function"));
+    }
+    function.mutable_signature()->set_name(source.function);
+    outline_.functions.push_back(std::move(function));
+    AddElement(node, std::move(source));
+    return absl::OkStatus();
+  }
+
+  // An optional is one tensor, whatever it holds.
+  void AddElement(int node, StageOutline::Source source) {
     source.num_outputs = view_.nodes[node]->num_outputs();
     for (int i = 0; i < source.num_outputs; ++i) {
       raw_.emplace(std::make_pair(node, i), static_cast<int>(elements_.size()));
       elements_.push_back({node, i});
     }
     outline_.sources.push_back(std::move(source));
-    return absl::OkStatus();
   }
 
   absl::Status AddBody() {

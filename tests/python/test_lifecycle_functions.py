@@ -11,6 +11,7 @@ _ALTERNATE = """
     config = tf1.ConfigProto()
     if sys.argv[1] == "staged":
         headrace.configure(config, headrace.StageOptions(cut="largest", capacity=2))
+    tf1.disable_eager_execution()  # else TensorFlow 2 takes no options for its eager context
     tf1.enable_eager_execution(config=config)
 
     v = tf.Variable(tf.zeros([10], tf.int64))
@@ -38,7 +39,8 @@ _ALTERNATE = """
             break
     two = [iter(tf.data.Dataset.range(500)), iter(tf.data.Dataset.range(500, 1000))]
     apart = [int(step(two[k % 2], True)) for k in range(10)]
-    print(json.dumps([first, mixed, end, apart]))
+    stages = [stage["name"] for stage in headrace.stats() if stage["taken"] > 0]
+    print(json.dumps([[first, mixed, end, apart], len(stages)]))
     """
 
 _EXPECTED = [
@@ -56,8 +58,9 @@ def _run(mode):
 
 
 def test_two_functions_and_the_unstaged_path_on_one_iterator():
-    assert _run("unstaged") == _EXPECTED
-    assert _run("staged") == _EXPECTED
+    assert _run("unstaged") == [_EXPECTED, 0]
+    values, stages = _run("staged")
+    assert values == _EXPECTED and stages > 0
 
 
 def test_iterator_of_a_function_is_garbage_collected():
@@ -69,6 +72,7 @@ def test_iterator_of_a_function_is_garbage_collected():
         from corpus.sessions import stage_threads
         from corpus.waiting import wait_until
         tf1 = tf.compat.v1
+        tf1.disable_eager_execution()
         tf1.enable_eager_execution(config=headrace.configure(
             tf1.ConfigProto(), headrace.StageOptions(cut="largest")))
 
@@ -79,6 +83,7 @@ def test_iterator_of_a_function_is_garbage_collected():
         for _ in range(5):
             it = iter(tf.data.Dataset.range(100))
             assert [step(it).numpy() for _ in range(3)] == [b"0", b"1", b"2"]
+            assert "hr-read" in stage_threads()
             del it
             gc.collect()
         wait_until(lambda: not [n for n in stage_threads() if n == "hr-read"], "readers to end")

@@ -22,6 +22,13 @@ absl::Status FunctionRuntime::Create(FunctionLibraryRuntime* step_runtime,
     return absl::InternalError("the step has no function library runtime");
   std::shared_ptr<FunctionRuntime> made(new FunctionRuntime);
   TF_RETURN_IF_ERROR(step_runtime->Clone(&made->library_, &made->process_runtime_, &made->flr_));
+  // A function's own step has a library of its own over the runtime's, which alone is cloned.
+  const tensorflow::FunctionLibraryDefinition& of_step =
+      *step_runtime->GetFunctionLibraryDefinition();
+  for (const std::string& name : of_step.ListFunctionNames()) {
+    if (made->library_->Contains(name)) continue;
+    TF_RETURN_IF_ERROR(made->library_->CopyFunctionDefFrom(name, of_step));
+  }
   *runtime = std::move(made);
   return absl::OkStatus();
 }

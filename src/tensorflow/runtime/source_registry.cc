@@ -104,6 +104,21 @@ absl::Status PlaceAnchor(ResourceMgr* manager) {
   return absl::OkStatus();
 }
 
+// Of any type. Handles that hold their resource, as those of eager iterators do, are asked themselves:
+// looking one up would ask for its type.
+absl::Status FindResource(tensorflow::OpKernelContext* ctx,
+                          const tensorflow::ResourceHandle& handle,
+                          tensorflow::core::RefCountPtr<ResourceBase>* resource) {
+  if (handle.IsRefCounting()) {
+    *resource = tsl::core::GetNewRef(handle.resource().get());
+    return absl::OkStatus();
+  }
+  ResourceBase* found = nullptr;
+  TF_RETURN_IF_ERROR(tensorflow::LookupResource(ctx, handle, &found));
+  resource->reset(found);
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 SourceRegistry& SourceRegistry::Get() {
@@ -115,9 +130,9 @@ absl::Status SourceRegistry::FindOrMake(tensorflow::OpKernelContext* ctx,
                                         const tensorflow::ResourceHandle& handle,
                                         const std::string& reader, const Make& make,
                                         std::shared_ptr<Source>* source) {
-  ResourceBase* resource = nullptr;
-  TF_RETURN_IF_ERROR(tensorflow::LookupResource(ctx, handle, &resource));
-  const tensorflow::core::ScopedUnref unref(resource);
+  tensorflow::core::RefCountPtr<ResourceBase> held;
+  TF_RETURN_IF_ERROR(FindResource(ctx, handle, &held));
+  ResourceBase* const resource = held.get();
   const Key key(resource, reader);
   Table& table = TheTable();
   {
@@ -150,11 +165,10 @@ std::shared_ptr<Source> SourceRegistry::Find(tensorflow::OpKernelContext* ctx,
                                              const tensorflow::ResourceHandle& handle) {
   Table& table = TheTable();
   if (table.size.load(std::memory_order_acquire) == 0) return nullptr;
-  ResourceBase* resource = nullptr;
-  if (!tensorflow::LookupResource(ctx, handle, &resource).ok()) return nullptr;
-  const tensorflow::core::ScopedUnref unref(resource);
+  tensorflow::core::RefCountPtr<ResourceBase> resource;
+  if (!FindResource(ctx, handle, &resource).ok()) return nullptr;
   std::lock_guard<std::mutex> lock(table.mu);
-  auto it = table.entries.find(Key(resource, ""));
+  auto it = table.entries.find(Key(resource.get(), ""));
   return it == table.entries.end() ? nullptr : it->second.source;
 }
 

@@ -12,6 +12,7 @@
 #include "tensorflow/runtime/process_domain.h"
 #include "tensorflow/runtime/source_registry.h"
 #include "tensorflow/runtime/stage_pool.h"
+#include "tensorflow/runtime/state_reader.h"
 
 namespace headrace {
 namespace {
@@ -26,7 +27,8 @@ absl::Status ParseKind(const std::string& text, StageSpec::SourceKind* kind) {
       new std::vector<std::pair<const char*, Kind>>{{"iterator", Kind::kIterator},
                                                     {"iterator_optional", Kind::kIteratorOptional},
                                                     {"resource", Kind::kResource},
-                                                    {"draw", Kind::kDraw}};
+                                                    {"draw", Kind::kDraw},
+                                                    {"state", Kind::kState}};
   for (const auto& [name, value] : *kinds) {
     if (text == name) {
       *kind = value;
@@ -95,12 +97,26 @@ absl::Status MakeSource(OpKernelContext* ctx, const StageSpec::SourceSpec& spec,
   return absl::OkStatus();
 }
 
+// Of one stage: what another one made of the same variable is no use to it.
+absl::Status MakeState(OpKernelContext* ctx, const StageSpec::SourceSpec& spec,
+                       const std::shared_ptr<FunctionRuntime>& runtime,
+                       std::shared_ptr<stage::Source>* source) {
+  std::unique_ptr<StageFunction> function;
+  TF_RETURN_IF_ERROR(StageFunction::Create(runtime, spec.function, &function));
+  TF_ASSIGN_OR_RETURN(
+      std::unique_ptr<stage::StateReader> reader,
+      MakeStateReader(ctx, tensorflow::HandleFromInput(ctx, spec.args[0]), std::move(function)));
+  *source = std::make_shared<stage::Source>(ProcessDomain(), spec.node, std::move(reader));
+  return absl::OkStatus();
+}
+
 absl::Status FindOrMakeSource(OpKernelContext* ctx, const StageSpec::SourceSpec& spec,
                               const std::shared_ptr<FunctionRuntime>& runtime,
                               std::shared_ptr<stage::Source>* source) {
   const auto make = [&](std::shared_ptr<stage::Source>* made) {
     return MakeSource(ctx, spec, runtime, made);
   };
+  if (spec.kind == StageSpec::SourceKind::kState) return MakeState(ctx, spec, runtime, source);
   SourceRegistry& registry = SourceRegistry::Get();
   if (spec.kind == StageSpec::SourceKind::kDraw) {
     return registry.FindOrMakeDraw(ctx->session_handle(), spec.node, make, source);
@@ -215,7 +231,9 @@ absl::Status BuildStage(OpKernelContext* ctx, const StageSpec& spec, BuiltStage*
     stage::Stage::Input input;
     TF_RETURN_IF_ERROR(FindOrMakeSource(ctx, source, runtime, &input.source));
     if (source.kind == StageSpec::SourceKind::kIteratorOptional) input.adapt = AsOptional;
-    if (source.kind != StageSpec::SourceKind::kDraw && EndsWithItsKernel(ctx, source.args[0])) {
+    const bool drawn =
+        source.kind == StageSpec::SourceKind::kDraw || source.kind == StageSpec::SourceKind::kState;
+    if (!drawn && EndsWithItsKernel(ctx, source.args[0])) {
       built->session_sources.push_back(input.source);
     }
     inputs.push_back(std::move(input));

@@ -20,7 +20,7 @@ namespace headrace {
 
 // A call node's attributes (ops.cc), checked.
 struct StageSpec {
-  enum class SourceKind { kIterator, kIteratorOptional, kResource, kDraw };
+  enum class SourceKind { kIterator, kIteratorOptional, kResource, kDraw, kState };
   struct SourceSpec {
     tensorflow::NameAttrList function;
     SourceKind kind = SourceKind::kIterator;
