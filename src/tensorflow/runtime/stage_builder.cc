@@ -1,6 +1,7 @@
 #include "tensorflow/runtime/stage_builder.h"
 
 #include <functional>
+#include <optional>
 
 #include "tensorflow/core/framework/function.h"
 #include "tensorflow/core/framework/resource_mgr.h"
@@ -13,6 +14,7 @@
 #include "tensorflow/runtime/source_registry.h"
 #include "tensorflow/runtime/stage_pool.h"
 #include "tensorflow/runtime/state_reader.h"
+#include "tensorflow/runtime/weak_handle.h"
 
 namespace headrace {
 namespace {
@@ -41,18 +43,24 @@ absl::Status ParseKind(const std::string& text, StageSpec::SourceKind* kind) {
 // Runs a source function with the handles that it was made for.
 class FunctionReader : public stage::SourceReader {
  public:
-  FunctionReader(std::unique_ptr<StageFunction> function, std::vector<Tensor> args)
-      : function_(std::move(function)), args_(std::move(args)) {}
+  FunctionReader(std::unique_ptr<StageFunction> function, std::vector<WeakHandle> handles)
+      : function_(std::move(function)), handles_(std::move(handles)) {}
 
   stage::ReadResult Read(stage::Cancellation* cancel) override {
+    std::vector<Tensor> args;
+    for (const WeakHandle& handle : handles_) {
+      std::optional<Tensor> arg = handle.Lock();
+      if (!arg) return ToReadResult(absl::CancelledError("what is read is no longer there"), {});
+      args.push_back(*std::move(arg));
+    }
     Tensors element;
-    const absl::Status status = function_->Run(args_, OpThreads(), cancel, &element);
+    const absl::Status status = function_->Run(args, OpThreads(), cancel, &element);
     return ToReadResult(status, std::move(element));
   }
 
  private:
   const std::unique_ptr<StageFunction> function_;
-  const std::vector<Tensor> args_;
+  const std::vector<WeakHandle> handles_;
 };
 
 class FunctionBody : public stage::StageBody {
@@ -89,9 +97,11 @@ absl::Status MakeSource(OpKernelContext* ctx, const StageSpec::SourceSpec& spec,
                         std::shared_ptr<stage::Source>* source) {
   std::unique_ptr<StageFunction> function;
   TF_RETURN_IF_ERROR(StageFunction::Create(runtime, spec.function, &function));
+  std::vector<WeakHandle> handles;
+  for (const int arg : spec.args) handles.emplace_back(tensorflow::HandleFromInput(ctx, arg));
   *source = std::make_shared<stage::Source>(
       ProcessDomain(), spec.node,
-      std::make_unique<FunctionReader>(std::move(function), SelectInputs(ctx, spec.args)),
+      std::make_unique<FunctionReader>(std::move(function), std::move(handles)),
       spec.kind == StageSpec::SourceKind::kDraw ? stage::Source::Mode::kOnDraw
                                                 : stage::Source::Mode::kAhead);
   return absl::OkStatus();

@@ -108,8 +108,22 @@ class CancelWait {
 // Thread safety: every method may run concurrently.
 class CallStages {
  public:
+  // Of a resource, without keeping it alive.
+  struct Name {
+    explicit Name(const ResourceHandle& handle)
+        : device(handle.device()),
+          container(handle.container()),
+          name(handle.name()),
+          type(handle.hash_code()) {}
+    bool IsOf(const ResourceHandle& handle) const {
+      return name == handle.name() && container == handle.container() &&
+             device == handle.device() && type == handle.hash_code();
+    }
+    std::string device, container, name;
+    std::uint64_t type;
+  };
   struct Entry {
-    std::vector<ResourceHandle> handles;
+    std::vector<Name> handles;
     std::shared_ptr<Stage> stage;
     std::shared_ptr<PartialBody> partial;
     std::vector<std::shared_ptr<stage::Source>> session_sources;
@@ -146,9 +160,8 @@ class CallStages {
     Entry entry;
     std::string key = absl::StrCat(ctx->session_handle(), "/", spec.call_node);
     for (int i = 0; i < ctx->num_inputs(); ++i) {
-      entry.handles.push_back(tensorflow::HandleFromInput(ctx, i));
-      const ResourceHandle& handle = entry.handles.back();
-      absl::StrAppend(&key, "|", handle.device(), "|", handle.container(), "|", handle.name());
+      const Name& name = entry.handles.emplace_back(tensorflow::HandleFromInput(ctx, i));
+      absl::StrAppend(&key, "|", name.device, "|", name.container, "|", name.name);
     }
     BuiltStage built;
     TF_RETURN_IF_ERROR(StageDirectory::Get().FindOrMake(
@@ -162,13 +175,9 @@ class CallStages {
   }
 
  private:
-  static bool SameHandles(OpKernelContext* ctx, const std::vector<ResourceHandle>& handles) {
+  static bool SameHandles(OpKernelContext* ctx, const std::vector<Name>& handles) {
     for (int i = 0; i < ctx->num_inputs(); ++i) {
-      const ResourceHandle& handle = tensorflow::HandleFromInput(ctx, i);
-      if (handle.name() != handles[i].name() || handle.container() != handles[i].container() ||
-          handle.device() != handles[i].device() || handle.hash_code() != handles[i].hash_code()) {
-        return false;
-      }
+      if (!handles[i].IsOf(tensorflow::HandleFromInput(ctx, i))) return false;
     }
     return true;
   }
