@@ -88,16 +88,23 @@ class Finder {
 
   bool Find(Node* handle, PrivateState* state) {
     std::unordered_set<Node*> inside;
+    std::vector<Node*> handles = {handle};  // and what passes it on, as calls leave behind
     bool written = false;
-    for (const Edge* edge : handle->out_edges()) {
-      Node* user = edge->dst();
-      if (!user->IsOp()) continue;
-      if (edge->IsControlEdge() || edge->dst_input() != 0) return false;
-      if ((!Reads(*user) && !Writes(*user)) || OnAccelerator(*user)) return false;
-      written |= Writes(*user);
-      inside.insert(user);
+    for (std::size_t i = 0; i < handles.size(); ++i) {
+      for (const Edge* edge : handles[i]->out_edges()) {
+        Node* user = edge->dst();
+        if (!user->IsOp()) continue;
+        if (edge->IsControlEdge() || edge->dst_input() != 0 || OnAccelerator(*user)) return false;
+        if (user->type_string() == "Identity") {
+          handles.push_back(user);
+          continue;
+        }
+        if (!Reads(*user) && !Writes(*user)) return false;
+        written |= Writes(*user);
+        inside.insert(user);
+      }
     }
-    if (!written || !AddBetween(&inside)) return false;
+    if (!written || !AddBetween(handles, &inside)) return false;
     if (LeadsBack(inside) || !MeetsElements(inside)) return false;
 
     state->variable = handle->name();
@@ -113,8 +120,8 @@ class Finder {
 
   // What the writers need: nodes that depend on the variable join, constants are copied. False if a
   // writer needs anything else.
-  bool AddBetween(std::unordered_set<Node*>* inside) {
-    constants_.clear();
+  bool AddBetween(const std::vector<Node*>& handles, std::unordered_set<Node*>* inside) {
+    constants_ = {std::next(handles.begin()), handles.end()};
     std::vector<Node*> open;
     std::vector<Node*> order;  // of what is needed, users before what they use
     std::unordered_set<Node*> seen(inside->begin(), inside->end());
@@ -127,7 +134,7 @@ class Finder {
       for (const Edge* edge : node->in_edges()) {
         Node* input = edge->src();
         if (edge->IsControlEdge() || seen.count(input) > 0) continue;
-        if (input->IsArg() && inside->count(node) > 0 && edge->dst_input() == 0) continue;
+        if (std::find(handles.begin(), handles.end(), input) != handles.end()) continue;
         const plan::Trait trait = Described(input).trait;
         if (trait != plan::Trait::kConstant && trait != plan::Trait::kPure) return false;
         seen.insert(input);
@@ -220,7 +227,7 @@ class Finder {
   }
 
   const GraphView& view_;
-  std::unordered_set<Node*> constants_;  // of the state being looked at
+  std::unordered_set<Node*> constants_;  // of the state being looked at: what is copied
   std::unordered_set<const Node*> after_sources_;
 };
 

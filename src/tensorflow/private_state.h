@@ -26,7 +26,7 @@ struct PrivateState {
   std::string variable;                      // name of the node that yields its handle
   tensorflow::Node* handle = nullptr;        // that node
   std::vector<tensorflow::Node*> nodes;      // by name
-  std::vector<tensorflow::Node*> constants;  // that these need
+  std::vector<tensorflow::Node*> constants;  // that these need, and what passes the handle on
 };
 
 // Finds the variables, by name, whose every use is a read or a write that depends on nothing but

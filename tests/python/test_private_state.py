@@ -140,3 +140,31 @@ def test_layers_of_keras_that_augment(tmp_path):
     (unstaged, staged), kinds = _run(_AUGMENTED, tmp_path, 3)
     assert kinds == [["iterator", "state", "state"]]
     assert staged == unstaged
+
+
+_FIT = """
+    import keras
+    keras.utils.set_random_seed(3)
+    model = keras.Sequential([
+        keras.Input((8, 8, 3)),
+        keras.layers.RandomFlip(seed=1),
+        keras.layers.RandomBrightness(0.3, seed=2),
+        keras.layers.Flatten(),
+        keras.layers.Dense(8, activation="relu"),
+        keras.layers.Dropout(0.5, seed=5),
+        keras.layers.Dense(1),
+    ])
+    model.compile("adam", "mse", jit_compile=False)
+    random = np.random.default_rng(1)
+    images = random.integers(0, 256, (64, 8, 8, 3)).astype(np.float32)
+    data = tf.data.Dataset.from_tensor_slices((images, random.normal(size=(64, 1)).astype(np.float32)))
+    history = model.fit(data.batch(4), epochs=3, verbose=0)
+    print(json.dumps([history.history["loss"], [w.tolist() for w in model.get_weights()]]))
+    """
+
+
+def test_fit(tmp_path):
+    """Keras's own loop, over several epochs. The seed of the dropout is the training part's."""
+    (unstaged, staged), kinds = _run(_FIT, tmp_path, 3)
+    assert kinds == [["iterator", "state", "state"]]
+    assert staged == unstaged
