@@ -174,6 +174,17 @@ TEST_F(StageStateTest, SurvivesForeignTakesAndResets) {
   EXPECT_EQ(TakeMany(stage, 2), (Texts{Pair(0, 8), Pair(1, 9)}));
 }
 
+// Whoever writes it whenever a ticket is made does not keep a step waiting for ever.
+TEST_F(StageStateTest, IsMadeAnewOnceForEachStep) {
+  std::atomic<std::int64_t> reads{0};
+  state_reader_->on_read = [&] { variable_->Set(1000 * ++reads); };
+  const auto stage = MakeStage(2, 1);
+  for (int k = 0; k < 20; ++k) {
+    const std::string got = TakeOne(stage);
+    ASSERT_EQ(got.substr(0, got.find('+')), std::to_string(k)) << got;
+  }
+}
+
 // Several steps at a time, and a writer beside them: each ticket is of one state, and of the one
 // that was there when it was taken.
 TEST_F(StageStateTest, ManyTakersAndAWriter) {
