@@ -30,6 +30,7 @@ TEST_F(ServiceTest, WatchPushesOrdersUntilTheWorkerLeaves) {
   ASSERT_TRUE(a.Turn());
   ASSERT_TRUE(b.Turn());
   grpc::ClientContext context;
+  v1::Introduce("test", &context);
   context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(30));
   v1::WatchRequest request;
   request.set_worker(b.number());
@@ -48,6 +49,7 @@ TEST_F(ServiceTest, WatchPushesOrdersUntilTheWorkerLeaves) {
   EXPECT_TRUE(stream->Finish().ok());
 
   grpc::ClientContext unknown;
+  v1::Introduce("test", &unknown);
   request.set_worker(99);
   auto none = two->Stub()->Watch(&unknown, request);
   EXPECT_FALSE(none->Read(&orders));
@@ -61,6 +63,7 @@ TEST_F(ServiceTest, AWatcherThatGoesAwayIsForgotten) {
   ASSERT_TRUE(a.Turn());
   for (int i = 0; i < 20; ++i) {
     grpc::ClientContext context;
+    v1::Introduce("test", &context);
     v1::WatchRequest request;
     request.set_worker(a.number());
     auto stream = one->Stub()->Watch(&context, request);
@@ -97,6 +100,7 @@ TEST_F(ServiceTest, TlsKeepsOutWhoHasNoCertificate) {
     EXPECT_TRUE(ClientCredentials(files, &credentials).ok());
     auto stub = v1::Control::NewStub(grpc::CreateChannel(server->address(), credentials));
     grpc::ClientContext context;
+    v1::Introduce("test", &context);
     context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(10));
     v1::JobStatus reply;
     return stub->GetStatus(&context, v1::GetStatusRequest(), &reply);
@@ -111,6 +115,55 @@ TEST_F(ServiceTest, TlsKeepsOutWhoHasNoCertificate) {
   std::shared_ptr<grpc::ServerCredentials> credentials;
   EXPECT_EQ(ServerCredentials({"only.crt", "", ""}, &credentials).code(), Code::kInvalidArgument);
   EXPECT_EQ(ServerCredentials({"no.crt", "no.key", ""}, &credentials).code(), Code::kNotFound);
+}
+
+// Before its call has any effect.
+TEST_F(ServiceTest, ACallerOfAnotherVersionIsRefused) {
+  StartMaster(SmallJob());
+  auto caller = NewCaller();
+  const std::string own = std::to_string(v1::kControlProtocol);
+  const auto expect = [&](const grpc::Status& status, const std::string& theirs) {
+    EXPECT_EQ(status.error_code(), grpc::StatusCode::UNIMPLEMENTED);
+    EXPECT_EQ(status.error_message().find("some-worker "), theirs.empty() ? std::string::npos : 0);
+    EXPECT_NE(status.error_message().find((theirs.empty() ? "the caller speaks no named version"
+                                                          : " speaks version " + theirs) +
+                                          " of the control protocol, headrace-master "),
+              std::string::npos)
+        << status.error_message();
+    EXPECT_NE(status.error_message().find(" speaks version " + own +
+                                          ": install the same version of headrace on all machines"),
+              std::string::npos)
+        << status.error_message();
+  };
+  const auto call = [&](const auto& introduce, const std::string& theirs) {
+    grpc::ClientContext joining;
+    introduce(&joining);
+    v1::JoinRequest join;
+    join.set_name("w-0");
+    join.set_key(7);
+    v1::JoinReply joined;
+    expect(caller->Stub()->Join(&joining, join, &joined), theirs);
+    grpc::ClientContext asking;
+    introduce(&asking);
+    v1::Job job;
+    expect(caller->Stub()->GetJob(&asking, {}, &job), theirs);
+    grpc::ClientContext watching;
+    introduce(&watching);
+    watching.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(30));
+    v1::WatchRequest watch;
+    watch.set_worker(1);
+    v1::Orders orders;
+    const auto stream = caller->Stub()->Watch(&watching, watch);
+    EXPECT_FALSE(stream->Read(&orders));
+    expect(stream->Finish(), theirs);
+  };
+  for (const int protocol : {v1::kControlProtocol - 1, v1::kControlProtocol + 1}) {
+    call([&](grpc::ClientContext* context) { v1::Introduce("some-worker", context, protocol); },
+         std::to_string(protocol));
+  }
+  call([](grpc::ClientContext*) {}, "");
+  EXPECT_EQ(GetStatus().workers_size(), 0);
+  EXPECT_EQ(Join(caller.get(), "w-0").worker(), 1u);
 }
 
 TEST_F(ServiceTest, APortInUseIsNamed) {
