@@ -17,6 +17,7 @@
 #include "headrace/control.grpc.pb.h"
 #include "journal/journal.h"
 #include "master/convert.h"
+#include "master/offsets.h"
 #include "master/server.h"
 #include "master/state.h"
 #include "master/text.h"
@@ -173,7 +174,8 @@ Status ReadJournal(const std::string& path, bool totals_only, v1::Ledger* ledger
 }
 
 int ShowLedger(const Flags& flags) {
-  const auto print = [&](const v1::Ledger& ledger) {
+  const auto print = [&](v1::Ledger ledger) {
+    FindOffsets(&ledger);
     return flags.format == "json" ? Json(ledger) : Text(ledger);
   };
   if (!flags.journal.empty()) {
