@@ -1,4 +1,6 @@
 // Who is connected to a master: watchers, TLS, the port.
+#include <google/protobuf/wrappers.pb.h>
+#include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
 
@@ -164,6 +166,72 @@ TEST_F(ServiceTest, ACallerOfAnotherVersionIsRefused) {
   call([](grpc::ClientContext*) {}, "");
   EXPECT_EQ(GetStatus().workers_size(), 0);
   EXPECT_EQ(Join(caller.get(), "w-0").worker(), 1u);
+}
+
+// Debian has no generated code for gRPC's own services: one is a string, the other a number, on the
+// wire as in these messages.
+using HealthStub =
+    grpc::TemplatedGenericStub<google::protobuf::StringValue, google::protobuf::Int32Value>;
+
+TEST_F(ServiceTest, TheHealthServiceAnswers) {
+  constexpr int kServing = 1;
+  StartMaster(SmallJob());
+  HealthStub stub(grpc::CreateChannel(master->address(), grpc::InsecureChannelCredentials()));
+  const auto check = [&](const std::string& service, int* health) {
+    grpc::ClientContext context;  // without a version: whoever probes needs not know of it
+    context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(30));
+    google::protobuf::StringValue request;
+    request.set_value(service);
+    grpc::CompletionQueue queue;
+    const auto call =
+        stub.PrepareUnaryCall(&context, "/grpc.health.v1.Health/Check", request, &queue);
+    call->StartCall();
+    google::protobuf::Int32Value reply;
+    grpc::Status status;
+    call->Finish(&reply, &status, &queue);
+    void* tag = nullptr;
+    bool ok = false;
+    EXPECT_TRUE(queue.Next(&tag, &ok));
+    *health = reply.value();
+    return status;
+  };
+  int health = 0;
+  const grpc::Status status = check("", &health);
+  EXPECT_TRUE(status.ok()) << status.error_message();
+  EXPECT_EQ(health, kServing);
+  EXPECT_EQ(check("no.such.Service", &health).error_code(), grpc::StatusCode::NOT_FOUND);
+}
+
+TEST_F(ServiceTest, ReflectionNamesTheServices) {
+  StartMaster(SmallJob());
+  grpc::GenericStub stub(
+      grpc::CreateChannel(master->address(), grpc::InsecureChannelCredentials()));
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(30));
+  grpc::CompletionQueue queue;
+  void* tag = nullptr;
+  bool ok = false;
+  const auto next = [&] { return queue.Next(&tag, &ok) && ok; };
+  const auto stream = stub.PrepareCall(
+      &context, "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", &queue);
+  stream->StartCall(&queue);
+  ASSERT_TRUE(next());
+  grpc::Slice list_services("\x3a\x01*");  // field 7, one byte
+  stream->Write(grpc::ByteBuffer(&list_services, 1), &queue);
+  ASSERT_TRUE(next());
+  grpc::ByteBuffer reply;
+  stream->Read(&reply, &queue);
+  ASSERT_TRUE(next());
+  grpc::Slice bytes;
+  ASSERT_TRUE(reply.DumpToSingleSlice(&bytes).ok());
+  const std::string text(reinterpret_cast<const char*>(bytes.begin()), bytes.size());
+  for (const char* service : {"headrace.v1.Control", "grpc.health.v1.Health"}) {
+    EXPECT_NE(text.find(service), std::string::npos) << text;
+  }
+  context.TryCancel();
+  grpc::Status status;
+  stream->Finish(&status, &queue);
+  EXPECT_TRUE(queue.Next(&tag, &ok));
 }
 
 TEST_F(ServiceTest, APortInUseIsNamed) {
