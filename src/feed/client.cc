@@ -72,9 +72,9 @@ Status Client::Connect(const Options& options, std::unique_ptr<Client>* client) 
   if (welcome == nullptr) return {Code::kInternal, "the agent's first message is no welcome"};
   if (welcome->protocol != kProtocol) {
     return {Code::kFailedPrecondition,
-            "the agent speaks version " + std::to_string(welcome->protocol) +
-                " of the feed protocol, this process version " + std::to_string(kProtocol) +
-                "; install the same release of both"};
+            "headrace-worker speaks version " + std::to_string(welcome->protocol) +
+                " of the feed protocol, this process (" + options.program + ") version " +
+                std::to_string(kProtocol) + ": install the same version of headrace for both"};
   }
   *client = std::make_unique<ConnectedClient>(options, std::move(socket), *welcome, stream_queue,
                                               stream_account, tasks_queue, tasks_account);

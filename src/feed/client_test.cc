@@ -38,6 +38,27 @@ TEST_F(ClientTest, RefusedWithTheReason) {
   EXPECT_EQ(Accounts::Get().Find("train"), nullptr);
 }
 
+// An agent of another release that does not mind, or does not look.
+TEST_F(ClientTest, AnAgentThatSpeaksAnotherVersionIsRefused) {
+  for (const int protocol : {kProtocol - 1, kProtocol + 1}) {
+    std::unique_ptr<Client> client;
+    Client::Options options;
+    options.socket = agent_.path();
+    options.program = "test";
+    auto connected =
+        std::async(std::launch::async, [&] { return Client::Connect(options, &client); });
+    agent_.Accept();
+    EXPECT_EQ(agent_.Expect<message::Hello>().protocol, kProtocol);
+    agent_.Send(message::Welcome{protocol, "worker-0", 7, ModelKind::kNone, "{}"});
+    EXPECT_EQ(connected.get().ToString(),
+              "FAILED_PRECONDITION: headrace-worker speaks version " + std::to_string(protocol) +
+                  " of the feed protocol, this process (test) version " +
+                  std::to_string(kProtocol) + ": install the same version of headrace for both");
+    EXPECT_EQ(client, nullptr);
+    EXPECT_EQ(Accounts::Get().Find("train"), nullptr);
+  }
+}
+
 TEST_F(ClientTest, NoAgent) {
   std::unique_ptr<Client> client;
   Client::Options options;

@@ -117,11 +117,65 @@ TEST_F(DamageTest, EveryFlippedBitOfTheLogIsFoundOrHarmless) {
   EXPECT_GT(refused, kFlips * 8 / 10);
 }
 
+// The offset in the message; -1: it names none.
+std::int64_t OffsetOf(const std::string& message) {
+  const std::string before = "in the page at offset ";
+  const std::size_t at = message.find(before);
+  return at == std::string::npos ? -1 : std::stoll(message.substr(at + before.size()));
+}
+
+TEST_F(DamageTest, AnEventThatIsDamagedInAClosedFileIsNamedWithItsPage) {
+  MakeClosed();
+  for (const int number : {0, 7, 25, kEvents - 1}) {
+    const std::size_t at = file_.find(Event(number).substr(0, 20)) + 30;
+    std::string damaged = file_;
+    damaged[at] = static_cast<char>(damaged[at] ^ 1);
+    const Opened opened = OpenDamaged(damaged, "");
+    EXPECT_EQ(opened.status.code(), Code::kDataLoss);
+    EXPECT_EQ(opened.status.message(),
+              Path("damaged") + " is damaged: the checksum of event " + std::to_string(number + 1) +
+                  " is wrong (in the page at offset " + std::to_string(at / 4096 * 4096) +
+                  " of the file). Restore it, or start the job anew with another journal");
+  }
+}
+
+// In a file of thousands of pages, in trees of more than one level, beside a snapshot.
+TEST_F(DamageTest, ThePageOfAnEventOfALongJournal) {
+  constexpr int kMany = 3000;
+  {
+    const auto journal = OpenJournal();
+    for (int i = 0; i < 100; ++i) journal->Append("before", nullptr);
+    ASSERT_TRUE(journal->Compact(std::string(9000, 's')).ok());
+    for (int i = 0; i < kMany; ++i) {
+      journal->Append("<" + std::to_string(i) + ">" + std::string(i % 5 == 0 ? 20000 : 900, 'x'),
+                      nullptr);
+    }
+    ASSERT_TRUE(journal->Flush().ok());
+  }
+  file_ = ReadFile(Path("journal"));
+  for (const int number : {3, 1000, 1001, 2500, kMany - 1}) {
+    const std::size_t at = file_.find("<" + std::to_string(number) + ">");
+    ASSERT_NE(at, std::string::npos);
+    std::string damaged = file_;
+    damaged[at] = '{';
+    const Opened opened = OpenDamaged(damaged, "");
+    EXPECT_EQ(OffsetOf(opened.status.message()), at / 4096 * 4096) << opened.status.ToString();
+    EXPECT_NE(opened.status.message().find("event " + std::to_string(100 + number + 1) + " "),
+              std::string::npos)
+        << opened.status.ToString();
+  }
+  std::string damaged = file_;
+  const std::size_t state = file_.find("ssssssss");
+  damaged[state] = 't';
+  EXPECT_NE(OpenDamaged(damaged, "").status.message().find("the snapshot's checksum is wrong (in"),
+            std::string::npos);
+}
+
 TEST_F(DamageTest, EveryFlippedBitOfTheFileIsFoundOrHarmless) {
   MakeClosed();
   std::mt19937 random(3);
   constexpr int kFlips = 600;
-  int refused = 0;
+  int refused = 0, unnamed = 0;
   for (int i = 0; i < kFlips; ++i) {
     std::string damaged = file_;
     const std::size_t bit = random() % (damaged.size() * 8);
@@ -129,11 +183,18 @@ TEST_F(DamageTest, EveryFlippedBitOfTheFileIsFoundOrHarmless) {
     const Opened opened = OpenDamaged(damaged, "");
     if (!opened.status.ok()) {
       ++refused;
+      const std::int64_t offset = OffsetOf(opened.status.message());
+      if (offset < 0) {
+        ++unnamed;
+      } else {
+        EXPECT_EQ(offset, bit / 8 / 4096 * 4096) << opened.status.ToString();
+      }
       continue;
     }
     ASSERT_EQ(Prefix(opened.events), kEvents) << "bit " << bit;
   }
   EXPECT_GT(refused, kFlips / 10);
+  EXPECT_LT(unnamed, refused / 10) << "without a page";
 }
 
 class TamperedTest : public DamageTest {

@@ -2,6 +2,7 @@
 
 #include <zlib.h>
 
+#include <cstdlib>
 #include <utility>
 
 #include "journal/wal_check.h"
@@ -21,6 +22,10 @@ std::uint32_t RowChecksum(std::uint32_t previous, std::uint64_t sequence, std::s
     return static_cast<std::uint32_t>(crc);  // zlib takes a null pointer for a reset
   return static_cast<std::uint32_t>(
       crc32_z(crc, reinterpret_cast<const Bytef*>(event.data()), event.size()));
+}
+
+std::string InPage(std::int64_t offset) {
+  return " (in the page at offset " + std::to_string(offset) + " of the file)";
 }
 
 std::string_view BlobOf(sqlite3_stmt* row, int column) {
@@ -49,7 +54,11 @@ Status Database::Error(const std::string& doing) const {
                     text + "; the journal's directory must exist and be writable");
     case SQLITE_NOTADB:
       return Status(Code::kInvalidArgument, text + "; this file is no Headrace journal");
-    case SQLITE_CORRUPT: return Damage(doing + ": " + sqlite3_errmsg(db_.get()));
+    case SQLITE_CORRUPT: {
+      const std::string why = sqlite3_errmsg(db_.get());
+      const bool schema = why.rfind("malformed database schema", 0) == 0;  // in the first page
+      return Damage(doing + ": " + why + (schema ? InPage(0) : ""));
+    }
     default: return Status(Code::kUnavailable, text);
   }
 }
@@ -171,17 +180,48 @@ Status Database::CheckOrMakeSchema(const std::string& job) {
 
 // Rows that a damaged page lost are found here; rows that changed, by their checksums.
 Status Database::CheckPages() {
-  std::string text;
+  std::string text, page_size;
   bool found = false;
   Status status = ReadText("PRAGMA quick_check(1)", &text, &found);
   if (!status.ok()) return status;
-  return found && text == "ok" ? Status() : Damage(text);
+  if (found && text == "ok") return Status();
+  // SQLite names the page by its number: "On tree page 3 cell 2: ...", "Page 3: ...".
+  const std::size_t named = text.find("age ");
+  const std::uint64_t page =
+      named == std::string::npos ? 0 : std::strtoull(text.c_str() + named + 4, nullptr, 10);
+  if (page == 0) {  // the first event that cannot be read tells more
+    status = Replay(nullptr, nullptr);
+    return status.ok() ? Damage(text) : status;
+  }
+  status = ReadText("PRAGMA page_size", &page_size, &found);
+  if (status.ok() && found) {
+    text += InPage(static_cast<std::int64_t>((page - 1) * std::stoull(page_size)));
+  }
+  return Damage(text);
+}
+
+std::string Database::PageOf(const std::string& table, std::int64_t rows_before) {
+  Statement pages;
+  // Paths sort as the rows do. Overflow pages belong to the row that begins before them.
+  const Status status = Prepare(
+      "SELECT pgoffset, ncell FROM dbstat WHERE name = ? AND pagetype = 'leaf' ORDER BY path",
+      &pages);
+  if (!status.ok()) return "";
+  sqlite3_bind_text(pages.get(), 1, table.data(), static_cast<int>(table.size()), SQLITE_STATIC);
+  std::string last;  // of a row behind the last one
+  while (sqlite3_step(pages.get()) == SQLITE_ROW) {
+    last = InPage(sqlite3_column_int64(pages.get(), 0));
+    rows_before -= sqlite3_column_int64(pages.get(), 1);
+    if (rows_before < 0) return last;
+  }
+  return last;
 }
 
 Status Database::Replay(const std::function<Status(std::string_view)>& snapshot,
                         const std::function<Status(std::uint64_t, std::string_view)>& event) {
   std::uint64_t sequence = 0;
   std::uint32_t checksum = 0;
+  std::int64_t read = 0;  // events
   Statement rows;
   Status status = Prepare("SELECT sequence, checksum, state FROM snapshot", &rows);
   if (!status.ok()) return status;
@@ -190,7 +230,7 @@ Status Database::Replay(const std::function<Status(std::string_view)>& snapshot,
     sequence = static_cast<std::uint64_t>(sqlite3_column_int64(rows.get(), 0));
     checksum = RowChecksum(0, sequence, BlobOf(rows.get(), 2));
     if (checksum != static_cast<std::uint32_t>(sqlite3_column_int64(rows.get(), 1))) {
-      return Damage("the snapshot's checksum is wrong");
+      return Damage("the snapshot's checksum is wrong" + PageOf("snapshot", 0));
     }
     if (snapshot) status = snapshot(BlobOf(rows.get(), 2));
     if (!status.ok()) return status;
@@ -203,17 +243,23 @@ Status Database::Replay(const std::function<Status(std::string_view)>& snapshot,
   while ((step = sqlite3_step(rows.get())) == SQLITE_ROW) {
     const auto found = static_cast<std::uint64_t>(sqlite3_column_int64(rows.get(), 0));
     if (found != sequence + 1) {
-      return Damage("event " + std::to_string(sequence + 1) + " is missing");
+      return Damage("event " + std::to_string(sequence + 1) + " is missing" +
+                    PageOf("events", read));
     }
     sequence = found;
     checksum = RowChecksum(checksum, sequence, BlobOf(rows.get(), 2));
     if (checksum != static_cast<std::uint32_t>(sqlite3_column_int64(rows.get(), 1))) {
-      return Damage("the checksum of event " + std::to_string(sequence) + " is wrong");
+      return Damage("the checksum of event " + std::to_string(sequence) + " is wrong" +
+                    PageOf("events", read));
     }
+    ++read;
     if (event) status = event(sequence, BlobOf(rows.get(), 2));
     if (!status.ok()) return status;
   }
-  if (step != SQLITE_DONE) return Error("cannot read event " + std::to_string(sequence + 1));
+  if (step != SQLITE_DONE) {
+    const Status error = Error("cannot read event " + std::to_string(sequence + 1));
+    return {error.code(), error.message() + PageOf("events", read)};
+  }
   last_sequence_ = sequence;
   last_checksum_ = checksum;
   return Status();

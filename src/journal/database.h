@@ -50,6 +50,10 @@ class Database {
   Status Prepare(const char* sql, Statement* statement);
   // A row of one text; *found is false if there is none.
   Status ReadText(const char* sql, std::string* text, bool* found);
+  // Where the row begins that has so many before it in its table, for messages: the page, as SQLite
+  // counts rows only by page. Empty if SQLite cannot say (it is built without dbstat, or the pages
+  // on the way are damaged).
+  std::string PageOf(const std::string& table, std::int64_t rows_before);
   Status Error(const std::string& doing) const;
   Status Damage(const std::string& what) const;
 

@@ -156,6 +156,8 @@ Status Dispatcher::DoExchange(const v1::ExchangeRequest& request, v1::ExchangeRe
 
 void Dispatcher::ApplyReports(const v1::ExchangeRequest& request, v1::ExchangeReply* reply) {
   for (const v1::Report& message : request.reports()) {
+    const ledger::Lease* lease = state_.ledger().leases().Find(message.token());
+    const bool trained = lease != nullptr && lease->work == 0 && message.acknowledged_size() > 0;
     ledger::Report report;
     Status status = ToLedger(message, request.worker(), now_ms_, &report);
     if (status.ok()) status = Apply(ledger::Event(std::move(report)));
@@ -164,6 +166,7 @@ void Dispatcher::ApplyReports(const v1::ExchangeRequest& request, v1::ExchangeRe
         trouble_ = state_.Find(request.worker())->name + ": " + message.error();
         spdlog::warn("a task failed, and is tried again: {}", trouble_);
       }
+      if (trained) NoteTrained();
       continue;
     }
     v1::ReportRefused* refused = reply->add_refused();
@@ -171,6 +174,13 @@ void Dispatcher::ApplyReports(const v1::ExchangeRequest& request, v1::ExchangeRe
     refused->set_code(static_cast<int>(status.code()));
     refused->set_message(status.message());
   }
+}
+
+void Dispatcher::NoteTrained() {
+  const std::optional<Rewinds::Rewind> rewind = rewinds_.Trained(now_ms_);
+  if (!rewind) return;
+  spdlog::warn("the model was lost, and went back to step {}: nothing was trained for {:.1f} s",
+               rewind->step, static_cast<double>(rewind->pause_ms) / 1000);
 }
 
 void Dispatcher::ApplyRenewals(const v1::ExchangeRequest& request, v1::ExchangeReply* reply) {

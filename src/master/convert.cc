@@ -182,6 +182,7 @@ void Fill(const ledger::Ledger& ledger, bool totals_only, v1::Ledger* message) {
     one->set_path(files[static_cast<std::size_t>(entry.file)].path);
     one->set_index(entry.index);
     one->set_error(entry.error);
+    one->set_offset(-1);
   }
   if (totals_only) return;
   for (const ledger::FileCoverage& file : ledger.Coverage()) {

@@ -17,14 +17,17 @@
 #include "headrace/control.grpc.pb.h"
 #include "journal/journal.h"
 #include "master/convert.h"
+#include "master/offsets.h"
 #include "master/server.h"
 #include "master/state.h"
 #include "master/text.h"
+#include "proto/version.h"
 
 namespace headrace::master {
 namespace {
 
 constexpr int kFailed = 1, kUsage = 2;
+constexpr char kProgram[] = "headrace-ctl";
 
 struct Flags {
   std::string master, format = "json", journal, status_file, reason;
@@ -78,9 +81,10 @@ class Client {
                                       std::to_string(static_cast<int>(flags_.timeout_s)) + " s"};
     }
     grpc::ClientContext context;
+    v1::Introduce(kProgram, &context);
     if (limited) context.set_deadline(deadline);
     const grpc::Status status = ((*stub_).*call)(&context, request, reply);
-    if (status.ok()) return {};
+    if (status.ok()) return v1::CheckMaster(kProgram, context);
     const auto code = static_cast<Code>(status.error_code());
     return {code, "the master at " + flags_.master + " says " + CodeName(code) + ": " +
                       status.error_message()};
@@ -170,7 +174,8 @@ Status ReadJournal(const std::string& path, bool totals_only, v1::Ledger* ledger
 }
 
 int ShowLedger(const Flags& flags) {
-  const auto print = [&](const v1::Ledger& ledger) {
+  const auto print = [&](v1::Ledger ledger) {
+    FindOffsets(&ledger);
     return flags.format == "json" ? Json(ledger) : Text(ledger);
   };
   if (!flags.journal.empty()) {

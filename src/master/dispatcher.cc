@@ -109,7 +109,7 @@ Status Dispatcher::Load(const std::string& journal_path) {
   entry_bytes_ = bytes;
 
   now_ms_ = std::max(options_.now_ms(), state_.ledger().now_ms());
-  seen_ms_ = now_ms_;
+  seen_ms_ = lost_ms_ = now_ms_;
   if (state_.ledger().spec().files.empty()) {
     ledger::CreateJob create;
     create.spec = job_.spec;
@@ -136,6 +136,13 @@ Status Dispatcher::Apply(const Entry& entry, ledger::Effects* effects) {
     log_->Append(std::move(bytes));
   }
   for (const ledger::Recall& recall : effects->recalls) changed_.insert(recall.worker);
+  if (status.ok() && std::holds_alternative<ModelLost>(entry)) {
+    rewinds_.Lost(now_ms_);
+    lost_ms_ = now_ms_;
+  }
+  if (const auto* restored = std::get_if<master::Restored>(&entry); restored && status.ok()) {
+    rewinds_.Restored(restored->step);
+  }
   return status;
 }
 

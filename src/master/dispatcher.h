@@ -20,6 +20,8 @@
 #include "master/durable_log.h"
 #include "master/job.h"
 #include "master/pace.h"
+#include "master/rewinds.h"
+#include "master/server_watch.h"
 #include "master/state.h"
 
 namespace headrace::master {
@@ -38,6 +40,8 @@ class Dispatcher {
     // The journal starts over from a snapshot when it has more events than this since the last, and
     // four times its bytes.
     std::uint64_t compact_events = 200'000;
+    // What is known of the job's parameter servers; empty: there are none.
+    std::function<std::vector<ServerLook>()> servers;
   };
   template <class Reply>
   using Done = std::function<void(const Status&, const Reply&)>;
@@ -125,6 +129,7 @@ class Dispatcher {
 
   Status DoJoin(const v1::JoinRequest& request, v1::JoinReply* reply);
   Status DoExchange(const v1::ExchangeRequest& request, v1::ExchangeReply* reply);
+  void NoteTrained();
   void ApplyReports(const v1::ExchangeRequest& request, v1::ExchangeReply* reply);
   void ApplyRenewals(const v1::ExchangeRequest& request, v1::ExchangeReply* reply);
   Status ApplyRequest(const v1::ExchangeRequest& request, v1::ExchangeReply* reply);
@@ -140,6 +145,7 @@ class Dispatcher {
   Status Unknown(std::uint64_t worker) const;
   void FillStatus(v1::JobStatus* status) const;
   void FillWorker(const Worker& worker, v1::WorkerStatus* status) const;
+  void FillServers(v1::JobStatus* status) const;
   void FillRates(v1::JobStatus* status) const;
 
   const Job job_;
@@ -151,10 +157,12 @@ class Dispatcher {
   std::unique_ptr<Coordinator> coordinator_;
   std::int64_t now_ms_ = 0;                          // of the call that holds the lock
   std::int64_t seen_ms_ = 0;                         // when a worker was here last, or the start
+  std::int64_t lost_ms_ = 0;                         // when the model was lost last, or the start
   std::map<std::uint64_t, Words> words_;             // by worker
   std::map<std::string, v1::Telemetry> last_words_;  // by name
   std::string trouble_;                              // as in JobStatus
   Pace pace_;
+  Rewinds rewinds_;
   std::multimap<std::uint64_t, std::shared_ptr<Watcher>> watchers_;
   std::set<std::uint64_t> changed_;  // workers with other orders
   std::vector<Done<v1::CheckpointReply>> checkpoint_calls_;

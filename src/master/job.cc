@@ -267,6 +267,16 @@ Status ReadJobFile(const std::string& path, Job* job) {
   return status.ok() ? status : Status(status.code(), "job file " + path + ": " + status.message());
 }
 
+std::vector<std::string> ServersOf(const Job& job) {
+  const Json trainer = Json::parse(job.trainer, nullptr, /*allow_exceptions=*/false);
+  std::vector<std::string> servers;
+  if (!trainer.is_object() || !trainer.contains("parameter_servers")) return servers;
+  for (const Json& address : trainer["parameter_servers"]) {
+    if (address.is_string()) servers.push_back(address);  // else the trainer refuses it
+  }
+  return servers;
+}
+
 std::string JournalName(const Job& job) {
   ledger::Encoder encoder;
   encoder(job.spec, job.type, job.model, job.exact);

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/status.h"
 #include "ledger/job.h"
@@ -49,6 +50,9 @@ inline constexpr int kJobFileVersion = 1;
 Status ParseJob(std::string_view json, Job* job);
 // The same, and NOT_FOUND, PERMISSION_DENIED; all errors begin with the path.
 Status ReadJobFile(const std::string& path, Job* job);
+
+// Addresses of the parameter servers, from the trainer's section; none: there are none.
+std::vector<std::string> ServersOf(const Job& job);
 
 // The name under which a journal belongs to this job: another one as soon as files, tasks, epochs
 // or limits differ. The trainer's section and where checkpoints go may change.

@@ -154,5 +154,16 @@ TEST(JobFile, TheJournalBelongsToTheWork) {
   EXPECT_NE(JournalName(one), JournalName(two));
 }
 
+TEST(JobTest, TheParameterServersOfTheTrainersSection) {
+  Job job;
+  EXPECT_TRUE(ServersOf(job).empty());
+  job.trainer = R"({"parameter_servers": ["a:1", "b:2"], "x": 1})";
+  EXPECT_EQ(ServersOf(job), (std::vector<std::string>{"a:1", "b:2"}));
+  for (const char* odd : {"", "[]", R"({"parameter_servers": 3})"}) {
+    job.trainer = odd;
+    EXPECT_TRUE(ServersOf(job).empty()) << odd;
+  }
+}
+
 }  // namespace
 }  // namespace headrace::master

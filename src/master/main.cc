@@ -15,11 +15,13 @@
 #include <string>
 #include <system_error>
 
+#include "base/reach.h"
 #include "master/dispatcher.h"
 #include "master/job.h"
 #include "master/metrics.h"
 #include "master/run.h"
 #include "master/server.h"
+#include "master/server_watch.h"
 #include "master/service.h"
 #include "master/text.h"
 
@@ -82,8 +84,16 @@ int Serve(const Flags& flags) {
   Job job;
   Status status = ReadJobFile(flags.job, &job);
   if (!status.ok()) return Fail(status);
+  ServerWatch::Options watching;
+  watching.now_ms = WallClockMs;
+  watching.reach = [](const std::string& address) {
+    std::string own_host;
+    return ReachOnce(address, std::chrono::seconds(1), &own_host);
+  };
+  const ServerWatch servers(ServersOf(job), watching);
   Dispatcher::Options options;
   options.now_ms = WallClockMs;
+  options.servers = [&servers] { return servers.looks(); };
   std::unique_ptr<Dispatcher> dispatcher;
   status = Dispatcher::Open(job, flags.journal, options, &dispatcher);
   if (!status.ok()) return Fail({status.code(), "journal: " + status.message()});

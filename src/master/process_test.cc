@@ -245,6 +245,7 @@ TEST_F(ProcessTest, AFullDiskEndsItAndLosesNothing) {
     join.set_key(1);
     v1::JoinReply joined;
     grpc::ClientContext context;
+    v1::Introduce("test", &context);
     ASSERT_TRUE(stub->Join(&context, join, &joined).ok());
     v1::ExchangeRequest request;
     request.set_worker(joined.worker());
@@ -254,6 +255,7 @@ TEST_F(ProcessTest, AFullDiskEndsItAndLosesNothing) {
     grpc::Status status;
     while (true) {
       grpc::ClientContext each;
+      v1::Introduce("test", &each);
       each.set_deadline(deadline);
       request.set_request(request.request() + 1);
       v1::ExchangeReply reply;

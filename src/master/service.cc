@@ -6,6 +6,8 @@
 #include <optional>
 #include <utility>
 
+#include "proto/version.h"
+
 namespace headrace::master {
 namespace {
 
@@ -17,10 +19,15 @@ grpc::Status ToGrpc(const Status& status) {
 // One stream of orders. Lives until gRPC has done with it and the dispatcher has let it go.
 class OrdersStream final : public grpc::ServerWriteReactor<v1::Orders>, public Dispatcher::Watcher {
  public:
-  static OrdersStream* Start(Dispatcher* dispatcher, std::uint64_t worker) {
+  // `spoken`: not OK, then that is all that the caller gets.
+  static OrdersStream* Start(Dispatcher* dispatcher, std::uint64_t worker, const Status& spoken) {
     auto stream = std::make_shared<OrdersStream>(dispatcher, worker);
     stream->self_ = stream;
-    dispatcher->Watch(worker, stream);
+    if (spoken.ok()) {
+      dispatcher->Watch(worker, stream);
+    } else {
+      stream->End(spoken);
+    }
     return stream.get();
   }
   OrdersStream(Dispatcher* dispatcher, std::uint64_t worker)
@@ -94,6 +101,10 @@ template <class Reply, class Call>
 grpc::ServerUnaryReactor* Service::Unary(grpc::CallbackServerContext* context, const char* method,
                                          Reply* reply, Call call) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  if (const Status spoken = v1::CheckCaller(context); !spoken.ok()) {
+    reactor->Finish(ToGrpc(spoken));
+    return reactor;
+  }
   const auto begin = std::chrono::steady_clock::now();
   call([this, reactor, reply, method, begin](const Status& status, const Reply& answer) {
     if (status.ok()) *reply = answer;
@@ -116,9 +127,9 @@ grpc::ServerUnaryReactor* Service::Exchange(grpc::CallbackServerContext* context
                [&](auto done) { dispatcher_.Exchange(*request, std::move(done)); });
 }
 
-grpc::ServerWriteReactor<v1::Orders>* Service::Watch(grpc::CallbackServerContext*,
+grpc::ServerWriteReactor<v1::Orders>* Service::Watch(grpc::CallbackServerContext* context,
                                                      const v1::WatchRequest* request) {
-  return OrdersStream::Start(&dispatcher_, request->worker());
+  return OrdersStream::Start(&dispatcher_, request->worker(), v1::CheckCaller(context));
 }
 
 grpc::ServerUnaryReactor* Service::Attach(grpc::CallbackServerContext* context,

@@ -1,4 +1,6 @@
 // Who is connected to a master: watchers, TLS, the port.
+#include <google/protobuf/wrappers.pb.h>
+#include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
 
@@ -30,6 +32,7 @@ TEST_F(ServiceTest, WatchPushesOrdersUntilTheWorkerLeaves) {
   ASSERT_TRUE(a.Turn());
   ASSERT_TRUE(b.Turn());
   grpc::ClientContext context;
+  v1::Introduce("test", &context);
   context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(30));
   v1::WatchRequest request;
   request.set_worker(b.number());
@@ -48,6 +51,7 @@ TEST_F(ServiceTest, WatchPushesOrdersUntilTheWorkerLeaves) {
   EXPECT_TRUE(stream->Finish().ok());
 
   grpc::ClientContext unknown;
+  v1::Introduce("test", &unknown);
   request.set_worker(99);
   auto none = two->Stub()->Watch(&unknown, request);
   EXPECT_FALSE(none->Read(&orders));
@@ -61,6 +65,7 @@ TEST_F(ServiceTest, AWatcherThatGoesAwayIsForgotten) {
   ASSERT_TRUE(a.Turn());
   for (int i = 0; i < 20; ++i) {
     grpc::ClientContext context;
+    v1::Introduce("test", &context);
     v1::WatchRequest request;
     request.set_worker(a.number());
     auto stream = one->Stub()->Watch(&context, request);
@@ -97,6 +102,7 @@ TEST_F(ServiceTest, TlsKeepsOutWhoHasNoCertificate) {
     EXPECT_TRUE(ClientCredentials(files, &credentials).ok());
     auto stub = v1::Control::NewStub(grpc::CreateChannel(server->address(), credentials));
     grpc::ClientContext context;
+    v1::Introduce("test", &context);
     context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(10));
     v1::JobStatus reply;
     return stub->GetStatus(&context, v1::GetStatusRequest(), &reply);
@@ -111,6 +117,121 @@ TEST_F(ServiceTest, TlsKeepsOutWhoHasNoCertificate) {
   std::shared_ptr<grpc::ServerCredentials> credentials;
   EXPECT_EQ(ServerCredentials({"only.crt", "", ""}, &credentials).code(), Code::kInvalidArgument);
   EXPECT_EQ(ServerCredentials({"no.crt", "no.key", ""}, &credentials).code(), Code::kNotFound);
+}
+
+// Before its call has any effect.
+TEST_F(ServiceTest, ACallerOfAnotherVersionIsRefused) {
+  StartMaster(SmallJob());
+  auto caller = NewCaller();
+  const std::string own = std::to_string(v1::kControlProtocol);
+  const auto expect = [&](const grpc::Status& status, const std::string& theirs) {
+    EXPECT_EQ(status.error_code(), grpc::StatusCode::UNIMPLEMENTED);
+    EXPECT_EQ(status.error_message().find("some-worker "), theirs.empty() ? std::string::npos : 0);
+    EXPECT_NE(status.error_message().find((theirs.empty() ? "the caller speaks no named version"
+                                                          : " speaks version " + theirs) +
+                                          " of the control protocol, headrace-master "),
+              std::string::npos)
+        << status.error_message();
+    EXPECT_NE(status.error_message().find(" speaks version " + own +
+                                          ": install the same version of headrace on all machines"),
+              std::string::npos)
+        << status.error_message();
+  };
+  const auto call = [&](const auto& introduce, const std::string& theirs) {
+    grpc::ClientContext joining;
+    introduce(&joining);
+    v1::JoinRequest join;
+    join.set_name("w-0");
+    join.set_key(7);
+    v1::JoinReply joined;
+    expect(caller->Stub()->Join(&joining, join, &joined), theirs);
+    grpc::ClientContext asking;
+    introduce(&asking);
+    v1::Job job;
+    expect(caller->Stub()->GetJob(&asking, {}, &job), theirs);
+    grpc::ClientContext watching;
+    introduce(&watching);
+    watching.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(30));
+    v1::WatchRequest watch;
+    watch.set_worker(1);
+    v1::Orders orders;
+    const auto stream = caller->Stub()->Watch(&watching, watch);
+    EXPECT_FALSE(stream->Read(&orders));
+    expect(stream->Finish(), theirs);
+  };
+  for (const int protocol : {v1::kControlProtocol - 1, v1::kControlProtocol + 1}) {
+    call([&](grpc::ClientContext* context) { v1::Introduce("some-worker", context, protocol); },
+         std::to_string(protocol));
+  }
+  call([](grpc::ClientContext*) {}, "");
+  EXPECT_EQ(GetStatus().workers_size(), 0);
+  EXPECT_EQ(Join(caller.get(), "w-0").worker(), 1u);
+}
+
+// Debian has no generated code for gRPC's own services: one is a string, the other a number, on the
+// wire as in these messages.
+using HealthStub =
+    grpc::TemplatedGenericStub<google::protobuf::StringValue, google::protobuf::Int32Value>;
+
+TEST_F(ServiceTest, TheHealthServiceAnswers) {
+  constexpr int kServing = 1;
+  StartMaster(SmallJob());
+  HealthStub stub(grpc::CreateChannel(master->address(), grpc::InsecureChannelCredentials()));
+  const auto check = [&](const std::string& service, int* health) {
+    grpc::ClientContext context;  // without a version: whoever probes needs not know of it
+    context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(30));
+    google::protobuf::StringValue request;
+    request.set_value(service);
+    grpc::CompletionQueue queue;
+    const auto call =
+        stub.PrepareUnaryCall(&context, "/grpc.health.v1.Health/Check", request, &queue);
+    call->StartCall();
+    google::protobuf::Int32Value reply;
+    grpc::Status status;
+    call->Finish(&reply, &status, &queue);
+    void* tag = nullptr;
+    bool ok = false;
+    EXPECT_TRUE(queue.Next(&tag, &ok));
+    *health = reply.value();
+    return status;
+  };
+  int health = 0;
+  const grpc::Status status = check("", &health);
+  EXPECT_TRUE(status.ok()) << status.error_message();
+  EXPECT_EQ(health, kServing);
+  EXPECT_EQ(check("no.such.Service", &health).error_code(), grpc::StatusCode::NOT_FOUND);
+}
+
+TEST_F(ServiceTest, ReflectionNamesTheServices) {
+  StartMaster(SmallJob());
+  grpc::GenericStub stub(
+      grpc::CreateChannel(master->address(), grpc::InsecureChannelCredentials()));
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(30));
+  grpc::CompletionQueue queue;
+  void* tag = nullptr;
+  bool ok = false;
+  const auto next = [&] { return queue.Next(&tag, &ok) && ok; };
+  const auto stream = stub.PrepareCall(
+      &context, "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", &queue);
+  stream->StartCall(&queue);
+  ASSERT_TRUE(next());
+  grpc::Slice list_services("\x3a\x01*");  // field 7, one byte
+  stream->Write(grpc::ByteBuffer(&list_services, 1), &queue);
+  ASSERT_TRUE(next());
+  grpc::ByteBuffer reply;
+  stream->Read(&reply, &queue);
+  ASSERT_TRUE(next());
+  grpc::Slice bytes;
+  ASSERT_TRUE(reply.DumpToSingleSlice(&bytes).ok());
+  const std::string text(reinterpret_cast<const char*>(bytes.begin()), bytes.size());
+  for (const char* service : {"headrace.v1.Control", "grpc.health.v1.Health"}) {
+    EXPECT_NE(text.find(service), std::string::npos) << text;
+  }
+  context.TryCancel();
+  grpc::Status status;
+  stream->Finish(&status, &queue);
+  EXPECT_TRUE(queue.Next(&tag, &ok));
 }
 
 TEST_F(ServiceTest, APortInUseIsNamed) {

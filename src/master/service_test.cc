@@ -178,6 +178,7 @@ TEST_F(ServiceTest, ASaveThatFailsFailsTheCall) {
   v1::CheckpointReply reply;
   std::future<grpc::Status> asked = std::async(std::launch::async, [&] {
     grpc::ClientContext context;
+    v1::Introduce("test", &context);
     return person->Stub()->Checkpoint(&context, v1::CheckpointRequest(), &reply);
   });
   for (int i = 0; asked.wait_for(std::chrono::seconds(0)) == std::future_status::timeout; ++i) {

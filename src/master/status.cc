@@ -62,6 +62,12 @@ void Dispatcher::FillStatus(v1::JobStatus* status) const {
     if (round.state == ledger::RoundState::kDone) sums = &round.pool.metrics;
   }
   for (const double sum : *sums) status->add_evaluation_sums(sum);
+  for (const Rewinds::Rewind& rewind : rewinds_.all()) {
+    v1::Rewind* one = status->add_rewinds();
+    one->set_step(rewind.step);
+    one->set_pause_ms(rewind.pause_ms);
+  }
+  FillServers(status);
   FillRates(status);
 }
 
@@ -98,6 +104,33 @@ void Dispatcher::FillWorker(const Worker& worker, v1::WorkerStatus* status) cons
     }
   } else {
     status->set_state("training");
+  }
+}
+
+void Dispatcher::FillServers(v1::JobStatus* status) const {
+  if (!options_.servers) return;
+  for (const ServerLook& look : options_.servers()) {
+    v1::ServerStatus* one = status->add_servers();
+    one->set_address(look.address);
+    one->set_why(look.why);
+    // The master's own clock may stand a little behind.
+    one->set_state_ms(std::max<std::int64_t>(now_ms_ - look.since_ms, 0));
+    switch (look.state) {
+      case ServerLook::State::kUnknown:
+        one->set_state("unknown");
+        one->set_state_ms(0);
+        break;
+      case ServerLook::State::kSilent: one->set_state("silent"); break;
+      case ServerLook::State::kAnswers: one->set_state("answers"); break;
+    }
+    one->set_generation(state_.generation());
+    if (state_.generation() != 0 || look.state != ServerLook::State::kAnswers) continue;
+    const RestoreOrdered& restoring = state_.restoring();
+    const std::int64_t since_ms = restoring.worker != 0 ? restoring.now_ms : lost_ms_;
+    one->set_waits_for(restoring.worker != 0
+                           ? state_.Find(restoring.worker)->name + " to restore the model"
+                           : "a worker to restore the model");
+    one->set_waiting_ms(std::max<std::int64_t>(now_ms_ - std::max(since_ms, look.since_ms), 0));
   }
 }
 

@@ -2,6 +2,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <future>
+#include <memory>
+#include <thread>
+#include <utility>
+
 #include "master/service_testing.h"
 #include "master/text.h"
 
@@ -66,6 +72,192 @@ TEST_F(StatusTest, WhatATaskFailedWithIsToldAtOnce) {
   EXPECT_EQ(status.trouble(), "w-0: DATA_LOSS: a.txt: byte 7: damaged\nand more");
   EXPECT_THAT(Text(status), HasSubstr("failed   and tried again: w-0: DATA_LOSS: a.txt: byte 7: "
                                       "damaged ... (more in its log)\n"));
+}
+
+// A job with a shared model whose servers a test speaks for.
+class ServersTest : public StatusTest {
+ protected:
+  void StartMaster() {
+    options_.now_ms = [this] { return now_ms_; };
+    options_.servers = [this] { return looks_; };
+    ASSERT_TRUE(
+        Dispatcher::Open(SmallJob(ModelKind::kShared), Path("servers"), options_, &master_).ok());
+  }
+  v1::JobStatus Status() {
+    v1::JobStatus status;
+    master_->GetStatus([&](const headrace::Status&, const v1::JobStatus& said) { status = said; });
+    return status;
+  }
+  template <class Request, class Reply>
+  Reply Call(void (Dispatcher::*method)(const Request&, Dispatcher::Done<Reply>),
+             const Request& request) {
+    std::promise<std::pair<headrace::Status, Reply>> said;
+    (master_.get()->*method)(request, [&](const headrace::Status& status, const Reply& reply) {
+      said.set_value({status, reply});
+    });
+    auto [status, reply] = said.get_future().get();
+    EXPECT_TRUE(status.ok()) << status.ToString();
+    return reply;
+  }
+  std::uint64_t Join(const std::string& name) {
+    v1::JoinRequest join;
+    join.set_name(name);
+    join.set_key(7);
+    return Call<v1::JoinRequest, v1::JoinReply>(&Dispatcher::Join, join).worker();
+  }
+  v1::AttachReply Attach(std::uint64_t worker, std::int64_t generation, std::int64_t expected = 0) {
+    v1::AttachRequest attach;
+    attach.set_worker(worker);
+    attach.set_generation(generation);
+    attach.set_expected(expected);
+    return Call<v1::AttachRequest, v1::AttachReply>(&Dispatcher::Attach, attach);
+  }
+  // The incarnation.
+  std::int64_t Restored(std::uint64_t worker, std::int64_t generation) {
+    v1::RestoredRequest restored;
+    restored.set_worker(worker);
+    restored.set_generation(generation);
+    return Call<v1::RestoredRequest, v1::RestoredReply>(&Dispatcher::Restored, restored)
+        .incarnation();
+  }
+  // One task of it, all at once.
+  void Train(std::uint64_t worker, std::int64_t incarnation) {
+    v1::ExchangeRequest request;
+    request.set_worker(worker);
+    request.set_incarnation(incarnation);
+    request.set_request(++requests_);
+    request.set_max_tasks(1);
+    request.set_main(true);
+    auto reply = Call<v1::ExchangeRequest, v1::ExchangeReply>(&Dispatcher::Exchange, request);
+    ASSERT_EQ(reply.grants_size(), 1);
+    v1::ExchangeRequest done;
+    done.set_worker(worker);
+    done.set_incarnation(incarnation);
+    v1::Report* report = done.add_reports();
+    report->set_token(reply.grants(0).token());
+    report->set_end(v1::LEASE_END_FINISHED);
+    v1::Acknowledged* what = report->add_acknowledged();
+    *what->mutable_range() = reply.grants(0).ranges(0);
+    what->set_outcome(v1::OUTCOME_TRAINED);
+    reply = Call<v1::ExchangeRequest, v1::ExchangeReply>(&Dispatcher::Exchange, done);
+    ASSERT_EQ(reply.refused_size(), 0) << reply.refused(0).message();
+  }
+
+  Dispatcher::Options options_;
+  std::int64_t now_ms_ = 1'000'000;
+  std::vector<ServerLook> looks_{{"a:1", ServerLook::State::kUnknown, 0, ""}};
+  std::uint64_t requests_ = 0;
+  std::unique_ptr<Dispatcher> master_;
+};
+
+TEST_F(ServersTest, WhetherTheyAnswerAndWhatTheyWaitFor) {
+  StartMaster();
+  EXPECT_THAT(Text(Status()), HasSubstr("server   a:1: unknown\n"));
+
+  now_ms_ += 1000;
+  looks_ = {{"a:1", ServerLook::State::kAnswers, now_ms_, ""},
+            {"b:2", ServerLook::State::kSilent, now_ms_ - 500, "Connection refused"}};
+  now_ms_ += 2000;
+  v1::JobStatus status = Status();
+  EXPECT_THAT(
+      Text(status),
+      HasSubstr("server   a:1: answers since 2.0 s, waits for a worker to restore the model "
+                "since 2.0 s\nserver   b:2: silent since 2.5 s (Connection refused)\n"));
+  EXPECT_EQ(status.servers(1).state_ms(), 2500);
+
+  const std::uint64_t worker = Join("w-0");
+  ASSERT_EQ(Attach(worker, 0).answer(), v1::ATTACH_RESTORE);
+  now_ms_ += 700;
+  EXPECT_THAT(Text(Status()),
+              HasSubstr("waits for w-0 to restore the model since 0.7 s\nserver   b:2: silent"));
+  Restored(worker, 1);
+  status = Status();
+  EXPECT_THAT(Text(status),
+              HasSubstr("a:1: answers since 2.7 s, serves the model (generation 1)\n"));
+  EXPECT_EQ(status.servers(0).generation(), 1);
+  EXPECT_EQ(status.servers(0).waits_for(), "");
+
+  // It has died, and another trainer finds so.
+  const std::uint64_t other = Join("w-1");
+  ASSERT_EQ(Attach(other, 0, 1).answer(), v1::ATTACH_RESTORE);
+  now_ms_ += 300;
+  EXPECT_THAT(Text(Status()), HasSubstr("a:1: answers since 3.0 s, waits for w-1 to restore the "
+                                        "model since 0.3 s\n"));
+}
+
+TEST_F(ServersTest, ThePauseOfALostModel) {
+  StartMaster();
+  std::uint64_t worker = Join("w-0");
+  Attach(worker, 0);
+  Train(worker, Restored(worker, 1));
+  now_ms_ += 400;  // it has died here
+  EXPECT_EQ(Status().rewinds_size(), 0);
+  now_ms_ += 600;
+  worker = Join("w-1");
+  ASSERT_EQ(Attach(worker, 0, 1).answer(), v1::ATTACH_RESTORE);
+  const std::int64_t incarnation = Restored(worker, 2);
+  now_ms_ += 1500;
+  EXPECT_EQ(Status().rewinds_size(), 0) << "nothing is trained so far";
+  Train(worker, incarnation);
+  const v1::JobStatus status = Status();
+  ASSERT_EQ(status.rewinds_size(), 1);
+  EXPECT_EQ(status.rewinds(0).step(), 0);
+  EXPECT_EQ(status.rewinds(0).pause_ms(), 2500);
+  EXPECT_THAT(
+      Text(status),
+      HasSubstr("lost     the model, which went back to step 0: nothing trained for 2.5 s\n"));
+}
+
+TEST(ServerWatchTest, LooksAgainAndAgain) {
+  std::atomic<bool> answers{true};
+  std::atomic<std::int64_t> now_ms{100};
+  ServerWatch::Options options;
+  options.now_ms = [&] { return now_ms.load(); };
+  options.reach = [&](const std::string& address) {
+    if (address == "a:1" && answers) return headrace::Status();
+    return headrace::Status(Code::kUnavailable, "Connection refused");
+  };
+  options.every = std::chrono::milliseconds(1);
+  const ServerWatch watch({"a:1", "b:2"}, options);
+  const auto await = [&](std::size_t server, ServerLook::State state) {
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+    while (watch.looks()[server].state != state) {
+      ASSERT_LT(std::chrono::steady_clock::now(), end);
+      std::this_thread::yield();
+    }
+  };
+  await(0, ServerLook::State::kAnswers);
+  await(1, ServerLook::State::kSilent);
+  EXPECT_EQ(watch.looks()[1].why, "Connection refused");
+  now_ms = 500;
+  answers = false;
+  await(0, ServerLook::State::kSilent);
+  EXPECT_EQ(watch.looks()[0].since_ms, 500);
+  EXPECT_EQ(watch.looks()[1].since_ms, 100) << "all the time";
+}
+
+TEST(StatusText, OfManyEvaluationsTheLastOnes) {
+  v1::JobStatus status;
+  const auto add = [&](int round, const char* name) {
+    v1::Metric* metric = status.add_metrics();
+    metric->set_round(round);
+    metric->set_step(round * 10);
+    metric->set_name(name);
+    metric->set_value(0.5);
+  };
+  for (int round = 1; round <= 5; ++round) add(round, "loss");
+  EXPECT_THAT(Text(status), HasSubstr("metric   loss = 0.5 (step 10)\n"));
+  EXPECT_THAT(Text(status), Not(HasSubstr("evaluations")));
+  for (int round = 6; round <= 300; ++round) {
+    add(round, "loss");
+    add(round, "accuracy");
+  }
+  const std::string text = Text(status);
+  EXPECT_THAT(text, HasSubstr("metric   of 300 evaluations, the last 5:\n"
+                              "metric   loss = 0.5 (step 2960)\n"
+                              "metric   accuracy = 0.5 (step 2960)\n"));
+  EXPECT_THAT(text, HasSubstr("metric   accuracy = 0.5 (step 3000)\n"));
+  EXPECT_THAT(text, Not(HasSubstr("(step 2950)")));
 }
 
 TEST(StatusText, OfAnErrorOfManyLinesTheFirstOne) {

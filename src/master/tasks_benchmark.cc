@@ -26,6 +26,7 @@
 #include "master/metrics.h"
 #include "master/server.h"
 #include "master/service.h"
+#include "proto/version.h"
 
 namespace headrace::master {
 namespace {
@@ -44,6 +45,7 @@ class Worker {
     join.set_key(static_cast<std::uint64_t>(index) + 1);
     v1::JoinReply joined;
     grpc::ClientContext context;
+    v1::Introduce("benchmark", &context);
     const grpc::Status status = stub_.Join(&context, join, &joined);
     if (!status.ok()) std::abort();
     request_.set_worker(joined.worker());
@@ -61,6 +63,7 @@ class Worker {
  private:
   void Next() {
     context_ = std::make_unique<grpc::ClientContext>();
+    v1::Introduce("benchmark", context_.get());
     request_.set_request(request_.request() + 1);
     begin_ = Clock::now();
     stub_.async()->Exchange(context_.get(), &request_, &reply_,

@@ -24,6 +24,7 @@
 #include "master/metrics.h"
 #include "master/server.h"
 #include "master/service.h"
+#include "proto/version.h"
 
 namespace headrace::master::testing {
 
@@ -92,6 +93,7 @@ class Caller {
       const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(30);
       while (true) {
         grpc::ClientContext context;
+        v1::Introduce("test", &context);
         context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(10));
         status = (Stub()->*call)(&context, request, reply);
         const bool again = status.error_code() == grpc::StatusCode::UNAVAILABLE ||

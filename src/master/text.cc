@@ -3,8 +3,13 @@
 #include <fmt/format.h>
 #include <google/protobuf/util/json_util.h>
 
+#include <iterator>
+#include <set>
+
 namespace headrace::master {
 namespace {
+
+constexpr int kMostRounds = 5;  // of evaluation, that are shown to people
 
 template <class Repeated>
 std::string Ranges(const Repeated& ranges) {
@@ -49,6 +54,38 @@ std::string Text(const v1::Totals& totals) {
   return text;
 }
 
+// Of the last evaluations; --format json has them all.
+std::string LastMetrics(const v1::JobStatus& status) {
+  std::set<std::int64_t> rounds;
+  for (const v1::Metric& metric : status.metrics()) rounds.insert(metric.round());
+  std::string text;
+  if (rounds.size() > kMostRounds) {
+    text = fmt::format("metric   of {} evaluations, the last {}:\n", rounds.size(), kMostRounds);
+    rounds.erase(rounds.begin(), std::prev(rounds.end(), kMostRounds));
+  }
+  for (const v1::Metric& metric : status.metrics()) {
+    if (rounds.count(metric.round()) == 0) continue;
+    text +=
+        fmt::format("metric   {} = {} (step {})\n", metric.name(), metric.value(), metric.step());
+  }
+  return text;
+}
+
+std::string Text(const v1::ServerStatus& server) {
+  const auto seconds = [](std::int64_t ms) { return static_cast<double>(ms) / 1000; };
+  std::string text = fmt::format("server   {}: {}", server.address(), server.state());
+  if (server.state() != "unknown")
+    text += fmt::format(" since {:.1f} s", seconds(server.state_ms()));
+  if (!server.why().empty()) text += fmt::format(" ({})", server.why());
+  if (!server.waits_for().empty()) {
+    text += fmt::format(", waits for {} since {:.1f} s", server.waits_for(),
+                        seconds(server.waiting_ms()));
+  } else if (server.generation() != 0) {
+    text += fmt::format(", serves the model (generation {})", server.generation());
+  }
+  return text + "\n";
+}
+
 }  // namespace
 
 std::string Text(const v1::JobStatus& status) {
@@ -80,14 +117,17 @@ std::string Text(const v1::JobStatus& status) {
       text += fmt::format(", last exit: {}", FirstLine(worker.last_exit()));
     text += "\n";
   }
+  for (const v1::ServerStatus& server : status.servers()) text += Text(server);
   if (!status.last_checkpoint().empty()) {
     text += fmt::format("saved    {} (step {}, {} ms)\n", status.last_checkpoint(),
                         status.checkpoint_step(), status.checkpoint_pause_ms());
   }
-  for (const v1::Metric& metric : status.metrics()) {
-    text +=
-        fmt::format("metric   {} = {} (step {})\n", metric.name(), metric.value(), metric.step());
+  for (const v1::Rewind& rewind : status.rewinds()) {
+    text += fmt::format(
+        "lost     the model, which went back to step {}: nothing trained for {:.1f} s\n",
+        rewind.step(), static_cast<double>(rewind.pause_ms()) / 1000);
   }
+  text += LastMetrics(status);
   if (!status.model().empty()) text += fmt::format("model    {}\n", status.model());
   return text;
 }
@@ -108,7 +148,8 @@ std::string Text(const v1::Ledger& ledger) {
     }
   }
   for (const v1::Quarantined& bad : ledger.quarantine()) {
-    text += fmt::format("bad      {} record {} (epoch {}{}): {}\n", bad.path(), bad.index(),
+    const std::string at = bad.offset() < 0 ? "" : fmt::format(" at byte {}", bad.offset());
+    text += fmt::format("bad      {} record {}{} (epoch {}{}): {}\n", bad.path(), bad.index(), at,
                         bad.epoch() + 1, bad.evaluation() ? ", evaluation" : "", bad.error());
   }
   return text;

@@ -6,6 +6,7 @@
 
 #include "record/crc.h"
 #include "record/gzip.h"
+#include "record/open_cursor.h"
 #include "record/testing.h"
 
 namespace headrace::record::testing {
@@ -112,6 +113,31 @@ TEST_P(RangeTest, RecordsOutsideOfTheFileAreRefused) {
   EXPECT_EQ(file->Read(2, 1, &reader).code(), Code::kOutOfRange);
   EXPECT_EQ(file->Read(~std::uint64_t{0}, ~std::uint64_t{0}, &reader).code(), Code::kOutOfRange);
   EXPECT_TRUE(file->Read(2, 2, &reader).ok());
+}
+
+// What verify and damage tell of where a record begins.
+TEST_P(RangeTest, TheOffsetOfARecord) {
+  Records records = RandomRecords(3000, 150, 13);
+  const std::string path = Write(&records);
+  // As it is unpacked.
+  const std::string bytes = Encode(records, GetParam().writing);
+  std::vector<std::uint64_t> begins;
+  const std::unique_ptr<Cursor> cursor =
+      OpenCursor(MakeMemoryFile("", bytes), {GetParam().writing.format, false}, 1 << 20, 0);
+  for (std::string_view record; cursor->Next(&record);) begins.push_back(cursor->offset());
+  ASSERT_EQ(begins.size(), records.size());
+  std::unique_ptr<RecordFile> file;
+  ASSERT_EQ(RecordFile::Open(path, {}, &file).ToString(), "OK");
+  for (const std::size_t record : {0, 1, 1023, 1024, 1500, 2999}) {
+    std::uint64_t offset = 0;
+    ASSERT_EQ(file->FindOffset(record, &offset).ToString(), "OK");
+    EXPECT_EQ(offset, begins[record]) << record;
+    if (GetParam().writing.format == Format::kText) {
+      EXPECT_EQ(bytes.substr(offset, records[record].size()), records[record]);
+    }
+  }
+  std::uint64_t offset = 0;
+  EXPECT_EQ(file->FindOffset(3000, &offset).code(), Code::kOutOfRange);
 }
 
 TEST_P(RangeTest, ReadersOfOneFileAreIndependent) {

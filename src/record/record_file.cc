@@ -91,13 +91,8 @@ Status RecordFile::Read(std::uint64_t begin, std::uint64_t end,
   std::unique_ptr<Cursor> cursor;
   if (begin < end) {
     const std::size_t entry = index_->Find(begin);
-    const IndexEntry& from = index_->entries[entry];
-    if (layout().format == Format::kRecordIo && !layout().gzip) {
-      cursor = MakeRecordIoCursor(name(), OpenStream(input_, from.offset), index_, entry, cache_);
-    } else {
-      cursor = OpenCursor(input_, layout(), max_record_bytes_, from.offset);
-    }
-    for (std::uint64_t skipped = from.first_record; skipped < begin; ++skipped) {
+    cursor = CursorAt(entry);
+    for (std::uint64_t skipped = index_->entries[entry].first_record; skipped < begin; ++skipped) {
       if (cursor->Skip()) continue;
       if (!cursor->status().ok()) return cursor->status();
       return DamageAt(
@@ -106,6 +101,37 @@ Status RecordFile::Read(std::uint64_t begin, std::uint64_t end,
     }
   }
   *reader = std::make_unique<RangeReader>(std::move(cursor), name(), begin, end);
+  return {};
+}
+
+std::unique_ptr<Cursor> RecordFile::CursorAt(std::size_t entry) const {
+  const std::uint64_t offset = index_->entries[entry].offset;
+  if (layout().format == Format::kRecordIo && !layout().gzip) {
+    return MakeRecordIoCursor(name(), OpenStream(input_, offset), index_, entry, cache_);
+  }
+  return OpenCursor(input_, layout(), max_record_bytes_, offset);
+}
+
+Status RecordFile::FindOffset(std::uint64_t record, std::uint64_t* offset) const {
+  std::unique_ptr<RangeReader> reader;  // of nothing: the checks
+  if (Status status = Read(record, record, &reader); !status.ok()) return status;
+  if (record == num_records()) {
+    return {Code::kOutOfRange, name() + " has no record " + std::to_string(record)};
+  }
+  const std::size_t entry = index_->Find(record);
+  *offset = index_->entries[entry].offset;
+  if (layout().format == Format::kRecordIo && !layout().gzip) return {};  // an entry is a chunk
+  const std::unique_ptr<Cursor> cursor = CursorAt(entry);
+  for (std::uint64_t at = index_->entries[entry].first_record; at <= record; ++at) {
+    const bool there = cursor->Skip();
+    if (!there && cursor->status().ok()) {
+      return DamageAt(
+          name(), cursor->offset(),
+          "the file ends before record " + std::to_string(record) + ", which its index has");
+    }
+    if (!there && at < record) return cursor->status();
+  }
+  *offset = cursor->offset();  // also where the record itself is what is damaged
   return {};
 }
 

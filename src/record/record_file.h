@@ -95,8 +95,13 @@ class RecordFile {
   // OUT_OF_RANGE unless begin <= end <= num_records(). FAILED_PRECONDITION if the file was changed
   // since it was opened.
   Status Read(std::uint64_t begin, std::uint64_t end, std::unique_ptr<RangeReader>* reader) const;
+  // Where a record begins, damaged or not: of RecordIO, its chunk; of gzip, in the unpacked file.
+  // Errors as Read().
+  Status FindOffset(std::uint64_t record, std::uint64_t* offset) const;
 
  private:
+  // Of the entry's first record.
+  std::unique_ptr<Cursor> CursorAt(std::size_t entry) const;
   RecordFile(std::shared_ptr<const InputFile> input, std::shared_ptr<const Index> index,
              Status index_status, std::uint64_t max_record_bytes);
 

@@ -5,12 +5,13 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "base/reach.h"
+#include "base/reach.h"
 #include "tensorflow/core/distributed_runtime/server_lib.h"
 #include "tensorflow/core/protobuf/cluster.pb.h"
 #include "tensorflow/core/protobuf/tensorflow_server.pb.h"
 #include "tensorflow/core/public/session_options.h"
 #include "tensorflow/runtime/convert.h"
-#include "trainer/reach.h"
 
 namespace headrace::trainer {
 namespace {
@@ -50,7 +51,7 @@ Status Cluster::Join(const std::vector<std::string>& servers, std::uint64_t numb
 Status Cluster::Reach(const std::vector<std::string>& servers, std::chrono::milliseconds deadline,
                       std::string* own_host) {
   for (const std::string& server : servers) {
-    if (Status status = trainer::Reach(server, deadline, own_host); !status.ok()) {
+    if (Status status = headrace::Reach(server, deadline, own_host); !status.ok()) {
       return Status(status.code(), "parameter server: " + status.message());
     }
   }

@@ -172,6 +172,10 @@ Agent::Ended Agent::RunProcess(const v1::JoinReply& joined) {
     ended.reason = ended.cannot_start.message();
   }
   child.EndAll(options_.grace);
+  // The next process of the same program would be refused as well.
+  if (const std::string other = link.view().other_version; !other.empty()) {
+    ended.cannot_start = {Code::kFailedPrecondition, other};
+  }
   link.ProcessEnded(ended.reason);
   if (!ended.cannot_start.ok()) link.GiveUpAt(Clock::now() + kLastCalls);
   for (;;) {
@@ -241,6 +245,7 @@ std::string Agent::Supervise(const v1::JoinReply& joined, Link* link, Child* chi
            std::to_string(options_.hello_timeout.count() / 1000) + " s (HEADRACE_FEED)");
     }
     if (view.end != Session::End::kNone) kill(view.end_reason);
+    if (!view.other_version.empty()) kill(view.other_version);
     if (!view.fault.empty()) kill("it does not keep to the feed protocol: " + view.fault);
     if (const std::string overdue = link->Overdue(step_timeout); !overdue.empty() && why.empty()) {
       kill(overdue, SIGKILL);  // who hangs hears nothing

@@ -4,6 +4,8 @@
 
 #include <utility>
 
+#include "proto/version.h"
+
 namespace headrace::worker {
 
 namespace {
@@ -13,6 +15,7 @@ using Clock = std::chrono::steady_clock;
 // A master that stands still is tried again; it answers in milliseconds otherwise.
 constexpr std::chrono::seconds kDeadline{10};
 constexpr std::chrono::milliseconds kReconnect{500};
+constexpr char kProgram[] = "headrace-worker";
 constexpr int kMaxMessageBytes = 256 << 20;  // positions of long jobs
 
 std::shared_ptr<grpc::Channel> Connect(
@@ -45,9 +48,11 @@ template <class Request, class Reply>
 Status GrpcMaster::Call(const char* name, Method<Request, Reply> method, const Request& request,
                         Reply* reply) {
   grpc::ClientContext context;
+  v1::Introduce(kProgram, &context);
   context.set_deadline(std::chrono::system_clock::now() + kDeadline);
   const Clock::time_point began = Clock::now();
-  const Status status = ToStatus((stub_.get()->*method)(&context, request, reply));
+  Status status = ToStatus((stub_.get()->*method)(&context, request, reply));
+  if (status.ok()) status = v1::CheckMaster(kProgram, context);
   metrics_->Called(name, status.code(), Clock::now() - began);
   if (status.code() == Code::kUnavailable) {
     // A channel makes progress only while somebody waits in it, and a call that fails does not.
@@ -83,6 +88,7 @@ Status GrpcMaster::Watch(std::uint64_t worker, const std::function<void(const v1
     if (stopped_.count(worker) != 0) return {Code::kCancelled, "stopped"};
     watches_[worker] = &context;
   }
+  v1::Introduce(kProgram, &context);
   v1::WatchRequest request;
   request.set_worker(worker);
   const auto stream = stub_->Watch(&context, request);

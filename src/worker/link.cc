@@ -25,6 +25,15 @@ Status Refuse(feed::LineSocket* socket, const std::string& why) {
   return socket->Send(feed::Encode(feed::ToClient(feed::message::Error{why})));
 }
 
+// Empty: it is not. `hello`: null if the first message was another one.
+std::string WhyRefused(const feed::message::Hello* hello) {
+  if (hello == nullptr) return "the first message must be 'hello'";
+  if (hello->protocol == feed::kProtocol) return "";
+  return hello->program + " speaks version " + std::to_string(hello->protocol) +
+         " of the feed protocol, headrace-worker version " + std::to_string(feed::kProtocol) +
+         ": install the same version of headrace for both";
+}
+
 }  // namespace
 
 Link::Link(Master* master, const v1::JoinReply& joined, const std::string& name, Metrics* metrics,
@@ -76,6 +85,7 @@ Link::View Link::view() const {
   view.said_bye = session_.said_bye();
   if (view.said_bye) view.bye_error = session_.bye_error();
   view.fault = fault_;
+  view.other_version = other_version_;
   view.progress = session_.progress();
   view.finished = session_.finished();
   view.end = session_.end();
@@ -130,13 +140,15 @@ void Link::Accept() {
       continue;
     }
     const auto* hello = std::get_if<feed::message::Hello>(&first);
-    if (hello == nullptr || hello->protocol != feed::kProtocol) {
-      const std::string why =
-          hello == nullptr ? "the first message must be 'hello'"
-                           : "this agent speaks version " + std::to_string(feed::kProtocol) +
-                                 " of the feed protocol, not " + std::to_string(hello->protocol);
-      Refuse(socket.get(), why).IgnoreError();
+    if (const std::string why = WhyRefused(hello); !why.empty()) {
       spdlog::warn("refused a connection: {}", why);
+      {
+        // Before the process is told, and ends.
+        std::lock_guard<std::mutex> lock(mu_);
+        if (hello != nullptr) other_version_ = why;
+        NoteLocked();
+      }
+      Refuse(socket.get(), why).IgnoreError();
       continue;
     }
     std::lock_guard<std::mutex> lock(mu_);

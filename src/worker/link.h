@@ -32,7 +32,8 @@ class Link {
     bool closed = false;     // its connection is at its end
     bool said_bye = false;
     std::string bye_error;
-    std::string fault;  // what it did against the protocol
+    std::string fault;          // what it did against the protocol
+    std::string other_version;  // not empty: it speaks another version of it, says this
     bool progress = false;
     bool finished = false;  // it was told that there is no more to train
     Session::End end = Session::End::kNone;
@@ -79,7 +80,7 @@ class Link {
   std::vector<feed::ToClient> outbox_;
   bool news_ = false;  // for Call()
   bool connected_ = false, closed_ = false, abandoned_ = false, stopping_ = false;
-  std::string fault_;
+  std::string fault_, other_version_;
   std::unique_ptr<feed::LineSocket> socket_;  // set once
   std::thread reader_, writer_;               // set once
 

@@ -302,6 +302,31 @@ TEST_F(LinkTest, AProcessThatDoesNotKeepToTheProtocol) {
   link_.reset();
 }
 
+TEST_F(LinkTest, AProcessThatSpeaksAnotherVersion) {
+  for (const int protocol : {feed::kProtocol - 1, feed::kProtocol + 1}) {
+    FakeMaster master(0);
+    const auto socket = Raw(&master);
+    feed::message::Hello hello;
+    hello.protocol = protocol;
+    hello.program = "test";
+    EXPECT_TRUE(socket->Send(feed::Encode(feed::ToAgent(hello))).ok());
+    std::string line;
+    EXPECT_TRUE(socket->Receive(&line, kPatience).ok());
+    const std::string why = "test speaks version " + std::to_string(protocol) +
+                            " of the feed protocol, headrace-worker version " +
+                            std::to_string(feed::kProtocol) +
+                            ": install the same version of headrace for both";
+    EXPECT_EQ(line, feed::Encode(feed::ToClient(feed::message::Error{why})));
+    const auto deadline = std::chrono::steady_clock::now() + kPatience;
+    while (link_->view().other_version.empty() && std::chrono::steady_clock::now() < deadline) {
+      changed_.Wait(milliseconds(50));
+    }
+    EXPECT_EQ(link_->view().other_version, why);
+    EXPECT_FALSE(link_->view().connected);
+    link_.reset();
+  }
+}
+
 // What a process says last counts, however fast it is gone.
 TEST_F(LinkTest, LastWordsAreRead) {
   FakeMaster master(0);

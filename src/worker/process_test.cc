@@ -1,6 +1,7 @@
 // Jobs with real processes: the master, agents, fake trainers.
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <random>
 
 #include "worker/testing/processes.h"
@@ -236,6 +237,103 @@ TEST_F(WorkerProcessTest, NoMaster) {
   EXPECT_NE(worker->output().find("is --master right"), std::string::npos) << worker->output();
 }
 
+// Starting it again would not help.
+TEST_F(WorkerProcessTest, ATrainingProcessOfAnotherRelease) {
+  StartMaster(1000);
+  Process* worker = StartWorker("worker-0", FakeTrainer({"--protocol", "2"}));
+  EXPECT_EQ(worker->ExitCode(), 1);
+  EXPECT_NE(worker->output().find("fake-trainer speaks version 2 of the feed protocol, "
+                                  "headrace-worker version 1: install the same version"),
+            std::string::npos)
+      << worker->output();
+  EXPECT_EQ(worker->output().find("is started again"), std::string::npos) << worker->output();
+}
+
+// Answers as a master of another release would, and counts.
+class OtherMaster final : public v1::Control::Service {
+ public:
+  explicit OtherMaster(int protocol) : protocol_(std::to_string(protocol)) {
+    grpc::ServerBuilder builder;
+    int port = 0;
+    builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
+    builder.RegisterService(this);
+    server_ = builder.BuildAndStart();
+    address_ = "127.0.0.1:" + std::to_string(port);
+  }
+  const std::string& address() const { return address_; }
+  int calls() const { return calls_; }
+  bool refuses = false;  // as one that knows of versions does
+  int good_answers = 0;  // the first ones, as one of this release gives them
+
+  grpc::Status Join(grpc::ServerContext* context, const v1::JoinRequest*,
+                    v1::JoinReply* reply) override {
+    reply->set_worker(1);
+    reply->mutable_orders()->set_state(v1::JOB_STATE_RUNNING);
+    return Answer(context);
+  }
+  grpc::Status GetStatus(grpc::ServerContext* context, const v1::GetStatusRequest*,
+                         v1::JobStatus*) override {
+    return Answer(context);
+  }
+
+ private:
+  grpc::Status Answer(grpc::ServerContext* context) {
+    const bool good = ++calls_ <= good_answers;
+    context->AddInitialMetadata("headrace-protocol",
+                                good ? std::to_string(v1::kControlProtocol) : protocol_);
+    context->AddInitialMetadata("headrace-program", "headrace-master 9.9.9");
+    if (!refuses) return grpc::Status::OK;
+    return {grpc::StatusCode::UNIMPLEMENTED, "you speak version 1, I do not"};
+  }
+
+  const std::string protocol_;
+  std::string address_;
+  std::atomic<int> calls_{0};
+  std::unique_ptr<grpc::Server> server_;
+};
+
+TEST_F(WorkerProcessTest, AMasterOfAnotherReleaseIsLeft) {
+  for (const int protocol : {v1::kControlProtocol - 1, v1::kControlProtocol + 1}) {
+    for (const bool refuses : {false, true}) {
+      OtherMaster master(protocol);
+      master.refuses = refuses;
+      address_ = master.address();
+      const std::string why = refuses ? "you speak version 1, I do not"
+                                      : "headrace-master 9.9.9 speaks version " +
+                                            std::to_string(protocol) + " of the control protocol, ";
+      Process* worker = StartWorker("worker-0", FakeTrainer());
+      EXPECT_EQ(worker->ExitCode(), 1) << worker->output();
+      EXPECT_NE(worker->output().find(why), std::string::npos) << worker->output();
+      EXPECT_EQ(master.calls(), 1) << "it tried again";
+      Process ctl({HEADRACE_CTL, "status", "--master", address_}, folder_ + "/ctl.log");
+      EXPECT_EQ(ctl.ExitCode(), 1) << ctl.output();
+      EXPECT_NE(ctl.output().find(why), std::string::npos) << ctl.output();
+      if (refuses) continue;
+      EXPECT_NE(worker->output().find("headrace-worker "), std::string::npos);
+      EXPECT_NE(ctl.output().find("headrace-ctl "), std::string::npos);
+      for (const Process* one : {worker, &ctl}) {
+        EXPECT_NE(one->output().find("speaks version 1: install the same version of headrace on "
+                                     "all machines"),
+                  std::string::npos)
+            << one->output();
+      }
+    }
+  }
+}
+
+// Its successor was installed while the job ran: it knows none of the calls that follow.
+TEST_F(WorkerProcessTest, AMasterThatIsReplacedByAnotherReleaseIsLeft) {
+  OtherMaster master(v1::kControlProtocol + 1);
+  master.good_answers = 1;
+  address_ = master.address();
+  Process* worker = StartWorker("worker-0", FakeTrainer());
+  EXPECT_EQ(worker->ExitCode(), 1) << worker->output();
+  EXPECT_NE(worker->output().find("headrace-master 9.9.9 speaks version 2 of the control protocol"),
+            std::string::npos)
+      << worker->output();
+  EXPECT_EQ(master.calls(), 2) << "it joined, and once more";
+}
+
 TEST_F(WorkerProcessTest, NoProcessStays) {
   StartMaster(200);
   const std::string pids = folder_ + "/pids";
@@ -267,6 +365,7 @@ TEST_F(WorkerProcessTest, AStoppedJobIsWorthATry) {
   Process* worker = StartWorker("worker-0", FakeTrainer({"--step_ms", "5"}));
   ASSERT_TRUE(Until([&] { return trained() > 20; }));
   grpc::ClientContext context;
+  v1::Introduce("test", &context);
   v1::StopRequest stop;
   v1::StopReply reply;
   EXPECT_TRUE(stub_->Stop(&context, stop, &reply).ok());
@@ -282,6 +381,7 @@ TEST_F(WorkerProcessTest, ACheckpointWhileItStandsStill) {
   Process* a = StartWorker("worker-0", FakeTrainer({"--shuffle", "40", "--step_ms", "3"}));
   ASSERT_TRUE(Until([&] { return trained() > 50; }));
   grpc::ClientContext context;
+  v1::Introduce("test", &context);
   v1::CheckpointReply reply;
   const grpc::Status status = stub_->Checkpoint(&context, {}, &reply);
   EXPECT_TRUE(status.ok()) << status.error_message();

@@ -36,6 +36,7 @@ class SharedProcessTest : public testing::JobTest {
   }
   grpc::Status Checkpoint() {
     grpc::ClientContext context;
+    v1::Introduce("test", &context);
     context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(20));
     v1::CheckpointReply reply;
     return stub_->Checkpoint(&context, {}, &reply);

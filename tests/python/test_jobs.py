@@ -155,6 +155,28 @@ def test_evaluation_on_the_way_and_at_the_end(runner, records):
     _check_exact(runner, made, 1)
 
 
+def test_evaluation_every_second(runner, records):
+    """However many steps that is, and not more often."""
+    made, code = runner.run(
+        training_data=records, validation_data=records[:1], evaluation_throttle_secs=1, num_epochs=60
+    )
+    assert code == 0, runner.logs()
+    times = sorted(
+        event.wall_time
+        for path in (pathlib.Path(made["job_dir"]) / "events").iterdir()
+        for event in tf.compat.v1.train.summary_iterator(str(path))
+        for value in event.summary.value
+        if value.tag == "evaluation/mean"
+    )
+    assert len(times) == len(made["metrics"]) >= 3, runner.logs()
+    # A second lies between the end of one and the beginning of the next; at the end there is one at once.
+    assert np.diff(times[:-1]).min() > 0.95
+    assert times[-1] - times[0] < 30 * len(times), "and not after minutes"
+    for entry in made["metrics"]:
+        assert entry["values"]["mean"] == pytest.approx(np.arange(RECORDS // 2).mean())
+    _check_exact(runner, made, 60)
+
+
 def test_killed_while_it_evaluates(runner, records):
     made, code = runner.run(
         training_data=records,
@@ -257,6 +279,11 @@ def test_bad_records_within_the_limit(runner, tmp_path):
     made, code = runner.run(training_data=[path], num_epochs=2, max_quarantined=2)
     assert code == 3 and made["verdict"] == "done-with-quarantined", runner.logs()
     assert sorted(q["record"] for q in made["quarantined"]) == [17, 801]
+    text = pathlib.Path(path).read_bytes()
+    for entry in made["quarantined"]:
+        assert text[entry["offset"] - 1 :][:5] == b"\nbad\n"
+    said = _command("ledger", str(runner.folder / "job")).stdout
+    assert f"record 801 at byte {text.rindex(b'bad')} (epoch" in said
     for entry in made["quarantined"]:
         assert entry["path"] == path and "bad" in entry["error"] and "model.py:" in entry["error"]
     expected = 2 * KEPT
@@ -284,6 +311,7 @@ def test_a_wrong_checksum(runner, tmp_path):
     assert code == 3, runner.logs()
     (entry,) = made["quarantined"]
     assert (entry["path"], entry["record"]) == (str(path), 500)
+    assert entry["offset"] == len(data) // RECORDS * 500
     assert f"{path}" in entry["error"] and "checksum" in entry["error"] and "byte" in entry["error"]
     expected = KEPT.copy()
     expected[500] = 0

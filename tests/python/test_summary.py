@@ -8,6 +8,7 @@ from headrace.elastic.flags import TRAIN, JobFlags
 STATUS = {
     "step": "12",
     "running_ms": "2500",
+    "rewinds": [{"step": "300", "pause_ms": "6250"}],
     "failure": "",
     "model": "/j/model",
     "metrics": [
@@ -64,7 +65,10 @@ LEDGER = {
             "pending": "0",
         },
     ],
-    "quarantine": [{"path": "/a", "index": "4", "epoch": "0", "error": "bad float\nmore"}],
+    "quarantine": [
+        {"path": "/a", "index": "4", "epoch": "0", "error": "bad float\nmore", "offset": "36"},
+        {"path": "gs://b", "index": "5", "epoch": "0", "error": "bad", "offset": "-1"},
+    ],
 }
 
 
@@ -94,7 +98,11 @@ def test_numbers_are_added_up():
     ]
     assert made["loss"] == 0.6
     assert made["time_table"]["compute_loss"] == {"busy_s": 1.5, "waited_s": 0.25}
-    assert made["quarantined"] == [{"path": "/a", "record": 4, "epoch": 0, "error": "bad float\nmore"}]
+    assert made["quarantined"] == [
+        {"path": "/a", "record": 4, "offset": 36, "epoch": 0, "error": "bad float\nmore"},
+        {"path": "gs://b", "record": 5, "offset": None, "epoch": 0, "error": "bad"},
+    ]
+    assert made["rewinds"] == [{"step": 300, "pause_s": 6.25}]
     json.dumps(made)
 
 
@@ -106,7 +114,10 @@ def test_for_people():
         "coverage: of 20 records 15 trained, 2 filtered, 1 dropped by batch, 1 quarantined, 1 not reached"
         in text
     )
-    assert "quarantined: /a record 4: bad float" in text and "more" not in text.split("bad float")[1][:5]
+    assert "quarantined: /a record 4 at byte 36: bad float" in text
+    assert "more" not in text.split("bad float")[1][:5]
+    assert "quarantined: gs://b record 5: bad" in text
+    assert "the model was lost, and went back to step 300: nothing was trained for 6.2 s" in text
     assert "/a, epoch 2: records 0 to 2, 5 to 6 possibly trained more than once" in text
     assert "evaluation at step 12: accuracy 0.7500" in text
     assert "model: /j/model" in text

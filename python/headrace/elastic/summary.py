@@ -26,12 +26,13 @@ def make(flags, directory, status, ledger, exit_code, predictions=(), job_type=N
         "epochs": _epochs(files),
         "possibly_repeated": _ranges(files, "possibly_repeated"),
         "trained_before_rewind": _ranges(files, "trained_before_rewind"),
-        "quarantined": [
-            {"path": q["path"], "record": int(q["index"]), "epoch": int(q["epoch"]), "error": q["error"]}
-            for q in ledger.get("quarantine", [])
-        ],
+        "quarantined": [_quarantined(entry) for entry in ledger.get("quarantine", [])],
         "steps": int((status or {}).get("step", 0)),
         "loss": _loss(status),
+        "rewinds": [
+            {"step": int(rewind["step"]), "pause_s": int(rewind["pause_ms"]) / 1000}
+            for rewind in (status or {}).get("rewinds", [])
+        ],
         "metrics": _metrics(status),
         "time_table": _time_table(status, flags.servers > 0),
         "running_s": int((status or {}).get("running_ms", 0)) / 1000,
@@ -64,6 +65,17 @@ def _epochs(files):
             epoch[name] = epoch.get(name, 0) + int(file[name])
         epoch["dropped"] = epoch.get("dropped", 0) + sum(map(int, file.get("dropped", {}).values()))
     return [{"epoch": number, **epoch} for number, epoch in sorted(epochs.items())]
+
+
+def _quarantined(entry):
+    offset = int(entry.get("offset", -1))
+    return {
+        "path": entry["path"],
+        "record": int(entry["index"]),
+        "offset": offset if offset >= 0 else None,
+        "epoch": int(entry["epoch"]),
+        "error": entry["error"],
+    }
 
 
 def _ranges(files, key):
@@ -123,13 +135,19 @@ def print_text(summary, echo):
         echo(f"evaluation at step {entry['step']}: {values}")
     echo(coverage(summary))
     for entry in summary["quarantined"]:
-        echo(f"quarantined: {entry['path']} record {entry['record']}: {entry['error'].splitlines()[0]}")
+        at = "" if entry["offset"] is None else f" at byte {entry['offset']}"
+        echo(f"quarantined: {entry['path']} record {entry['record']}{at}: {entry['error'].splitlines()[0]}")
     for key, words in (
         ("possibly_repeated", "possibly trained more than once"),
         ("trained_before_rewind", "trained again after going back to a checkpoint"),
     ):
         for entry in summary[key]:
             echo(f"{entry['path']}, epoch {entry['epoch'] + 1}: {_named(entry['ranges'])} {words}")
+    for entry in summary["rewinds"]:
+        echo(
+            f"the model was lost, and went back to step {entry['step']}: nothing was trained for "
+            f"{entry['pause_s']:.1f} s"
+        )
     if summary["failure"]:
         echo(f"failed: {summary['failure']}")
     if summary["model"]:

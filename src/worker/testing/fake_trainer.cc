@@ -33,11 +33,12 @@ struct Flags {
   std::string out;
   int step_ms = 0;
   std::size_t batch = 8, shuffle = 1;
-  std::int64_t kill_at = -1;  // SIGKILL to itself at this step
-  std::int64_t exit_at = -1;  // exit code 3 at this step
-  std::int64_t hang_at = -1;  // its training thread goes no further than this step
-  bool silent = false;        // never connects
-  bool deaf = false;          // ignores TERM and a drain
+  std::int64_t kill_at = -1;       // SIGKILL to itself at this step
+  std::int64_t exit_at = -1;       // exit code 3 at this step
+  std::int64_t hang_at = -1;       // its training thread goes no further than this step
+  bool silent = false;             // never connects
+  int protocol = feed::kProtocol;  // another one: says hello with it, and leaves when it is refused
+  bool deaf = false;               // ignores TERM and a drain
   // Of shared models: the servers' folder, where checkpoints and the final model are.
   std::string servers, checkpoints, model;
   int restore_ms = 0;
@@ -67,6 +68,17 @@ std::string Lines(const std::vector<FakeTrainer::Record>& records) {
 void Write(int file, const std::vector<FakeTrainer::Record>& records) {
   const std::string lines = Lines(records);
   if (write(file, lines.data(), lines.size()) != static_cast<ssize_t>(lines.size())) std::abort();
+}
+
+int SayHelloOnly(const std::string& path, int protocol) {
+  std::unique_ptr<feed::LineSocket> socket;
+  if (!feed::LineSocket::Connect(path, feed::testing::kPatience, &socket).ok()) return 5;
+  feed::message::Hello hello;
+  hello.protocol = protocol;
+  hello.program = "fake-trainer";
+  std::string answer;
+  if (!socket->Send(feed::Encode(feed::ToAgent(hello))).ok()) return 6;
+  return socket->Receive(&answer, feed::testing::kPatience).ok() ? 1 : 7;
 }
 
 // The name of the checkpoint with the largest step, the latest of them; empty: there is none.
@@ -154,6 +166,7 @@ int Train(const Flags& flags) {
   }
   const char* socket = std::getenv("HEADRACE_FEED");
   if (socket == nullptr) return 4;
+  if (flags.protocol != feed::kProtocol) return SayHelloOnly(socket, flags.protocol);
   Client::Options connect;
   connect.socket = socket;
   connect.program = "fake_trainer";
@@ -236,6 +249,7 @@ int Main(int argc, char** argv) {
   app.add_option("--exit_at", flags.exit_at);
   app.add_option("--hang_at", flags.hang_at);
   app.add_flag("--silent", flags.silent);
+  app.add_option("--protocol", flags.protocol);
   app.add_flag("--deaf", flags.deaf);
   app.add_option("--servers", flags.servers);
   app.add_option("--checkpoints", flags.checkpoints);

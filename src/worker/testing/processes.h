@@ -24,6 +24,7 @@
 #include <vector>
 
 #include "headrace/control.grpc.pb.h"
+#include "proto/version.h"
 
 namespace headrace::worker::testing {
 
@@ -166,6 +167,7 @@ class JobTest : public ::testing::Test {
   v1::JobStatus Status() {
     v1::JobStatus status;
     grpc::ClientContext context;
+    v1::Introduce("test", &context);
     context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(5));
     context.set_wait_for_ready(true);
     stub_->GetStatus(&context, {}, &status);
@@ -174,6 +176,7 @@ class JobTest : public ::testing::Test {
   v1::Ledger Ledger() {
     v1::Ledger ledger;
     grpc::ClientContext context;
+    v1::Introduce("test", &context);
     context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(5));
     context.set_wait_for_ready(true);
     EXPECT_TRUE(stub_->GetLedger(&context, {}, &ledger).ok());

@@ -1,4 +1,4 @@
-#include "trainer/reach.h"
+#include "base/reach.h"
 
 #include <fcntl.h>
 #include <netdb.h>
@@ -13,7 +13,7 @@
 #include <thread>
 #include <utility>
 
-namespace headrace::trainer {
+namespace headrace {
 namespace {
 
 using Clock = std::chrono::steady_clock;
@@ -85,23 +85,32 @@ std::string TryOnce(const std::string& host, const std::string& port, Clock::tim
 
 }  // namespace
 
-Status Reach(const std::string& address, milliseconds deadline, std::string* local_host) {
+Status ReachOnce(const std::string& address, milliseconds deadline, std::string* local_host) {
   const std::size_t colon = address.rfind(':');
   if (colon == std::string::npos || colon == 0 || colon + 1 == address.size()) {
     return Status(Code::kInvalidArgument, "'" + address + "' is no address: give host:port");
   }
-  const std::string host = address.substr(0, colon), port = address.substr(colon + 1);
+  const std::string why = TryOnce(address.substr(0, colon), address.substr(colon + 1),
+                                  Clock::now() + deadline, local_host);
+  return why.empty() ? Status() : Status(Code::kUnavailable, why);
+}
+
+Status Reach(const std::string& address, milliseconds deadline, std::string* local_host) {
   const auto until = Clock::now() + deadline;
   while (true) {
-    const std::string why = TryOnce(host, port, until, local_host);
-    if (why.empty()) return Status();
+    const auto left = std::chrono::duration_cast<milliseconds>(until - Clock::now());
+    Status status = ReachOnce(address, left, local_host);
+    if (status.code() != Code::kUnavailable) return status;
     if (Clock::now() + kBetween >= until) {
       std::string message = "nobody can be reached at " + address + " (";
-      message.append(why).append(") for ").append(std::to_string(deadline.count())).append(" ms");
+      message.append(status.message())
+          .append(") for ")
+          .append(std::to_string(deadline.count()))
+          .append(" ms");
       return Status(Code::kUnavailable, std::move(message));
     }
     std::this_thread::sleep_for(kBetween);
   }
 }
 
-}  // namespace headrace::trainer
+}  // namespace headrace
