@@ -31,7 +31,8 @@ TEST_P(GoldenTest, ReadsAllRecords) {
 
 INSTANTIATE_TEST_SUITE_P(Files, GoldenTest,
                          ::testing::Values("none.recordio", "snappy.recordio", "gzip.recordio",
-                                           "tensorflow.tfrecord", "tensorflow.tfrecord.gz"));
+                                           "pyrecordio.recordio", "tensorflow.tfrecord",
+                                           "tensorflow.tfrecord.gz"));
 
 TEST(GoldenLargeTest, ReadsRecordsOfSeveralSnappyBlocks) {
   for (const char* name : {"large-snappy.recordio", "large-gzip.recordio"}) {

@@ -3,8 +3,10 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <filesystem>
 #include <fstream>
+#include <future>
 
 #include "trainer/directory.h"
 
@@ -68,6 +70,21 @@ TEST_F(CheckpointTest, IsReplacedAsAWhole) {
   EXPECT_EQ(Steps(), (std::vector<std::int64_t>{7}));
   EXPECT_FALSE(fs::exists(root_ + "/step-7/old"));
   EXPECT_EQ(std::distance(fs::directory_iterator(root_), fs::directory_iterator()), 1);
+}
+
+// A crash at any moment leaves the one or the other: nobody ever finds neither.
+TEST_F(CheckpointTest, IsThereWhileItIsReplaced) {
+  constexpr int kTimes = 300;
+  Write(7);
+  std::atomic<bool> done{false};
+  auto looks = std::async(std::launch::async, [&] {
+    std::int64_t missing = 0;
+    while (!done) missing += access((root_ + "/step-7").c_str(), F_OK) == 0 ? 0 : 1;
+    return missing;
+  });
+  for (int i = 0; i < kTimes; ++i) Write(7);
+  done = true;
+  EXPECT_EQ(looks.get(), 0);
 }
 
 TEST_F(CheckpointTest, ThatFailsLeavesNothing) {

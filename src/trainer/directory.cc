@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <system_error>
@@ -35,17 +36,29 @@ Status SyncAll(const fs::path& directory, std::int64_t* bytes) {
   return Sync(directory);
 }
 
-// rename() does not replace a directory that holds something.
+// rename() does not replace a directory that holds something. Exchanged, one of the two is there at
+// every moment. Where the file system cannot do that (NFS), a crash in between leaves the old one
+// under the name `old`.
 Status MoveInPlace(const fs::path& from, const fs::path& to) {
-  const fs::path old = to.string() + kUnfinished + "old-" + std::to_string(getpid());
-  const bool replaces = fs::exists(to);
-  if (replaces && !fs::is_directory(to)) {
+  const std::string parent = to.parent_path().empty() ? "." : to.parent_path().string();
+  if (!fs::exists(to)) {
+    fs::rename(from, to);
+    return Sync(parent);
+  }
+  if (!fs::is_directory(to)) {
     return Status(Code::kAlreadyExists, to.string() + " is there already, and is no directory");
   }
-  if (replaces) fs::rename(to, old);
-  fs::rename(from, to);
-  if (replaces) fs::remove_all(old);
-  return Sync(to.parent_path().empty() ? "." : to.parent_path().string());
+  fs::path old = from;
+  if (renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_EXCHANGE) != 0) {
+    const int error = errno;
+    if (error != EINVAL && error != ENOSYS) return SystemError(to, "replacing", error);
+    old = to.string() + kUnfinished + "old-" + std::to_string(getpid());
+    fs::rename(to, old);
+    fs::rename(from, to);
+  }
+  Status status = Sync(parent);
+  fs::remove_all(old);
+  return status;
 }
 
 Status Write(const fs::path& path, const fs::path& temporary,

@@ -14,9 +14,10 @@ namespace headrace::trainer {
 inline constexpr char kUnfinished[] = ".unfinished-";
 
 // `fill` fills a new directory; it then gets its name, and is on disk, when this returns. A
-// directory of that name is replaced. *bytes: the size of its files. Errors: as `fill`,
-// ALREADY_EXISTS if there is a file of that name; RESOURCE_EXHAUSTED, PERMISSION_DENIED and so on
-// from the system, with the path. On error nothing of it stays.
+// directory of that name is replaced: at every moment the one or the other is there, but on file
+// systems that cannot exchange two names (docs/guarantees.md). *bytes: the size of its files.
+// Errors: as `fill`, ALREADY_EXISTS if there is a file of that name; RESOURCE_EXHAUSTED,
+// PERMISSION_DENIED and so on from the system, with the path. On error nothing of it stays.
 Status WriteDirectory(const std::string& path,
                       const std::function<Status(const std::string& temporary)>& fill,
                       std::int64_t* bytes);

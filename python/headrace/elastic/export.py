@@ -136,8 +136,11 @@ class Job(tf.Module):
                 loss = self.total_loss(features, labels)
                 scaled = self.optimizer.scale_loss(loss)
             gradients = tape.gradient(scaled, variables)
-            self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
-            return {"loss": loss, "step": self.step.assign_add(1)}
+            # Inlined into the graph of a job, counters would count where there is no batch: once more at the end of
+            # each iterator.
+            with tf.control_dependencies([loss]):
+                self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
+                return {"loss": loss, "step": self.step.assign_add(1)}
 
         return train
 

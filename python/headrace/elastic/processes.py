@@ -5,8 +5,10 @@ import os
 import re
 import signal
 import subprocess
+import time
 
 _PR_SET_PDEATHSIG = 1
+_KILL_S = 5  # for killed processes to be gone: one that the system holds for longer is left
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -51,6 +53,31 @@ def wait_or_kill(process: subprocess.Popen, grace_s: float) -> int:
     except subprocess.TimeoutExpired:
         _signal(process, signal.SIGKILL)
     return process.wait()
+
+
+def kill_marked(mark: str):
+    """SIGKILL to every process that has `mark`, "NAME=value", in its environment, and to those that they start
+    meanwhile: what a process left behind that was killed itself."""
+    deadline = time.monotonic() + _KILL_S
+    while (pids := _marked(mark.encode())) and time.monotonic() < deadline:
+        for pid in pids:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        time.sleep(0.01)
+
+
+def _marked(mark):
+    found = []
+    for entry in os.scandir("/proc"):
+        try:
+            with open(f"/proc/{int(entry.name)}/environ", "rb") as file:
+                if mark in file.read().split(b"\0"):
+                    found.append(int(entry.name))
+        except (OSError, ValueError):
+            pass  # another user's, gone, or no process
+    return found
 
 
 def _signal(process, number):

@@ -2,6 +2,7 @@
 
 import os
 import time
+import uuid
 
 from headrace import programs
 from headrace.elastic import processes
@@ -10,6 +11,7 @@ from headrace.errors import JobError
 GRACE_S = 20  # for an agent to end when asked to
 RESTARTS = 20  # of one agent that is killed, before it is given up
 GIVEN_UP_S = 5  # for the master to end, once workers have
+MARK = "HEADRACE_AGENT"  # names an agent in its environment, and in that of all that it starts
 LEFT = (0, 75)  # exit codes of an agent that left in order: the job is done, or stopped
 
 
@@ -26,6 +28,7 @@ class Workers:
     ):
         self._folder, self._least, self._command, self._tls, self._say = folder, least, command, tls, say
         self._agents = dict.fromkeys(names)
+        self._marks = {}
         self._metrics_port = metrics_port
         self._given_up = {}  # name: (how it ended, when), in this order
         self._told = 0  # of them
@@ -54,6 +57,8 @@ class Workers:
         deadline = time.monotonic() + GRACE_S
         for agent in filter(None, self._agents.values()):
             processes.wait_or_kill(agent, max(0, deadline - time.monotonic()))
+        for name in self._agents:
+            self._clean_up(name)
 
     def supervise(self):
         """Starts again who was killed. Errors: JobError where fewer than the least are left."""
@@ -63,6 +68,7 @@ class Workers:
             code = agent.poll()
             if code is None or code in LEFT or name in self._given_up:
                 continue
+            self._clean_up(name)
             # An agent that ends by itself has tried what can be tried.
             self._restarts[name] += code < 0
             if code > 0 or self._restarts[name] > RESTARTS:
@@ -97,8 +103,15 @@ class Workers:
         if self._metrics_port:
             command += ["--metrics_port", str(self._metrics_port + 1 + list(self._agents).index(name))]
         command += ["--", *self._command]
-        environment = os.environ | {"HEADRACE_WORKERS": str(len(self._agents))}
+        self._marks[name] = str(uuid.uuid4())
+        environment = os.environ | {"HEADRACE_WORKERS": str(len(self._agents)), MARK: self._marks[name]}
         self._agents[name] = processes.start(command, self._log(name), environment)
+
+    def _clean_up(self, name):
+        """An agent that is killed takes its training process with it, and cannot end what that one had started."""
+        agent = self._agents[name]
+        if agent is not None and (agent.poll() or 0) < 0:
+            processes.kill_marked(f"{MARK}={self._marks[name]}")
 
     def _check(self):
         """They also leave a job that has failed; then the master, which ends at once, has more to say."""
