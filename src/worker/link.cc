@@ -77,6 +77,7 @@ Link::View Link::view() const {
   if (view.said_bye) view.bye_error = session_.bye_error();
   view.fault = fault_;
   view.progress = session_.progress();
+  view.isolated = session_.holds_isolated();
   view.finished = session_.finished();
   view.end = session_.end();
   view.end_reason = session_.end_reason();

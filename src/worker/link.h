@@ -34,6 +34,7 @@ class Link {
     std::string bye_error;
     std::string fault;  // what it did against the protocol
     bool progress = false;
+    bool isolated = false;  // it holds a lease that is alone
     bool finished = false;  // it was told that there is no more to train
     Session::End end = Session::End::kNone;
     std::string end_reason;
