@@ -115,6 +115,9 @@ class Client {
     // So many workers of the job are alive now (Orders::live): for who waits for other workers. As
     // on_fence in all else; not needed.
     std::function<Status(std::int64_t workers)> on_live;
+    // A lease of the main queue has come, and nothing of it can have been read. Called on the
+    // reading thread, with locks held: must not call the client. Of tests; not needed.
+    std::function<void()> on_lease;
     // Whether the step at hand waits for something that has a deadline of its own: such a wait is
     // not counted as absence from the feed. Called on the reporting thread; must not call the
     // client, or wait. Not needed.

@@ -265,6 +265,7 @@ void ConnectedClient::On(const message::Lease& lease) {
     tasks_.Give(lease);
     return;
   }
+  if (options_.on_lease) options_.on_lease();
   const Status status = stream_.Give(lease);
   if (!status.ok()) FailLocked({Code::kInternal, "from the agent: " + status.message()});
 }

@@ -16,7 +16,7 @@ void Ledger::Fields(A& a) {
 }
 
 namespace {
-constexpr std::uint64_t kSnapshotVersion = 1;
+constexpr std::uint64_t kSnapshotVersion = 2;
 }  // namespace
 
 std::string Ledger::Snapshot() const {

@@ -46,7 +46,7 @@ struct JobSpec {
   bool train_backup = false;
 
   std::int64_t max_attempts = 3;     // reported failures of a task before it is halved
-  std::int64_t max_losses = 10;      // workers lost with it before it is halved; 0: never for that
+  std::int64_t max_losses = 4;       // workers lost with it before it is halved; 0: never for that
   std::int64_t max_quarantined = 0;  // one more fails the job
   std::int64_t backoff_ms = 100;     // before the second attempt; doubles
   std::int64_t max_backoff_ms = 10000;

@@ -64,18 +64,14 @@ Status Ledger::On(const Disconnect& event, Effects* effects) {
   if (workers_.erase(event.worker) == 0) return {};
   effects->changed = true;
   if (Mutant(Mutation::kDisconnectKeepsLeases)) return {};
-  for (const std::uint64_t token : leases_.HeldBy(event.worker)) {
-    Lose(token, EndReason::kDisconnected, effects);
-  }
+  LoseAll(leases_.HeldBy(event.worker), EndReason::kDisconnected, effects);
   return {};
 }
 
 Status Ledger::On(const Tick&, Effects* effects) {
   if (!failure_.empty()) return {};
   if (!Mutant(Mutation::kNoExpiry)) {
-    for (const std::uint64_t token : leases_.DueBy(now_ms_)) {
-      Lose(token, EndReason::kExpired, effects);
-    }
+    LoseAll(leases_.DueBy(now_ms_), EndReason::kExpired, effects);
   }
   // Counted from the end of the round before: else short intervals would leave no time to train.
   if (spec_.evaluation_every_ms > 0 && open_rounds_.empty() &&

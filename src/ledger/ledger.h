@@ -128,6 +128,8 @@ class Ledger {
   void LeaseFrom(std::int64_t work, const Request& event, Effects* effects);
   void HelpStragglers(const Request& event, Effects* effects);
   Lease* NewLease(std::uint64_t worker, std::int64_t work, const Piece& piece, Effects* effects);
+  // Whether the worker gets nothing of `work` before it is done with what it has.
+  bool MustEmpty(std::uint64_t worker, std::int64_t work) const;
   Grant GrantOf(const Lease& lease) const;
   bool Done() const;
 
@@ -144,7 +146,9 @@ class Ledger {
   // What nobody else holds of `ranges`, which `lease` gives up.
   Ranges Orphans(const Lease& lease, Ranges ranges) const;
   void Return(const Lease& lease, const Ranges& ranges);
-  void Lose(std::uint64_t token, EndReason reason, Effects* effects);
+  void LoseAll(const std::vector<std::uint64_t>& tokens, EndReason reason, Effects* effects);
+  void Lose(std::uint64_t token, EndReason reason, bool blamed, Effects* effects);
+  bool LostOften(std::int64_t losses) const;
   void Blame(const Lease& lease, const Ranges& left, const std::string& error,
              std::int64_t culprit);
   void Halve(const Lease& lease, Piece piece, const std::string& error);

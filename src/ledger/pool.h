@@ -36,13 +36,16 @@ class Pool {
   // `strict`: no epoch begins before the one before it is all done.
   bool Take(const Line& line, const IntervalSet& bad, std::int64_t now_ms, bool strict,
             bool suspects, Piece* piece, bool* moved);
+  // The delayed piece that Take() would give, if there is one now.
+  const Piece* Due(const Line& line, std::int64_t now_ms, bool strict) const;
 
   void PutBack(const Piece& piece) { ready_.push_back(piece); }
   void PutBackLater(const Piece& piece, std::int64_t not_before_ms) {
     delayed_.emplace(not_before_ms, piece);
   }
 
-  // Forgets every piece and begins again with what is not done.
+  // Begins again with what is not done. Of the pieces only those remain that workers were lost
+  // with: else what kills a trainer, and so sends its model back, would never be found.
   void Restart();
 
   bool Complete(const Line& line) const { return account.done.Covers(line.all()); }
@@ -58,10 +61,15 @@ class Pool {
 
   template <class A>
   void Fields(A& a) {
-    a(epoch_, position_, restarted_, ready_, delayed_, account, metrics);
+    a(epoch_, position_, restarted_, ready_, delayed_, apart_, account, metrics);
   }
 
  private:
+  using Delayed = std::multimap<std::int64_t, Piece>;
+
+  Delayed::const_iterator FindDue(const Line& line, std::int64_t now_ms, bool strict) const;
+  // What is to be cut from `task`.
+  Ranges Uncut(Range task) const;
   // Cuts the next task into ready_. False at the end of the line, or at a barrier.
   bool Cut(const Line& line, const IntervalSet& bad, bool strict);
 
@@ -69,7 +77,8 @@ class Pool {
   std::int64_t epoch_ = 0, position_ = 0;
   bool restarted_ = false;  // so that some of what is still to be cut may be done
   std::deque<Piece> ready_;
-  std::multimap<std::int64_t, Piece> delayed_;  // by the time before which they are not leased
+  Delayed delayed_;    // by the time before which they are not leased
+  IntervalSet apart_;  // was put back by Restart(), and so is not cut
 };
 
 }  // namespace headrace::ledger

@@ -29,7 +29,6 @@ SimulationOptions RandomSimulation(std::uint64_t seed) {
   o.spec.straggler_ms = draw(0, 1500);
   o.spec.train_backup = often(40);
   o.spec.max_attempts = draw(1, 3);
-  o.spec.max_losses = 0;  // workers are lost at random here: it would blame good records
   if (often(40)) o.truth.bad_per_mille = static_cast<int>(draw(5, 40));
   o.spec.max_quarantined = often(85) ? 1000 : draw(0, 3);
   o.knows_culprit = often(50);
@@ -61,6 +60,8 @@ SimulationOptions RandomSimulation(std::uint64_t seed) {
   o.master_restarts = rate(40, 60);
   if (train) o.checkpoints = rate(60, 120);
   if (train) o.rewinds = rate(50, 60);
+  // Workers are lost at random here: fewer would blame good records.
+  o.spec.max_losses = often(50) ? 0 : 1000;
   o.fault_ms = draw(3000, 20000);
   // What one worker at a tenth of the speed needs for one record a step, twice.
   std::int64_t records = 0;

@@ -72,9 +72,23 @@ bool Ledger::Done() const {
   return main_.Complete(line_) && open_rounds_.empty();
 }
 
+// What workers were lost with is leased to one that has nothing beside it: the next loss is then
+// its own. It comes before all else: most workers always have something. Main work and evaluation
+// are apart, since the one stands still for the other.
+bool Ledger::MustEmpty(std::uint64_t worker, std::int64_t work) const {
+  const Piece* due = PoolOf(work).Due(line(work), now_ms_, spec_.strict_epochs);
+  const bool comes = due != nullptr && LostOften(due->losses);
+  for (const std::uint64_t token : leases_.HeldBy(worker)) {
+    const Lease& lease = *leases_.Find(token);
+    if ((lease.work == 0) == (work == 0) && (comes || LostOften(lease.losses))) return true;
+  }
+  return false;
+}
+
 void Ledger::LeaseFrom(std::int64_t work, const Request& event, Effects* effects) {
   Pool& pool = PoolOf(work);
   const IntervalSet& bad = work == 0 ? bad_ : evaluation_bad_;
+  if (MustEmpty(event.worker, work)) return;
   Piece piece;
   for (std::int64_t i = 0; i < event.max_tasks; ++i) {
     if (!pool.Take(line(work), bad, now_ms_, spec_.strict_epochs, /*suspects=*/i == 0, &piece,
@@ -117,7 +131,7 @@ void Ledger::HelpStragglers(const Request& event, Effects* effects) {
       effects->changed = true;
       return;
     }
-    if (held.sibling != 0) continue;
+    if (held.sibling != 0 || MustEmpty(event.worker, held.work)) continue;
     const Piece piece{held.range, held.attempts, held.losses, false};
     Lease* backup = NewLease(event.worker, held.work, piece, effects);
     Lease* original = leases_.Find(token);

@@ -7,9 +7,14 @@
 namespace headrace::ledger {
 namespace {
 
-constexpr std::int64_t kSuspectLosses = 2;  // lost that often: leased alone from then on
+// Lost that often: leased alone from then on, and to workers that have nothing else.
+constexpr std::int64_t kSuspectLosses = 2;
 
 }  // namespace
+
+bool Ledger::LostOften(std::int64_t losses) const {
+  return spec_.max_losses > 0 && losses >= kSuspectLosses;
+}
 
 void Ledger::Drop(std::uint64_t token, EndReason reason, Effects* effects) {
   const Lease& lease = *leases_.Find(token);
@@ -38,8 +43,22 @@ void Ledger::Return(const Lease& lease, const Ranges& ranges) {
   }
 }
 
+void Ledger::LoseAll(const std::vector<std::uint64_t>& tokens, EndReason reason, Effects* effects) {
+  // Who evaluates stands still with its other leases: those are not to blame.
+  std::set<std::uint64_t> evaluate;
+  for (const std::uint64_t token : tokens) {
+    const Lease& lease = *leases_.Find(token);
+    if (lease.work != 0) evaluate.insert(lease.worker);
+  }
+  for (const std::uint64_t token : tokens) {
+    const Lease& lease = *leases_.Find(token);
+    const bool blamed = lease.work != 0 || evaluate.count(lease.worker) == 0;
+    Lose(token, reason, blamed, effects);
+  }
+}
+
 // The worker is gone or silent: it may have applied what it did not acknowledge.
-void Ledger::Lose(std::uint64_t token, EndReason reason, Effects* effects) {
+void Ledger::Lose(std::uint64_t token, EndReason reason, bool blamed, Effects* effects) {
   const Lease lease = *leases_.Find(token);
   if (!Mutant(Mutation::kLossRepeatNotNamed)) {
     for (const Range& range : lease.remaining) NameRepeated(lease, range, effects);
@@ -50,10 +69,9 @@ void Ledger::Lose(std::uint64_t token, EndReason reason, Effects* effects) {
   if (expired && Mutant(Mutation::kExpiryLosesRanges)) left.clear();
   Pool& pool = PoolOf(lease.work);
   for (const Range& range : left) {
-    Piece piece{range, lease.attempts, lease.losses + 1, lease.suspect};
-    piece.suspect |= spec_.max_losses > 0 && piece.losses >= kSuspectLosses;
+    Piece piece{range, lease.attempts, lease.losses + (blamed ? 1 : 0), lease.suspect};
+    piece.suspect |= LostOften(piece.losses);
     if (spec_.max_losses > 0 && piece.losses >= spec_.max_losses) {
-      piece.losses = 0;
       Halve(lease, piece,
             "its worker was lost " + std::to_string(spec_.max_losses) + " times while it held it");
     } else if (piece.suspect) {
@@ -109,10 +127,14 @@ void Ledger::Halve(const Lease& lease, Piece piece, const std::string& error) {
   Range halves[] = {{piece.range.begin, middle}, {middle, piece.range.end}};
   if (Mutant(Mutation::kHalvingLosesRecord)) ++halves[1].begin;
   if (Mutant(Mutation::kHalvingOverlaps)) --halves[1].begin;
+  const bool lost = spec_.max_losses > 0 && piece.losses >= spec_.max_losses;
   for (const Range& half : halves) {
     if (half.empty()) continue;
     piece.range = half;
-    piece.attempts = half.size() == 1 ? 0 : spec_.max_attempts - 1;
+    const bool single = half.size() == 1;
+    piece.attempts = single ? 0 : spec_.max_attempts - 1;
+    if (lost)
+      piece.losses = single ? kSuspectLosses : std::max(kSuspectLosses, spec_.max_losses - 1);
     piece.suspect = true;
     pool.PutBackLater(piece, now_ms_ + Backoff(1));
   }

@@ -115,7 +115,9 @@ Status Ledger::On(const RewindTo& event, Effects* effects) {
     if (round.state != RoundState::kOpen || round.model_version == event.position.step) continue;
     round.state = RoundState::kDue;
     round.model_version = 0;
-    round.pool = Pool();
+    round.pool.account = Account();
+    round.pool.metrics.clear();
+    round.pool.Restart();
     effects->evaluations_due.push_back(number);
   }
 

@@ -169,11 +169,15 @@ void Dispatcher::ApplyReports(const v1::ExchangeRequest& request, v1::ExchangeRe
       if (trained) NoteTrained();
       continue;
     }
+    if (status.code() == Code::kAborted) ++late_.reports;
     v1::ReportRefused* refused = reply->add_refused();
     refused->set_token(message.token());
     refused->set_code(static_cast<int>(status.code()));
     refused->set_message(status.message());
   }
+  if (reply->refused_size() == 0) return;
+  spdlog::warn("refuses {} reports of {} (worker {}), the first: {}", reply->refused_size(),
+               state_.Find(request.worker())->name, request.worker(), reply->refused(0).message());
 }
 
 void Dispatcher::NoteTrained() {

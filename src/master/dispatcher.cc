@@ -128,7 +128,13 @@ Status Dispatcher::Load(const std::string& journal_path) {
 
 Status Dispatcher::Apply(const Entry& entry, ledger::Effects* effects) {
   bool changed = false;
+  const std::size_t fenced = state_.fenced().size();
   Status status = state_.Apply(entry, effects, &changed);
+  for (std::size_t i = fenced; i < state_.fenced().size(); ++i) {
+    ++late_.fenced;
+    spdlog::warn("worker {} is fenced off: nothing late of it reaches the model",
+                 state_.fenced()[i]);
+  }
   if (changed) {
     std::string bytes = Encode(entry);
     ++entries_;
@@ -263,6 +269,11 @@ Dispatcher::Outlook Dispatcher::GetOutlook() {
 std::int64_t Dispatcher::leases() {
   std::lock_guard<std::mutex> lock(mu_);
   return static_cast<std::int64_t>(state_.ledger().leases().all().size());
+}
+
+Dispatcher::Late Dispatcher::late() {
+  std::lock_guard<std::mutex> lock(mu_);
+  return late_;
 }
 
 // --- calls

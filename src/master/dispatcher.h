@@ -98,6 +98,12 @@ class Dispatcher {
   };
   Outlook GetOutlook();
   std::int64_t leases();
+  // Since the start: workers that were fenced off from a shared model, reports of leases that had
+  // ended.
+  struct Late {
+    std::int64_t fenced = 0, reports = 0;
+  };
+  Late late();
   journal::JournalFigures journal_figures() const { return log_->figures(); }
 
  private:
@@ -160,7 +166,8 @@ class Dispatcher {
   std::int64_t lost_ms_ = 0;                         // when the model was lost last, or the start
   std::map<std::uint64_t, Words> words_;             // by worker
   std::map<std::string, v1::Telemetry> last_words_;  // by name
-  std::string trouble_;                              // as in JobStatus
+  Late late_;
+  std::string trouble_;  // as in JobStatus
   Pace pace_;
   Rewinds rewinds_;
   std::multimap<std::uint64_t, std::shared_ptr<Watcher>> watchers_;

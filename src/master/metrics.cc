@@ -79,6 +79,12 @@ class Metrics::FromState : public prometheus::Collectable {
       Add(&families.back(), value);
     };
     one("headrace_leases", "Leases that are out", MetricType::Gauge, number(dispatcher_.leases()));
+    const Dispatcher::Late late = dispatcher_.late();
+    one("headrace_workers_fenced_total",
+        "Workers that were silent past their leases and fenced off", MetricType::Counter,
+        number(late.fenced));
+    one("headrace_reports_refused_total", "Reports that came after the end of their leases",
+        MetricType::Counter, number(late.reports));
     one("headrace_step", "The model's step", MetricType::Gauge, number(status.step()));
     one("headrace_journal_events_total", "Events made durable since the start", MetricType::Counter,
         number(journal.events));

@@ -236,6 +236,8 @@ TEST_F(SharedServiceTest, TheSilentAreFencedOffBeforeTheirRecordsAreLeasedAnew) 
   ASSERT_TRUE(caller_->Call(&v1::Control::Stub::Exchange, late, &woken).ok());
   EXPECT_EQ(woken.refused_size(), 1);
   EXPECT_EQ(woken.orders().fenced_size(), 1);
+  EXPECT_EQ(master->dispatcher->late().fenced, 1);
+  EXPECT_EQ(master->dispatcher->late().reports, 1);
   EXPECT_EQ(Exchange(one, 1).grants_size(), 0);
   EXPECT_EQ(GetStatus().totals().possibly_repeated(), 10);
   EXPECT_EQ(GetStatus().totals().trained(), 0);

@@ -15,6 +15,7 @@
 
 #include "feed/client.h"
 #include "trainer/exported_job.h"
+#include "trainer/failpoint.h"
 #include "trainer/prediction_file.h"
 #include "trainer/program.h"
 #include "trainer/settings.h"
@@ -30,9 +31,12 @@ int Exit(const Status& status) {
   return 1;
 }
 
-Status Work(feed::Client* client, std::unique_ptr<SharedModel>* shared, std::string* output) {
+Status Work(feed::Client* client, std::unique_ptr<SharedModel>* shared, Failpoint* failpoint,
+            std::string* output) {
   Settings settings;
   if (Status status = ParseSettings(client->welcome().job, &settings); !status.ok()) return status;
+  const std::uint64_t number = client->welcome().number;  // from 1
+  if (number <= settings.die_at.size()) failpoint->Arm(settings.die_at[number - 1]);
   ExportedJob job;
   if (Status status = LoadExportedJob(settings.exported, &job); !status.ok()) return status;
   if (!settings.export_id.empty() && settings.export_id != job.id) {
@@ -52,13 +56,14 @@ Status Work(feed::Client* client, std::unique_ptr<SharedModel>* shared, std::str
   if (Status status = Program::Load(job, settings, shared->get(), &program); !status.ok()) {
     return status;
   }
-  Trainer trainer(job, settings, program.get(), shared->get(), client);
+  Trainer trainer(job, settings, program.get(), shared->get(), client, failpoint);
   const Status status = trainer.Run(output);
   return status.ok() ? status : program->Explain(status);
 }
 
 Status Serve(const std::string& socket) {
   std::unique_ptr<SharedModel> shared;  // outlives the client, whose thread uses it
+  Failpoint failpoint;                  // likewise
   feed::Client::Options options;
   options.socket = socket;
   options.program = "headrace-trainer";
@@ -66,11 +71,12 @@ Status Serve(const std::string& socket) {
     return shared->Fence(workers);
   };
   options.on_live = [&shared](std::int64_t workers) { return shared->TellLive(workers); };
+  options.on_lease = [&failpoint] { failpoint.Pass("leased"); };
   options.step_waits = Program::WaitsForOthers;
   std::unique_ptr<feed::Client> client;
   if (Status status = feed::Client::Connect(options, &client); !status.ok()) return status;
   std::string output;
-  Status status = Work(client.get(), &shared, &output);
+  Status status = Work(client.get(), &shared, &failpoint, &output);
   const Status said = client->Bye(output, status);
   return status.ok() ? said : status;
 }

@@ -364,20 +364,22 @@ Status Program::Explain(const Status& error) const {
   return error;
 }
 
-Program::StageTimes Program::TimesOf(Mode mode) const {
+Program::StageFigures Program::FiguresOf(Mode mode) const {
   char* const text = headrace_stats("");
   const auto figures = nlohmann::json::parse(text, nullptr, false);
   headrace_free(text);
-  StageTimes times;
-  if (!figures.is_object()) return times;
+  StageFigures found;
+  if (!figures.is_object()) return found;
   for (const auto& stage : figures.value("stages", nlohmann::json::array())) {
     // Stages are named after their source.
     if (!absl::StrContains(stage.value("name", ""), PipelineOf(mode).next)) continue;
-    times.waited_s += stage.value("consumer_wait_us", 0.0) / 1e6;
-    times.read_s += stage.value("read_us", 0.0) / 1e6;
-    times.body_s += stage.value("body_us", 0.0) / 1e6;
+    found.ready += stage.value("depth", std::int64_t{0});
+    found.taken += stage.value("taken", std::int64_t{0});
+    found.waited_s += stage.value("consumer_wait_us", 0.0) / 1e6;
+    found.read_s += stage.value("read_us", 0.0) / 1e6;
+    found.body_s += stage.value("body_us", 0.0) / 1e6;
   }
-  return times;
+  return found;
 }
 
 }  // namespace headrace::trainer

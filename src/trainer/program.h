@@ -80,12 +80,14 @@ class Program {
   std::int64_t batches() const { return batches_ == nullptr ? 0 : batches_->load(); }
 
   // What a pipeline's stage did so far; zero while it is not staged.
-  struct StageTimes {
-    double waited_s = 0;  // steps, for the stage
-    double read_s = 0;    // in reads: the dataset function, and what it waits for
-    double body_s = 0;    // in the stage's body, all threads
+  struct StageFigures {
+    std::int64_t ready = 0;  // results that no step has taken so far
+    std::int64_t taken = 0;  // by steps
+    double waited_s = 0;     // steps, for the stage
+    double read_s = 0;       // in reads: the dataset function, and what it waits for
+    double body_s = 0;       // in the stage's body, all threads
   };
-  StageTimes TimesOf(Mode mode) const;
+  StageFigures FiguresOf(Mode mode) const;
 
  private:
   using Callable = tensorflow::Session::CallableHandle;

@@ -111,8 +111,7 @@ std::map<std::string, Reader> Readers(Settings* s) {
            &s->executor)},
       {"intra_op_threads", Count(&s->intra_op_threads)},
       {"inter_op_threads", Count(&s->inter_op_threads)},
-      {"die_at", Text(&s->die_at)},
-      {"die_first", Count(&s->die_first)},
+      {"die_at", Texts(&s->die_at)},
   };
 }
 

@@ -37,8 +37,7 @@ struct Settings {
   Executor executor = Executor::kAuto;
   std::int64_t intra_op_threads = 0;  // 0: as many as cores
   std::int64_t inter_op_threads = 0;
-  std::string die_at;          // of tests: see failpoint.h
-  std::int64_t die_first = 1;  // only in so many of the job's training processes, the first
+  std::vector<std::string> die_at;  // of tests: failpoint.h; the job's first training process first
 };
 
 // Errors: INVALID_ARGUMENT naming the key, what was found and what is accepted.

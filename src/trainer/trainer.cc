@@ -10,6 +10,7 @@
 #include "trainer/directory.h"
 #include "trainer/prediction_file.h"
 #include "trainer/serving_model.h"
+#include "trainer/step_watch.h"
 
 namespace headrace::trainer {
 namespace {
@@ -34,16 +35,14 @@ double Seconds(std::chrono::nanoseconds time) {
 }  // namespace
 
 Trainer::Trainer(const ExportedJob& job, const Settings& settings, Program* program,
-                 SharedModel* shared, Client* client)
+                 SharedModel* shared, Client* client, Failpoint* failpoint)
     : job_(job),
       settings_(settings),
       program_(program),
       shared_(shared),
       client_(client),
       events_(settings.verb == Settings::Verb::kTrain ? settings.events : ""),
-      failpoint_(static_cast<std::int64_t>(client->welcome().number) <= settings.die_first
-                     ? settings.die_at
-                     : "") {}
+      failpoint_(failpoint) {}
 
 Status Trainer::Run(std::string* output) {
   if (Status status = Restore(); !status.ok()) return status;
@@ -95,7 +94,7 @@ Status Trainer::TrainAll() {
     if (client_->attention()) {
       if (Status status = Obey(); !status.ok()) return status;
     }
-    failpoint_.Pass("begin");
+    failpoint_->Pass("begin");
     if (Status status = program_->Begin(Mode::kTrain); !status.ok()) return status;
     if (Status status = Iterate(&more); !status.ok()) return status;
   }
@@ -115,10 +114,17 @@ Status Trainer::Iterate(bool* more) {
       Status status = program_->End(Mode::kTrain);
       return status.ok() ? client_->IteratorDropped() : status;
     }
-    failpoint_.Pass("read");
+    failpoint_->Pass("read");
+    if (failpoint_->IsAt("staged") && program_->FiguresOf(Mode::kTrain).ready > 0) {
+      failpoint_->Pass("staged");
+    }
     const auto begin = Clock::now();
     if (idle_ != nullptr) idle_->StepBegins();
-    const Status status = program_->Train(&trained);
+    Status status;
+    {
+      const StepWatch watch(failpoint_, [this] { return program_->FiguresOf(Mode::kTrain).taken; });
+      status = program_->Train(&trained);
+    }
     if (idle_ != nullptr) idle_->StepEnds();
     stepping_ += Clock::now() - begin;
     if (!status.ok()) {
@@ -136,7 +142,7 @@ Status Trainer::Iterate(bool* more) {
       return client_->IteratorFailed(program_->Explain(status));
     }
     if (!trained.applied) continue;
-    failpoint_.Pass("applied");
+    failpoint_->Pass("applied");
     if (Status applied =
             client_->Applied(trained.identities.data(), trained.identities.size(), trained.step);
         !applied.ok()) {
@@ -170,7 +176,7 @@ bool Trainer::IsBoundary(std::int64_t step) {
 }
 
 Status Trainer::StandAtBoundary(std::int64_t step) {
-  failpoint_.Pass("boundary");
+  failpoint_->Pass("boundary");
   feed::Orders orders;
   std::uint64_t version = 0;
   if (Status status = client_->Boundary(step, &orders, &version); !status.ok()) return status;
@@ -188,7 +194,7 @@ Status Trainer::Obey() {
       }
       if (Status status = client_->Held(orders.hold); !status.ok()) return status;
       held_ = orders.hold;
-      failpoint_.Pass("held");
+      failpoint_->Pass("held");
       Tell(orders.hold == 0 ? "" : orders.reason);
     }
     if (orders.save.has_value() && orders.save->hold != saved_) {
@@ -220,11 +226,11 @@ Status Trainer::Save(const feed::SaveOrder& order) {
       checkpoint,
       [&](const std::string& prefix) {
         Status saved = program_->Save(prefix);
-        failpoint_.Pass("saving");
+        failpoint_->Pass("saving");
         return saved;
       },
       &bytes);
-  failpoint_.Pass("saved");
+  failpoint_->Pass("saved");
   const auto pause = std::chrono::duration_cast<milliseconds>(Clock::now() - begin);
   saved_ = order.hold;
   if (status.ok()) {
@@ -285,7 +291,7 @@ Status Trainer::Evaluate(const feed::Task& task) {
   while (true) {
     const Status status = program_->Evaluate(&sums, &identities);
     if (!status.ok()) {
-      failpoint_.Pass("evaluated");
+      failpoint_->Pass("evaluated");
       return EndTask(task, Mode::kEvaluate, status, sums);
     }
     if (Status applied = client_->TaskApplied(identities.data(), identities.size());
@@ -367,7 +373,7 @@ Status Trainer::WriteModel() {
 void Trainer::Tell(const std::string& waits_for) {
   told_ = Clock::now();
   telemetry_.waits_for = waits_for;
-  const Program::StageTimes stage = program_->TimesOf(Mode::kTrain);
+  const Program::StageFigures stage = program_->FiguresOf(Mode::kTrain);
   telemetry_.times["total"] = {Seconds(told_ - began_), 0.0};
   telemetry_.times["get_batch"] = {stage.read_s, stage.waited_s};
   telemetry_.times["input_fn"] = {stage.body_s, 0.0};

@@ -25,7 +25,7 @@ class Trainer {
  public:
   // shared: nullptr if the model is in this process.
   Trainer(const ExportedJob& job, const Settings& settings, Program* program, SharedModel* shared,
-          feed::Client* client);
+          feed::Client* client, Failpoint* failpoint);
 
   // Until there is nothing left to do, or the agent wants this process to end. *output: the path of
   // what was written, if it was.
@@ -69,7 +69,7 @@ class Trainer {
   feed::Client* const client_;
   std::unique_ptr<IdleWatch> idle_;  // of synchronous training
   EventLog events_;
-  Failpoint failpoint_;
+  Failpoint* const failpoint_;
 
   std::int64_t last_step_ = -1;     // that was looked at for a boundary; -1: none yet
   std::int64_t counted_step_ = -1;  // the last one that was applied; -1: none yet

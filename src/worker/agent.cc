@@ -90,7 +90,13 @@ int Agent::Run() {
       spdlog::error("the job is trained, and its model cannot be written: {}", view.bye_error);
       return kFailed;
     }
-    failures = view.progress && !view.finished ? 1 : failures + 1;
+    progressed_ |= view.progress;
+    if (view.progress && !view.finished) {
+      failures = 1;
+    } else if (!progressed_ || !view.isolated) {
+      // Else a record may be to blame; the ledger, which counts such losses, finds it.
+      ++failures;
+    }
     if (failures > options_.max_restarts) {
       spdlog::error(
           "gives up: the training process ended {} times in a row without progress, last: {}",

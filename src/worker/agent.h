@@ -73,6 +73,7 @@ class Agent {
   Retry joining_;
   std::atomic<int> stops_{0};
   bool joined_before_ = false;
+  bool progressed_ = false;  // one of its processes got something done
 };
 
 }  // namespace headrace::worker

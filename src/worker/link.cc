@@ -87,6 +87,7 @@ Link::View Link::view() const {
   view.fault = fault_;
   view.other_version = other_version_;
   view.progress = session_.progress();
+  view.isolated = session_.holds_isolated();
   view.finished = session_.finished();
   view.end = session_.end();
   view.end_reason = session_.end_reason();

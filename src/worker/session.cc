@@ -188,6 +188,11 @@ std::vector<feed::ToClient> Session::TakeMessages() {
   return std::exchange(messages_, {});
 }
 
+bool Session::holds_isolated() const {
+  return std::any_of(leases_.begin(), leases_.end(),
+                     [](const auto& held) { return held.second.isolated && !held.second.ended; });
+}
+
 std::string Session::Overdue(std::int64_t now_ms, std::int64_t limit_ms) const {
   if (limit_ms <= 0 || bye_.has_value()) return "";
   // Of a process that is stopped as a whole nothing is heard.
@@ -413,6 +418,7 @@ void Session::OnRefused(const v1::ReportRefused& refused) {
 void Session::Take(const v1::Grant& grant) {
   if (leases_.count(grant.token()) != 0) return;
   leases_[grant.token()].type = grant.type();
+  leases_[grant.token()].isolated = grant.isolate();
   const message::Lease lease = ToFeed(grant);
   std::int64_t& want = WantOf(lease.queue);
   want = std::max<std::int64_t>(want - 1, 0);

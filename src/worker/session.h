@@ -65,6 +65,8 @@ class Session {
   const std::string& bye_error() const { return bye_->error; }
   // It got something done: records, a checkpoint.
   bool progress() const { return progress_; }
+  // It holds a lease that is alone since it failed, or was lost, before.
+  bool holds_isolated() const;
   // It was told that the job is done: what is left is to write the model, if it is to.
   bool finished() const { return finished_; }
 
@@ -90,6 +92,7 @@ class Session {
   struct Held {
     v1::TaskType type = v1::TASK_TYPE_TRAIN;
     bool recalled = false;
+    bool isolated = false;
     bool ended = false;   // by a report that is not answered yet
     bool scored = false;  // that report has metrics
   };

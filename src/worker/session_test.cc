@@ -87,6 +87,24 @@ TEST_F(SessionTest, KeepsItsLeases) {
   EXPECT_TRUE(NothingDue()) << "what comes late of a revoked lease goes nowhere";
 }
 
+TEST_F(SessionTest, KnowsWhetherItHoldsOneThatIsAlone) {
+  Begin();
+  Lease(5);
+  EXPECT_FALSE(session_->holds_isolated());
+  Say(message::Want{QueueName::kMain, 1});
+  v1::ExchangeReply reply;
+  v1::Grant* grant = reply.add_grants();
+  grant->set_token(6);
+  grant->set_isolate(true);
+  grant->set_path("a.rec");
+  grant->set_type(v1::TASK_TYPE_TRAIN);
+  grant->add_ranges()->set_end(3);
+  Answer(Due<v1::ExchangeRequest>(), reply);
+  EXPECT_TRUE(session_->holds_isolated());
+  Say(Finished(6));
+  EXPECT_FALSE(session_->holds_isolated());
+}
+
 TEST_F(SessionTest, ARefusedReportEndsTheLease) {
   Begin();
   const auto refuse = [&](std::uint64_t token, Code code) {

@@ -12,6 +12,7 @@ import threading
 import time
 
 import numpy as np
+import pytest
 
 from headrace.elastic import export_process, job, job_file, progress
 from headrace.elastic.flags import JobFlags
@@ -136,14 +137,14 @@ class Runner:
             del values["num_minibatches_per_task"]
         return JobFlags(verb=verb, **{**values, **changes})
 
-    def run(self, verb="train", die_at="", die_first=1, command=(), **changes):
-        """(summary, exit code). die_at: a point of failpoint.h, in the job's first `die_first` trainers."""
+    def run(self, verb="train", die_at=(), command=(), **changes):
+        """(summary, exit code). die_at: points of failpoint.h, of the job's first trainer, its second, ..."""
         describe = job_file.describe
 
         def described(*arguments):
             made = describe(*arguments)
             if die_at:
-                made["trainer"].update(die_at=die_at, die_first=die_first)
+                made["trainer"]["die_at"] = [die_at] if isinstance(die_at, str) else list(die_at)
             return made
 
         self._monkeypatch.setattr(job_file, "describe", described)
@@ -153,9 +154,22 @@ class Runner:
         finally:
             self._monkeypatch.setattr(job_file, "describe", describe)
 
+    def killed(self):
+        """How many of the job's trainers were killed by SIGKILL, as its agents say."""
+        return self.logs().count("the training process ended: killed by signal 9")
+
     def logs(self):
         folder = self.folder / "job" / "logs"
         return "\n".join(f"== {p.name}\n{p.read_text()}" for p in sorted(folder.glob("*.log")))
+
+
+def testing_library():
+    """Path of the library of ops that only tests use; skips the test where it was not built."""
+    built = pathlib.Path(__file__).parents[2] / "build/release/src/tensorflow/testing/libheadrace_testing.so"
+    path = os.environ.get("HEADRACE_TESTING_LIBRARY", str(built))
+    if not os.path.exists(path):
+        pytest.skip(f"there is no {path}: build the target headrace_testing")
+    return path
 
 
 REAL_EXPORT = export_process.export

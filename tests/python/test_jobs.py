@@ -1,5 +1,6 @@
 """Whole jobs on this machine: every record accounted for, whatever dies."""
 
+import functools
 import gzip
 import json
 import os
@@ -85,17 +86,27 @@ def test_remote_files(runner, records):
     assert '"file:///' in (runner.folder / "job" / "job.json").read_text()
 
 
+STAGED = {"stage_capacity": 8, "stage_threads": 2}
+
+
 @pytest.mark.parametrize(
     "point",
-    ["begin:1", "read:1", "read:33", "applied:1", "applied:57", "boundary:2", "held:2", "saving:1",
-     "saving:3", "saved:2"],
+    ["begin:1", "read:1", "read:33", "leased:5", "staged:3", "stepping:3", "applied:1", "applied:57",
+     "boundary:2", "held:2", "saving:1", "saving:3", "saved:2"],
 )
 def test_killed_at_a_point(runner, records, point):
-    made, code = runner.run(
-        training_data=records, num_epochs=1, checkpoint_steps=20, die_at=point
-    )
+    staged = STAGED if point.startswith("sta") or point.startswith("step") else {}
+    made, code = runner.run(training_data=records, checkpoint_steps=20, die_at=point, **staged)
     assert code == 0, runner.logs()
-    assert "killed by signal 9" in runner.logs(), "it died"
+    assert runner.killed() == 1
+    _check_exact(runner, made, 1)
+
+
+def test_killed_again_before_anything_is_trained(runner, records):
+    points = ["leased:1", "leased:2", "staged:1", "stepping:1", "applied:1"]
+    made, code = runner.run(training_data=records, checkpoint_steps=20, die_at=points, **STAGED)
+    assert code == 0, runner.logs()
+    assert runner.killed() == len(points)
     _check_exact(runner, made, 1)
 
 
@@ -213,6 +224,22 @@ def test_prediction_only(runner, records, tmp_path, form):
         assert _rows(path, form) == [(source, i) for i in range(RECORDS // 2)]
 
 
+def test_predictions_by_trainers_that_are_killed(runner, tmp_path):
+    seed = int.from_bytes(os.urandom(4), "little")
+    print("seed", seed)
+    records = jobs.write_records(tmp_path, 4000)
+    with jobs.Killer(runner.folder / "job", "child", 4, seed) as killer:
+        made, code = runner.run(
+            "predict", prediction_data=records, output=str(tmp_path / "out"), num_workers="2",
+            minibatch_size=5, records_per_task=20,
+        )
+    assert code == 0, (seed, runner.logs())
+    assert killer.killed > 0
+    assert made["records"]["trained"] == 4000
+    for path, source in zip(made["predictions"], records, strict=True):
+        assert _rows(path, "jsonl") == [(source, i) for i in range(2000)]
+
+
 def _rows(path, form):
     if form == "jsonl":
         rows = [json.loads(line) for line in pathlib.Path(path).read_text().splitlines()]
@@ -316,6 +343,55 @@ def test_a_wrong_checksum(runner, tmp_path):
     expected = KEPT.copy()
     expected[500] = 0
     np.testing.assert_array_equal(jobs.counts(made["model"]), expected)
+
+
+# Where a training process dies, and nobody says of which record.
+CRASHES = """
+    import tensorflow as tf
+    ops = tf.load_op_library("LIBRARY")
+""" + jobs.WITNESS.replace(
+    "tf.strings.to_number(record, tf.int64)", "ops.headrace_crash_on(tf.strings.to_number(record, tf.int64), value=301)"
+)
+
+
+@pytest.fixture(name="crashes")
+def fixture_crashes(tmp_path, monkeypatch):
+    """Runs jobs with a record that kills whoever parses it: 301 of 600."""
+    path = jobs.testing_library()
+    runner = jobs.Runner(tmp_path, tmp_path, monkeypatch, CRASHES.replace("LIBRARY", path))
+    (tmp_path / "records").mkdir()
+    records = jobs.write_records(tmp_path / "records", 600, files=1)
+    return functools.partial(
+        runner.run, training_data=records, load_op_library=[path], records_per_task=20, checkpoint_steps=10
+    ), runner, records[0]
+
+
+@pytest.mark.parametrize("workers", [{}, {"num_workers": "2", "num_ps": 1}], ids=["local", "servers"])
+def test_a_record_that_kills_its_trainer(crashes, workers):
+    """It is found by halving, and left out; all others are trained."""
+    run, runner, path = crashes
+    made, code = run(max_quarantined=1, **workers)
+    assert code == 3 and made["verdict"] == "done-with-quarantined", runner.logs()
+    (entry,) = made["quarantined"]
+    assert (entry["path"], entry["record"]) == (path, 301) and "was lost 4 times" in entry["error"]
+    kept = np.where(np.arange(600) == 301, 0, KEPT[:600])
+    seen = jobs.counts(made["model"], 600)
+    assert made["records"]["trained"] == kept.sum() and made["records"]["pending"] == 0
+    if not workers:
+        np.testing.assert_array_equal(seen, kept)
+        assert made["possibly_repeated"] == []
+    named = np.zeros(600, bool)
+    for repeated in made["possibly_repeated"]:
+        for begin, end in repeated["ranges"]:
+            named[begin:end] = True
+    assert np.all((seen == kept) | (named & (seen > kept) & (kept == 1)))
+
+
+def test_a_record_that_kills_its_trainer_beyond_the_limit(crashes):
+    run, runner, path = crashes
+    made, code = run()
+    assert code == 1 and made["verdict"] == "failed", runner.logs()
+    assert f"{path}, record 301: its worker was lost" in made["failure"]
 
 
 def test_a_wrong_model_module(tmp_path, records):

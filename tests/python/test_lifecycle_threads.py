@@ -6,6 +6,7 @@ import threading
 import time
 
 import headrace
+import jobs
 import pytest
 import tensorflow as tf
 
@@ -26,20 +27,10 @@ from corpus.waiting import wait_until
 tf1 = tf.compat.v1
 
 
-def _testing_library():
-    """Ops that only tests use; built beside libheadrace.so, and not part of the package."""
-    from headrace import library  # pylint: disable=import-outside-toplevel
-
-    return os.path.join(os.path.dirname(library.library_path()), "libheadrace_testing.so")
-
-
 @pytest.fixture(name="thread_id", scope="module")
 def fixture_thread_id():
     """An op that gives the id of the thread that runs it: thread_id(x) -> int64."""
-    path = os.environ.get("HEADRACE_TESTING_LIBRARY", _testing_library())
-    if not os.path.exists(path):
-        pytest.skip(f"there is no {path}")
-    ops = tf.load_op_library(path)
+    ops = tf.load_op_library(jobs.testing_library())
     return ops.headrace_thread_id
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from concurrent import futures
 
 import numpy as np
@@ -153,6 +154,35 @@ def test_evaluation_while_two_workers_train(runner, records):
     _check_exact(runner, made, 2)
 
 
+# Says how often training has changed the model. Of numbers that are all the same the mean of the squares is
+# the square of the mean.
+VERSIONED = jobs.WITNESS.replace(
+    "self.weight = tf.Variable(0.0)", "self.weight = tf.Variable(0.0)\n            self.steps = tf.Variable(0.0, trainable=False)"
+).replace(
+    "if training:\n", "if training:\n                self.steps.assign_add(1.0)\n"
+).replace(
+    'return {"score": score,', 'return {"steps": score * 0.0 + self.steps, "score": score,'
+).replace(
+    '{"mean": lambda labels, predictions: labels}',
+    '{"version": lambda labels, predictions: predictions["steps"],'
+    ' "square": lambda labels, predictions: tf.square(predictions["steps"])}',
+)
+
+
+def test_an_evaluation_on_the_way_is_of_one_model(tmp_path, monkeypatch, records):
+    """Two trainers share it, and none trains meanwhile."""
+    runner = jobs.Runner(tmp_path, tmp_path, monkeypatch, VERSIONED)
+    made, code = runner.run(
+        training_data=records, validation_data=records, evaluation_steps=40, num_epochs=3, records_per_task=20, **TWO
+    )
+    assert code == 0, runner.logs()
+    assert len(made["metrics"]) >= 4
+    for entry in made["metrics"]:
+        assert entry["values"]["version"] == entry["step"], entry
+        assert entry["values"]["square"] == entry["step"] ** 2, entry
+    _check_exact(runner, made, 3)
+
+
 # --- synchronous ------------------------------------------------------------------------------
 
 
@@ -246,29 +276,52 @@ def test_models_that_write_by_themselves_are_not_synchronous(runner, records):
 # --- what dies --------------------------------------------------------------------------------
 
 
+STAGED = {"stage_capacity": 8, "stage_threads": 2}
+# Of each trainer before it has got anything done, and of the last when it is told to save.
+EARLY = ["leased:2", "read:2", "staged:1", "stepping:1", "applied:1", "saving:1"]
+
+
 # Of 400 steps one of the first two processes gets its 20 or 33, but not which: both have the point.
-@pytest.mark.parametrize("point", ["read:33", "applied:1", "applied:20"])
-def test_a_worker_killed_at_a_point(runner, records, point):
-    made, code = runner.run(training_data=records, num_epochs=4, die_at=point, die_first=2, **TWO)
-    assert code == 0, runner.logs()
-    assert "killed by signal 9" in runner.logs(), "it died"
-    _check_named(runner, made, 4, records)
-    assert made["trained_before_rewind"] == [], "the model outlived it"
-
-
-@pytest.mark.parametrize("point", ["applied:20", "saving:1", "saved:1"])
-def test_exact_goes_back_instead(runner, records, point):
+@pytest.mark.parametrize(
+    "point, exact",
+    [("read:33", False), ("stepping:20", False), ("applied:20", False), ("stepping:20", True), ("applied:20", True)],
+)
+def test_a_worker_killed_at_a_point(runner, records, point, exact):
     made, code = runner.run(
-        training_data=records,
-        num_epochs=4,
-        die_at=point,
-        die_first=2 if point == "applied:20" else 1,
-        exact=True,
-        checkpoint_steps=15,
-        **TWO,
+        training_data=records, num_epochs=4, die_at=[point] * 2, exact=exact, checkpoint_steps=40, **STAGED, **TWO
     )
     assert code == 0, runner.logs()
-    assert "killed by signal 9" in runner.logs(), "it died"
+    assert runner.killed() > 0
+    _check_what_is_promised(runner, made, 4, records, exact)
+
+
+# Two workers that go back with each other would not meet all points.
+@pytest.mark.parametrize("exact, workers", [(False, "2"), (True, "1")])
+def test_workers_killed_again_and_again(runner, records, exact, workers):
+    points = EARLY if exact else [*EARLY, "saving:1", "saving:1"]  # one of those that are there saves
+    made, code = runner.run(
+        training_data=records, num_epochs=4, die_at=points, exact=exact, checkpoint_steps=40, num_workers=workers,
+        num_ps=2, **STAGED,
+    )
+    assert code == 0, runner.logs()
+    assert runner.killed() >= len(EARLY), runner.logs()
+    _check_what_is_promised(runner, made, 4, records, exact)
+
+
+def _check_what_is_promised(runner, made, epochs, files, exact):
+    if exact:
+        return _check_exact(runner, made, epochs)
+    _check_named(runner, made, epochs, files)
+    assert made["trained_before_rewind"] == [], "the model outlived them"
+
+
+@pytest.mark.parametrize("point", ["saved:1"])
+def test_exact_goes_back_instead(runner, records, point):
+    made, code = runner.run(
+        training_data=records, num_epochs=4, die_at=point, exact=True, checkpoint_steps=15, **TWO
+    )
+    assert code == 0, runner.logs()
+    assert runner.killed() == 1
     _check_exact(runner, made, 4)
 
 
@@ -325,26 +378,47 @@ def test_a_server_killed(counted, records):
 
 
 def test_a_worker_that_sleeps_past_its_lease(runner, records):
-    """It wakes up among others who train its records: its late gradients are fenced off, or named."""
+    """Its late gradients are fenced off, its late reports refused; the ledger stays true."""
     job_dir = runner.folder / "job"
+    port = jobs.free_ports(3)  # the master's, and both agents'
+
+    def figure(name):
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+                lines = answer.read().decode().splitlines()
+        except OSError:
+            return 0  # not there yet
+        return next((float(line.split()[1]) for line in lines if line.startswith(name + " ")), 0)
+
+    def steps_more(count):
+        at = figure("headrace_step")
+        jobs.eventually(lambda: figure("headrace_step") >= at + count, 60)
 
     def pause():
-        jobs.eventually(lambda: len(jobs.processes(job_dir, "child")) == 2, 120)
-        threading.Event().wait(2)
+        training = 'headrace_workers{state="training"}'
+        jobs.eventually(lambda: figure(training) == 2, 120)
         agent = jobs.processes(job_dir, "headrace-worker")[0]
-        both = [*jobs.children(agent), agent]
-        for pid in both:
-            os.kill(pid, signal.SIGSTOP)
-        threading.Event().wait(5)
-        for pid in both:
-            os.kill(pid, signal.SIGCONT)
+        (trainer,) = jobs.children(agent)
+        os.kill(agent, signal.SIGSTOP)
+        steps_more(10)  # of which some are this trainer's, who goes on and is not heard
+        os.kill(trainer, signal.SIGSTOP)
+        assert figure("headrace_workers_fenced_total") == figure("headrace_reports_refused_total") == 0
+        jobs.eventually(lambda: "fenced off at the parameter servers" in runner.logs())
+        assert figure("headrace_workers_fenced_total") == 1
+        os.kill(trainer, signal.SIGCONT)
+        jobs.eventually(lambda: "this trainer may not update the model any more" in runner.logs())
+        os.kill(agent, signal.SIGCONT)
+        jobs.eventually(lambda: figure("headrace_reports_refused_total") > 0)
 
     with futures.ThreadPoolExecutor(1) as pool:
         pausing = pool.submit(pause)
-        made, code = runner.run(training_data=records, num_epochs=12, lease_s=2, **TWO)
+        made, code = runner.run(
+            training_data=records, num_epochs=40, records_per_task=1000, lease_s=2, metrics_port=port, **TWO
+        )
         pausing.result()
     assert code == 0, runner.logs()
-    _check_named(runner, made, 12, records)
+    assert "which has ended" in runner.logs() or "has ended; drop its records" in runner.logs()
+    _check_named(runner, made, 40, records)
 
 
 # --- stop, resume, servers of one's own -------------------------------------------------------

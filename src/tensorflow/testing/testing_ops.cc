@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstdint>
+#include <cstdlib>
 #include <ctime>
 
 #include "tensorflow/core/framework/common_shape_fns.h"
@@ -43,6 +44,13 @@ REGISTER_OP("Headrace>ThreadId")
     .SetIsStateful()
     .SetShapeFn(tensorflow::shape_inference::ScalarShape)
     .Doc("The kernel's id of the thread that runs this op. Stateful, so it is never staged.");
+
+REGISTER_OP("Headrace>CrashOn")
+    .Input("x: int64")
+    .Output("y: int64")
+    .Attr("value: int")
+    .SetShapeFn(tensorflow::shape_inference::UnchangedShape)
+    .Doc("Returns x; the process dies if an element of x is `value`. Pure.");
 
 class MicrosOp : public OpKernel {
  public:
@@ -93,7 +101,25 @@ class ThreadIdOp : public OpKernel {
   }
 };
 
+class CrashOnOp : public OpKernel {
+ public:
+  explicit CrashOnOp(OpKernelConstruction* ctx) : OpKernel(ctx) {
+    OP_REQUIRES_OK(ctx, ctx->GetAttr("value", &value_));
+  }
+  void Compute(OpKernelContext* ctx) override {
+    const auto elements = ctx->input(0).flat<std::int64_t>();
+    for (Eigen::Index i = 0; i < elements.size(); ++i) {
+      if (elements(i) == value_) std::abort();
+    }
+    ctx->set_output(0, ctx->input(0));
+  }
+
+ private:
+  std::int64_t value_ = 0;
+};
+
 using ::tensorflow::DEVICE_CPU;
+REGISTER_KERNEL_BUILDER(Name("Headrace>CrashOn").Device(DEVICE_CPU), CrashOnOp);
 REGISTER_KERNEL_BUILDER(Name("Headrace>BenchSpin").Device(DEVICE_CPU), SpinOp);
 REGISTER_KERNEL_BUILDER(Name("Headrace>BenchWait").Device(DEVICE_CPU), WaitOp);
 REGISTER_KERNEL_BUILDER(Name("Headrace>ThreadId").Device(DEVICE_CPU), ThreadIdOp);

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/log/log.h"
+#include "absl/strings/str_join.h"
 #include "ledger/codec.h"
 #include "trainer/shared/push.h"
 
@@ -92,8 +93,13 @@ Status SharedModel::RestoreBy(const std::function<Status()>& restore) {
 }
 
 Status SharedModel::Fence(const std::vector<std::uint64_t>& workers) {
-  if (!synchronous_) return servers_->Fence(workers);
-  return servers_->FenceAtApplier(workers, generation_);
+  const Status status =
+      synchronous_ ? servers_->FenceAtApplier(workers, generation_) : servers_->Fence(workers);
+  if (status.ok()) {
+    LOG(WARNING) << "Headrace: fenced off at the parameter servers: worker "
+              << absl::StrJoin(workers, ", ");
+  }
+  return status;
 }
 
 Status SharedModel::TellLive(std::int64_t workers) {
