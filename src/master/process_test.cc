@@ -1,8 +1,10 @@
 // The program itself: killed at any moment, without disk, with a damaged journal.
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -322,6 +324,38 @@ TEST_F(ProcessTest, WhatCannotBeServedIsSaidAtOnce) {
   expect(Path("journal") + " is damaged: the checksum of event 1 is wrong", {});
   journal::testing::WriteFile(Path("journal"), std::string(5000, 'x'));
   expect(Path("journal"), {});
+}
+
+TEST_F(ProcessTest, ParameterServersAreLookedAt) {
+  const int server = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof(address);
+  ASSERT_EQ(bind(server, reinterpret_cast<sockaddr*>(&address), size), 0);
+  ASSERT_EQ(listen(server, 100), 0);
+  ASSERT_EQ(getsockname(server, reinterpret_cast<sockaddr*>(&address), &size), 0);
+  const std::string name = "127.0.0.1:" + std::to_string(ntohs(address.sin_port));
+  WriteJob(100, R"(, "model": "shared", "trainer": {"parameter_servers": [")" + name + R"("]})");
+  Process master = Run();
+  ASSERT_NE(WaitForAddress(&master), "") << Log();
+  const auto await = [&](const std::string& state) {
+    nlohmann::json found;
+    for (const auto end = steady_clock::now() + milliseconds(30000); steady_clock::now() < end;) {
+      int code = 0;
+      const nlohmann::json status = Ctl("status --master " + Address(), &code);
+      if (!status.is_object() || status["servers"].size() != 1) break;
+      found = status["servers"][0];
+      if (found["state"] == state) return found;
+      std::this_thread::sleep_for(milliseconds(20));
+    }
+    ADD_FAILURE() << "not " << state << ": " << found << Log();
+    return found;
+  };
+  EXPECT_EQ(await("answers")["address"], name);
+  EXPECT_EQ(await("answers")["waits_for"], "a worker to restore the model");
+  close(server);
+  EXPECT_EQ(await("silent")["why"], "Connection refused");
 }
 
 TEST_F(ProcessTest, CtlSaysWhatIsWrong) {

@@ -15,7 +15,7 @@ import pytest
 import tensorflow as tf
 
 import jobs
-from headrace.elastic import control, model_module, parameter_servers, sparse, summary
+from headrace.elastic import model_module, parameter_servers, sparse, summary
 from headrace.errors import HeadraceError, JobError
 from jobs import KEPT, RECORDS
 
@@ -353,12 +353,6 @@ def test_a_server_killed(counted, records):
         jobs.eventually(lambda: jobs.has_checkpoint(job_dir / "checkpoints"), 120)
         threading.Event().wait(0.5)  # some steps beyond it
         os.kill(jobs.processes(job_dir, "headrace-ps")[0], signal.SIGKILL)
-        # Until another one has loaded TensorFlow.
-        jobs.eventually(lambda: sorted(states()) == ["answers", "silent"])
-
-    def states():
-        address = (job_dir / "master.address").read_text().strip()
-        return [server["state"] for server in control.ask(address, control.Tls(), "status")["servers"]]
 
     with futures.ThreadPoolExecutor(1) as pool:
         killing = pool.submit(kill)
@@ -369,12 +363,14 @@ def test_a_server_killed(counted, records):
     assert made["records"]["trained_before_rewind"] > 0
     # The trainers end, are started again and load the model: seconds.
     (rewind,) = made["rewinds"]
-    assert rewind["step"] % 300 == 0 and 0.2 < rewind["pause_s"] < 120, made["rewinds"]
+    assert rewind["step"] >= 300 and 0.2 < rewind["pause_s"] < 120, made["rewinds"]
     said = f"the model was lost, and went back to step {rewind['step']}: nothing was trained for"
     assert f"{said} {rewind['pause_s']:.1f} s" in counted.logs()
     lines = []
     summary.print_text(made, lines.append)
     assert f"{said} {rewind['pause_s']:.1f} s" in lines
+    servers = json.loads((job_dir / "status.json").read_text())["servers"]
+    assert [server["state"] for server in servers] == ["answers"] * 2, "another one does"
 
 
 def test_a_worker_that_sleeps_past_its_lease(runner, records):
