@@ -189,6 +189,18 @@ TEST_F(WorkerProcessTest, WaitingForTheMasterIsNoHang) {
   ExpectComplete(1000, 1, /*none_repeated=*/true);
 }
 
+// More deaths in a row than an agent puts up with, were nobody counting them.
+TEST_F(WorkerProcessTest, ARecordThatKillsIsFound) {
+  StartMaster(300, R"("max_losses": 8, "max_quarantined": 2, "backoff_ms": 0)");
+  Process* worker = StartWorker("worker-0", FakeTrainer({"--kill_on", "149", "--step_ms", "5"}),
+                                {"--max_restarts", "2"});
+  EXPECT_EQ(worker->ExitCode(), 0) << worker->output();
+  const v1::Ledger ledger = Ledger();
+  EXPECT_EQ(ledger.verdict(), "done-with-quarantined");
+  EXPECT_EQ(ledger.totals().quarantined(), 2) << "one of each file";
+  EndMaster(3);
+}
+
 TEST_F(WorkerProcessTest, ACommandThatAlwaysCrashes) {
   StartMaster(1000);
   Process* worker =

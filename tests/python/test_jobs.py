@@ -91,7 +91,7 @@ STAGED = {"stage_capacity": 8, "stage_threads": 2}
 
 @pytest.mark.parametrize(
     "point",
-    ["begin:1", "read:1", "read:33", "leased:5", "staged:3", "stepping:3", "applied:1", "applied:57",
+    ["begin:1", "read:1", "read:33", "leased:15", "staged:3", "stepping:3", "applied:1", "applied:57",
      "boundary:2", "held:2", "saving:1", "saving:3", "saved:2"],
 )
 def test_killed_at_a_point(runner, records, point):

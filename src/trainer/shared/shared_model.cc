@@ -97,7 +97,7 @@ Status SharedModel::Fence(const std::vector<std::uint64_t>& workers) {
       synchronous_ ? servers_->FenceAtApplier(workers, generation_) : servers_->Fence(workers);
   if (status.ok()) {
     LOG(WARNING) << "Headrace: fenced off at the parameter servers: worker "
-              << absl::StrJoin(workers, ", ");
+                 << absl::StrJoin(workers, ", ");
   }
   return status;
 }

@@ -34,6 +34,7 @@ struct Flags {
   int step_ms = 0;
   std::size_t batch = 8, shuffle = 1;
   std::int64_t kill_at = -1;       // SIGKILL to itself at this step
+  std::int64_t kill_on = -1;       // SIGKILL to itself at a step with this record of a file
   std::int64_t exit_at = -1;       // exit code 3 at this step
   std::int64_t hang_at = -1;       // its training thread goes no further than this step
   bool silent = false;             // never connects
@@ -203,6 +204,9 @@ int Train(const Flags& flags) {
   bool hangs = false;
   options.on_batch = [&](const auto& records) {
     if (running->steps() == flags.kill_at && Fails(flags)) kill(getpid(), SIGKILL);
+    for (const auto& record : records) {
+      if (record.second == flags.kill_on) kill(getpid(), SIGKILL);
+    }
     if (running->steps() == flags.pause_at && Fails(flags)) kill(getpid(), SIGSTOP);
     while (running->steps() == flags.hang_at && (hangs || (hangs = Fails(flags)))) pause();
     if (running->steps() == flags.exit_at) {
@@ -246,6 +250,7 @@ int Main(int argc, char** argv) {
   app.add_option("--batch", flags.batch);
   app.add_option("--shuffle", flags.shuffle);
   app.add_option("--kill_at", flags.kill_at);
+  app.add_option("--kill_on", flags.kill_on);
   app.add_option("--exit_at", flags.exit_at);
   app.add_option("--hang_at", flags.hang_at);
   app.add_flag("--silent", flags.silent);
