@@ -1,13 +1,16 @@
 """The two loops of the ElasticDL worker's performance document, as TensorFlow programs, timed by column.
 
-    python -m bench.loops before|after --records FILE.tfrecord --model compute|wait
+    python -m bench.loops before|after|parts --records FILE.tfrecord --model compute|wait
 
 `before`: records are read, parsed one by one and put together eagerly, then the step runs eagerly, in turn.
 `after`: one dataset over all tasks, from a generator of records, parsed by map, and a compiled step. Both
 train models/cifar10_functional_api, batch 128; with `wait`, computing and the calls to the parameter server
 sleep as long as the document's tables say that they took a step on its accelerator.
 
-Prints JSON: seconds (from the first batch on; what happens once is done before), steps, columns.
+`parts`: what a step of `after` needs at least, on pools of one thread, which do not spin while they are idle.
+
+Prints JSON: seconds (from the first batch on; what happens once is done before), steps, columns; of `parts`,
+seconds of a step: read, prepare (read and all that is made of it), cpu (processor time, training included).
 """
 
 import argparse
@@ -24,6 +27,7 @@ from bench.elasticdl import SEED, SEED_STEPS  # noqa: E402
 from bench.environment import MODELS  # noqa: E402
 
 BATCH = 128
+TRAINED = 10  # steps, for the processor time of one
 # Milliseconds a step of what is not input.
 WAITS_MS = {loop: {name: 1000 * seconds[name] / SEED_STEPS
                    for name in ("compute_loss", "get_model", "report_gradient")}
@@ -126,13 +130,38 @@ def after(path, step):
     return time.perf_counter() - begin, steps, columns
 
 
+def parts(path, step):
+    dataset = tf.data.TFRecordDataset(path)
+
+    def alone(batches):
+        """(seconds, processor seconds) of a batch."""
+        steps, begin, busy = 0, time.perf_counter(), time.process_time()
+        for _ in batches:
+            steps += 1
+        return (time.perf_counter() - begin) / steps, (time.process_time() - busy) / steps
+
+    read, _ = alone(dataset.batch(BATCH))
+    prepare, cpu = alone(dataset_fn(dataset).batch(BATCH))
+    if step is not None:
+        batch = next(iter(dataset_fn(dataset).batch(BATCH)))
+        step(*batch)
+        cpu += alone(step(*batch).numpy() for _ in range(TRAINED))[1]
+    return {"read": read, "prepare": prepare, "cpu": cpu}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("loop", choices=("before", "after"))
+    parser.add_argument("loop", choices=("before", "after", "parts"))
     parser.add_argument("--records", required=True)
     parser.add_argument("--model", choices=("compute", "wait"), required=True)
     args = parser.parse_args()
-    step = None if args.model == "wait" else _step(compiled=args.loop == "after")
+    if args.loop == "parts":
+        tf.config.threading.set_intra_op_parallelism_threads(1)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+    step = None if args.model == "wait" else _step(compiled=args.loop != "before")
+    if args.loop == "parts":
+        print(json.dumps(parts(args.records, step)))
+        return
     seconds, steps, columns = {"before": before, "after": after}[args.loop](args.records, step)
     print(json.dumps({"seconds": seconds, "steps": steps, "columns": columns}))
 

@@ -2,8 +2,9 @@
 
 Jobs of 1, 2 and 4 workers and parameter servers whose training part is a stand-in: it waits, so that two
 cores do not decide. Speed is that of all workers together, while all are at work. The master alone: simulated
-workers that each report a task and ask for the next, durably, as fast as they are answered
-(master_tasks_benchmark).
+workers that each report a task and ask for the next, durably, as fast as they are answered, one call
+outstanding each, on the same cores as the master (master_tasks_benchmark). Bytes a task: those of its events,
+and of the whole journal's file.
 """
 
 import dataclasses
@@ -22,6 +23,7 @@ NAME = "scaling"
 QUESTION = ("1, 2 and 4 workers and parameter servers, with a stand-in for the training part that only "
             "waits; the master alone under 1 to 1,000 simulated workers.")
 GOAL_TASKS = 5000  # tasks a second, from 10 simulated workers on
+MASTER_FIGURES = ("p50_ms", "p99_ms", "event_bytes_per_task", "file_bytes_per_task")
 MIDDLE = 0.8       # of a job's records: until then all surely have some
 
 
@@ -34,13 +36,14 @@ class ScalingSizes(Sizes):
     jobs: tuple = ("1x1", "2x2", "4x1", "4x4")
     steps: int = 200
     wait_ms: float = 50.0
-    clients: tuple = (1, 10, 100, 1000)
+    clients: tuple = (1, 10, 64, 100, 1000)
     master_seconds: float = 4.0
     program: str = str(PROJECT / "build/release/src/master/master_tasks_benchmark")
 
 
-QUICK = ScalingSizes(expected_s=55, rounds=1, jobs=("1x1", "2x2", "4x4"), steps=120, master_seconds=1.5)
-FULL = ScalingSizes(expected_s=270, rounds=3)
+QUICK = ScalingSizes(expected_s=55, rounds=1, jobs=("1x1", "2x2", "4x4"), steps=120,
+                     clients=(1, 10, 64, 1000), master_seconds=1.5)
+FULL = ScalingSizes(expected_s=282, rounds=3)
 
 
 def _cluster(name):
@@ -113,7 +116,7 @@ def _master_rows(rounds, clients):
         rate = estimate([r[n]["tasks_per_s"] for r in rounds])
         goal = GOAL_TASKS if n >= 10 else None
         rows.append({"kind": "master", "clients": n, "rate": rate.as_json(),
-                     **{key: estimate([r[n][key] for r in rounds]).as_json() for key in ("p50_ms", "p99_ms")},
+                     **{key: estimate([r[n][key] for r in rounds]).as_json() for key in MASTER_FIGURES},
                      "goal": goal, "met": None if goal is None else rate.median >= goal})
     return rows
 
@@ -124,6 +127,13 @@ def _what(row):
     return f"{jobs.cluster_of(row['workers'], row['servers'])}, stand-in waits {row['wait_ms']:g} ms"
 
 
+def _bytes(row):
+    """Text; "" where they were not measured."""
+    if "file_bytes_per_task" not in row:
+        return ""
+    return f"{row['event_bytes_per_task']['median']:.0f}, {row['file_bytes_per_task']['median']:.0f}"
+
+
 COLUMNS = (
     ("", _what),
     ("a second (95% interval)", lambda row: interval(row["rate"], 1 if row["kind"] == "job" else 0)
@@ -131,6 +141,7 @@ COLUMNS = (
     ("of as many times the first", lambda row: interval(row["of_linear"]) if row["kind"] == "job" else ""),
     ("median, 99th percentile, ms", lambda row: "" if row["kind"] == "job" else
      f"{row['p50_ms']['median']:.2f}, {row['p99_ms']['median']:.2f}"),
+    ("bytes a task: events, file", _bytes),
 )
 FIGURE_SIZE = (9, 4.2)
 

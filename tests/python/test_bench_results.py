@@ -10,11 +10,11 @@ import tensorflow as tf
 PROJECT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(PROJECT))
 
-from bench import accelerator, accelerator_gpu, jobs, overhead, registry, report, scaling  # noqa: E402
+from bench import accelerator, accelerator_gpu, elasticdl, jobs, overhead, registry, report, scaling  # noqa: E402
 from bench import smartstage, straggler  # noqa: E402
 from bench.processes import Round  # noqa: E402
 from examples.common.stepper import Segment  # noqa: E402
-from bench_results import CHOSEN, RESULTS, fake_rounds, result_of  # noqa: E402
+from bench_results import CHOSEN, RESULTS, elasticdl_rounds, fake_rounds, result_of  # noqa: E402
 
 
 def test_a_straggler_s_job_is_measured_while_both_are_at_work():
@@ -147,8 +147,25 @@ def test_the_seed_s_table_implies_what_the_stand_in_waits():
 def test_scaling_is_compared_with_the_first_job():
     one, many = scaling._job_rows([{"1x1": 10.0, "4x2": 30.0}] * 3, ("1x1", "4x2"), 25.0)
     assert one["of_linear"]["median"] == 1 and many["of_linear"]["median"] == 0.75
-    slow, = scaling._master_rows([{10: {"tasks_per_s": 4000, "p50_ms": 1, "p99_ms": 2}}], (10,))
+    found = {"tasks_per_s": 4000, "p50_ms": 1, "p99_ms": 2, "event_bytes_per_task": 60, "file_bytes_per_task": 90}
+    slow, = scaling._master_rows([{10: found}], (10,))
     assert slow["met"] is False
+
+
+@pytest.mark.parametrize("parts, limit_s, bound_by", [
+    ({}, 1.6, "training part"),
+    ({"read": 0.21}, 1.68, "read"),
+    ({"prepare": 0.66}, 1.76, "read + body"),  # by three threads
+    ({"cpu": 0.46}, 1.84, "CPU"),
+    ({"cpu": 0.3, "cores": 1.25}, 1.92, "CPU"),
+])
+def test_a_job_s_limit_is_the_largest_of_its_parts_alone(monkeypatch, parts, limit_s, bound_by):
+    monkeypatch.setattr(elasticdl, "cores", lambda: 3)
+    row = elasticdl._row("wait", elasticdl_rounds(**parts))
+    assert row["limit"]["median"] == pytest.approx(limit_s) and row["bound_by"] == bound_by
+    assert row["of_limit"]["median"] == pytest.approx(limit_s / 2.0)
+    assert row["goal"] == {"limit / headrace 0.9": limit_s >= 1.8, "before / headrace 2.14": False}
+    assert elasticdl._row("wait", elasticdl_rounds(headrace_s=1.7))["met"]
 
 
 def test_a_geometric_mean_is_of_the_seed_s_models():

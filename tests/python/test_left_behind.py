@@ -66,7 +66,9 @@ def test_of_an_agent_that_is_killed(tmp_path, monkeypatch, shell):
     records = jobs.write_records(tmp_path)
     with futures.ThreadPoolExecutor(1) as pool:
         killing = pool.submit(_kill_the_agent, tmp_path)
-        made, code = runner.run("run", command=command, training_data=records, records_per_task=100, lease_s=2)
+        made, code = runner.run(
+            "run", command=command, training_data=records, records_per_task=100, lease_s=2
+        )
         first = killing.result()
     assert code == 0, runner.logs()
     assert made["records"]["trained"] == jobs.RECORDS

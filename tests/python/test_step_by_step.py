@@ -13,8 +13,8 @@ from headrace.elastic import model_module
 RECORDS, BATCH, EPOCHS = 640, 32, 2
 STEPS = EPOCHS * RECORDS // BATCH
 
-# jobs.CLASSIFIER without its filter, so that batches are those of plain Keras. Each loss is written down by an op of
-# the step itself.
+# jobs.CLASSIFIER without its filter, so that batches are those of plain Keras. Each loss is written down by an
+# op of the step itself.
 MODULE = jobs.CLASSIFIER.replace(".filter(lambda features, label: label < 3)", "")
 MODULE = MODULE.replace("Adam(0.05)", "Adam(0.01)")
 WRITTEN = MODULE.replace("def loss(", "def record_losses(") + """
@@ -94,7 +94,8 @@ def test_metrics_of_every_step(tmp_path, monkeypatch, data, servers):
     model = _keras(EVALUATED, tmp_path, model_module.load(runner.module).eval_metrics_fn().values())
     found = [(entry["step"], entry["values"]) for entry in made["metrics"]]
     assert [step for step, _ in found] == list(range(1, STEPS + 1))
-    names = {"loss": "loss", "accuracy": "sparse_categorical_accuracy", "second": "sparse_top_k_categorical_accuracy"}
+    names = {"loss": "loss", "accuracy": "sparse_categorical_accuracy"}
+    names["second"] = "sparse_top_k_categorical_accuracy"
     for (step, values), batch in zip(found, _batches(rows, labels), strict=True):
         _train_on(model, batch)
         evaluated = model.evaluate(rows, labels, batch_size=BATCH, verbose=0, return_dict=True)
@@ -117,7 +118,8 @@ def test_a_step_that_gets_no_batch_is_none(tmp_path, monkeypatch, data, servers)
     assert code == 3, runner.logs()
     status = json.loads((tmp_path / "job" / "status.json").read_text())
     assert made["steps"] == int(status["workers"][0]["telemetry"]["steps"]) > RECORDS // BATCH
-    saved = sorted((tmp_path / "job" / "checkpoints").glob("step-*/manifest.json"), key=lambda p: p.stat().st_mtime)[-1]
+    saved = (tmp_path / "job" / "checkpoints").glob("step-*/manifest.json")
+    saved = max(saved, key=lambda path: path.stat().st_mtime)
     values = tf.train.load_checkpoint(str(saved.parent / "variables"))
     (iterations,) = [n for n in values.get_variable_to_shape_map() if "adam.Siteration" in n]
     assert values.get_tensor(iterations) == json.loads(saved.read_text())["step"]

@@ -14,8 +14,8 @@ from headrace import programs
 
 TASK, BATCH = 100, 20  # of jobs.Runner
 
-# Each step writes a line when it begins, and one when it has the word to go. With a shuffle that holds all records,
-# the first of them begins when all that the job has lies in its process.
+# Each step writes a line when it begins, and one when it has the word to go. With a shuffle that holds all
+# records, the first of them begins when all that the job has lies in its process.
 STEPS = jobs.WITNESS.replace(
     """            if training:
 """,
@@ -32,7 +32,7 @@ STEPS = jobs.WITNESS.replace(
     def wait(number):
         \"\"\"0, once there is the file.\"\"\"
         def missing(i):
-            nothing = tf.strings.substr(tf.strings.as_string(i), 0, 0)  # or it is looked for once, before the loop
+            nothing = tf.strings.substr(tf.strings.as_string(i), 0, 0)  # or it is looked for only once
             return tf.equal(tf.size(tf.io.matching_files("FOLDER/go" + nothing)), 0)
         return tf.while_loop(missing, lambda i: i + 1, [number[0]], parallel_iterations=1)[0]
 
