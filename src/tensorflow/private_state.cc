@@ -14,6 +14,7 @@
 #include "tensorflow/core/util/device_name_utils.h"
 #include "tensorflow/function_builder.h"
 #include "tensorflow/graph_view.h"
+#include "tensorflow/handles.h"
 
 namespace headrace {
 namespace {
@@ -28,6 +29,14 @@ bool OnAccelerator(const std::string& device) {
   tensorflow::DeviceNameUtils::ParsedName parsed;
   return tensorflow::DeviceNameUtils::ParseFullName(device, &parsed) && parsed.has_type &&
          parsed.type != "CPU";
+}
+
+// As far as both are known.
+bool SameTask(const std::string& a, const std::string& b) {
+  tensorflow::DeviceNameUtils::ParsedName one, other;
+  return !tensorflow::DeviceNameUtils::ParseFullName(a, &one) || !one.has_job ||
+         !tensorflow::DeviceNameUtils::ParseFullName(b, &other) || !other.has_job ||
+         tensorflow::DeviceNameUtils::IsSameAddressSpace(one, other);
 }
 
 bool OnAccelerator(const Node& node) {
@@ -52,6 +61,16 @@ bool Writes(const Node& node) {
   return ops->count(node.type_string()) > 0;
 }
 
+// Of the variable. Those of generators are int64, and their ops have no such attribute.
+template <typename Nodes>
+DataType TypeOf(const Nodes& users) {
+  DataType type = tensorflow::DT_INT64;
+  for (const Node* node : users) {
+    if (Reads(*node) || Writes(*node)) tensorflow::TryGetNodeAttr(node->attrs(), "dtype", &type);
+  }
+  return type;
+}
+
 class Finder {
  public:
   explicit Finder(const GraphView& view) : view_(view) {}
@@ -62,7 +81,7 @@ class Finder {
       const bool handle = node->IsArg() && node->output_type(0) == tensorflow::DT_RESOURCE &&
                           leave.count(node->name()) == 0;
       PrivateState state;
-      if (!handle || OnAccelerator(*node) || HasAlias(*node)) continue;
+      if (!handle || OnAccelerator(*node) || OnAnotherTask(*node) || HasAlias(*node)) continue;
       if (Find(node, &state)) states.push_back(std::move(state));
     }
     return states;
@@ -71,6 +90,19 @@ class Finder {
  private:
   const plan::Node& Described(const Node* node) const {
     return view_.graph.nodes[view_.index.at(node)];
+  }
+
+  // Where what the stage reads is elsewhere, as far as that is known: the stage runs there.
+  bool OnAnotherTask(const Node& handle) const {
+    for (std::size_t i = 0; i < view_.nodes.size(); ++i) {
+      const Edge* edge = nullptr;
+      if (view_.graph.nodes[i].trait != plan::Trait::kSource) continue;
+      if (!view_.nodes[i]->input_edge(0, &edge).ok()) continue;
+      const Node* read = Handles::Producer(edge->src(), edge->src_output());
+      if (read != nullptr && !SameTask(read->assigned_device_name(), handle.assigned_device_name()))
+        return true;
+    }
+    return false;
   }
 
   // Whether another parameter is the same variable.
@@ -104,7 +136,9 @@ class Finder {
         inside.insert(user);
       }
     }
-    if (!written || !AddBetween(handles, &inside)) return false;
+    // Numbers: values are compared by their bytes.
+    if (!written || !tensorflow::DataTypeCanUseMemcpy(TypeOf(inside))) return false;
+    if (!AddBetween(handles, &inside)) return false;
     if (LeadsBack(inside) || !MeetsElements(inside)) return false;
 
     state->variable = handle->name();
@@ -288,14 +322,6 @@ absl::StatusOr<tensorflow::FunctionDef> MakeFunction(const PrivateState& state,
   return builder.Build("headrace_private_state");
 }
 
-DataType TypeOf(const PrivateState& state) {
-  DataType type = tensorflow::DT_INT64;  // of a generator's state, whose ops have no such attribute
-  for (const Node* node : state.nodes) {
-    if (Reads(*node) || Writes(*node)) tensorflow::TryGetNodeAttr(node->attrs(), "dtype", &type);
-  }
-  return type;
-}
-
 absl::Status Replace(const PrivateState& state, const GraphView& view, Graph* graph) {
   const Replacement made = Describe(state, view);
   TF_ASSIGN_OR_RETURN(const tensorflow::FunctionDef function,
@@ -309,7 +335,7 @@ absl::Status Replace(const PrivateState& state, const GraphView& view, Graph* gr
     shapes.push_back(known == view.shapes.end() ? tensorflow::PartialTensorShape()
                                                 : known->second[result.output]);
   }
-  const DataType type = TypeOf(state);
+  const DataType type = TypeOf(state.nodes);
   types.insert(types.end(), 2, type);
   shapes.insert(shapes.end(), 2, tensorflow::PartialTensorShape());
   // Under the name of its first write, which is what the user sees.
