@@ -350,7 +350,8 @@ CRASHES = """
     import tensorflow as tf
     ops = tf.load_op_library("LIBRARY")
 """ + jobs.WITNESS.replace(
-    "tf.strings.to_number(record, tf.int64)", "ops.headrace_crash_on(tf.strings.to_number(record, tf.int64), value=301)"
+    "tf.strings.to_number(record, tf.int64)",
+    "ops.headrace_crash_on(tf.strings.to_number(record, tf.int64), value=301)",
 )
 
 

@@ -157,7 +157,8 @@ def test_evaluation_while_two_workers_train(runner, records):
 # Says how often training has changed the model. Of numbers that are all the same the mean of the squares is
 # the square of the mean.
 VERSIONED = jobs.WITNESS.replace(
-    "self.weight = tf.Variable(0.0)", "self.weight = tf.Variable(0.0)\n            self.steps = tf.Variable(0.0, trainable=False)"
+    "self.weight = tf.Variable(0.0)",
+    "self.weight = tf.Variable(0.0)\n            self.steps = tf.Variable(0.0, trainable=False)",
 ).replace(
     "if training:\n", "if training:\n                self.steps.assign_add(1.0)\n"
 ).replace(
@@ -173,7 +174,12 @@ def test_an_evaluation_on_the_way_is_of_one_model(tmp_path, monkeypatch, records
     """Two trainers share it, and none trains meanwhile."""
     runner = jobs.Runner(tmp_path, tmp_path, monkeypatch, VERSIONED)
     made, code = runner.run(
-        training_data=records, validation_data=records, evaluation_steps=40, num_epochs=3, records_per_task=20, **TWO
+        training_data=records,
+        validation_data=records,
+        evaluation_steps=40,
+        num_epochs=3,
+        records_per_task=20,
+        **TWO,
     )
     assert code == 0, runner.logs()
     assert len(made["metrics"]) >= 4
@@ -284,12 +290,17 @@ EARLY = ["leased:2", "read:2", "staged:1", "stepping:1", "applied:1", "saving:1"
 # Of 400 steps one of the first two processes gets its 20 or 33, but not which: both have the point.
 @pytest.mark.parametrize(
     "point, exact",
-    [("read:33", False), ("stepping:20", False), ("applied:20", False), ("stepping:20", True), ("applied:20", True)],
+    [
+        ("read:33", False),
+        ("stepping:20", False),
+        ("applied:20", False),
+        ("stepping:20", True),
+        ("applied:20", True),
+    ],
 )
 def test_a_worker_killed_at_a_point(runner, records, point, exact):
-    made, code = runner.run(
-        training_data=records, num_epochs=4, die_at=[point] * 2, exact=exact, checkpoint_steps=40, **STAGED, **TWO
-    )
+    wanted = {"training_data": records, "num_epochs": 4, "checkpoint_steps": 40, **STAGED, **TWO}
+    made, code = runner.run(die_at=[point] * 2, exact=exact, **wanted)
     assert code == 0, runner.logs()
     assert runner.killed() > 0
     _check_what_is_promised(runner, made, 4, records, exact)
@@ -299,10 +310,8 @@ def test_a_worker_killed_at_a_point(runner, records, point, exact):
 @pytest.mark.parametrize("exact, workers", [(False, "2"), (True, "1")])
 def test_workers_killed_again_and_again(runner, records, exact, workers):
     points = EARLY if exact else [*EARLY, "saving:1", "saving:1"]  # one of those that are there saves
-    made, code = runner.run(
-        training_data=records, num_epochs=4, die_at=points, exact=exact, checkpoint_steps=40, num_workers=workers,
-        num_ps=2, **STAGED,
-    )
+    wanted = {"training_data": records, "num_epochs": 4, "checkpoint_steps": 40, "num_ps": 2, **STAGED}
+    made, code = runner.run(die_at=points, exact=exact, num_workers=workers, **wanted)
     assert code == 0, runner.logs()
     assert runner.killed() >= len(EARLY), runner.logs()
     _check_what_is_promised(runner, made, 4, records, exact)
