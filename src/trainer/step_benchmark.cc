@@ -109,7 +109,8 @@ Status Measure(const std::string& mode, const Settings& settings, feed::Client* 
   std::unique_ptr<Program> program;
   if (Status status = Program::Load(job, settings, nullptr, &program); !status.ok()) return status;
   if (mode == "bare") return BareLoop(program.get(), client).Run(found);
-  Trainer trainer(job, settings, program.get(), nullptr, client);
+  Failpoint none;
+  Trainer trainer(job, settings, program.get(), nullptr, client, &none);
   std::string output;
   const auto begin = Clock::now();
   const Status status = trainer.Run(&output);
