@@ -17,10 +17,10 @@ enum class Trait : std::uint8_t {
   kHandle,    // yields a resource handle (iterator, queue, reader, table, variable); stays in the
               // main graph, and the stage receives the handle as an argument
   kSource,    // consumes one element of its resource per run
-  kDraw,    // stateful random op, or private state: its value depends on how often it ran before, and
-            // on nothing else that the program can change (or the runtime notices that it did)
-  kPure,    // value depends on its inputs only (NoOp and reads of read-only state included)
-  kAssert,  // like kPure, has no outputs, may fail
+  kDraw,  // stateful random op, or private state: its value depends on how often it ran before, and
+          // on nothing else that the program can change (or the runtime notices that it did)
+  kPure,  // value depends on its inputs only (NoOp and reads of read-only state included)
+  kAssert,      // like kPure, has no outputs, may fail
   kQueueWrite,  // writes into a queue: never staged; a stage that feeds nothing else is pointless
   kBarrier,     // never staged; Node::barrier_code and Node::barrier_text say why
 };

@@ -124,8 +124,8 @@ class Generator {
     if (picky && Chance(0.8)) {
       for (int j = 0; j < i; ++j) {
         const Trait trait = graph_.nodes[j].trait;
-        const bool fits = trait == Trait::kConstant ||
-                          (trait == Trait::kHandle && node.trait != Trait::kHandle);
+        const bool fits =
+            trait == Trait::kConstant || (trait == Trait::kHandle && node.trait != Trait::kHandle);
         if (fits) from = j;
       }
     }

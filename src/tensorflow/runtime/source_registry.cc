@@ -104,8 +104,8 @@ absl::Status PlaceAnchor(ResourceMgr* manager) {
   return absl::OkStatus();
 }
 
-// Of any type. Handles that hold their resource, as those of eager iterators do, are asked themselves:
-// looking one up would ask for its type.
+// Of any type. Handles that hold their resource, as those of eager iterators do, are asked
+// themselves: looking one up would ask for its type.
 absl::Status FindResource(tensorflow::OpKernelContext* ctx,
                           const tensorflow::ResourceHandle& handle,
                           tensorflow::core::RefCountPtr<ResourceBase>* resource) {
