@@ -463,6 +463,10 @@ def test_looked_at_while_it_runs(runner, tmp_path, records):
     assert saved.returncode == 0 and str(tmp_path / "job" / "checkpoints") in saved.stdout, saved.stderr
     logs = _command("logs", str(tmp_path / "job"))
     assert logs.returncode == 0 and "headrace-master" in logs.stdout, logs.stderr
+    (agents,) = _command("logs", str(tmp_path / "job"), "worker-0.agent").stdout.split("== ")[1:]
+    assert agents.startswith("worker-0.agent.log"), "one of several of worker-0, by the name that is shown"
+    nobodys = _command("logs", str(tmp_path / "job"), "worker-7")
+    assert nobodys.returncode == 1 and "worker-7" in nobodys.stderr and "only of master, worker-0" in nobodys.stderr
     process.send_signal(signal.SIGINT)
     out, _ = process.communicate(timeout=60)
     assert process.returncode == 75, out

@@ -7,7 +7,7 @@ import pytest
 import jobs
 from headrace.elastic import export, export_process, model_module, user_errors
 from headrace.elastic.flags import JobFlags
-from headrace.errors import ExportError, ModelModuleError
+from headrace.errors import ExportError, ModelModuleError, TrackingError
 
 
 @pytest.fixture
@@ -110,6 +110,18 @@ def test_as_the_command_says_it(module, tmp_path):
     with pytest.raises(ExportError, match=f"^{loaded.path}:{line}: KeyError: 'day'; {log} has the way there"):
         export_process.export(str(tmp_path / "job"), flags)
     assert "Traceback" in log.read_text() and f'"{loaded.path}", line {line}' in log.read_text()
+
+
+def test_the_command_keeps_the_kind_of_an_error(module, tmp_path):
+    """docs/errors.md has a page for each."""
+    loaded, _ = module("dataset.map(parse)", "dataset.cache().map(parse)")
+    flags = JobFlags(verb="train", model_def=loaded.path, minibatch_size=4)
+    with pytest.raises(TrackingError, match="cache"):
+        export_process.export(str(tmp_path / "job"), flags)
+    (tmp_path / "empty.py").write_text("x = 1\n")
+    flags = JobFlags(verb="train", model_def=str(tmp_path / "empty.py"), minibatch_size=4)
+    with pytest.raises(ModelModuleError, match="empty.py does not define"):
+        export_process.export(str(tmp_path / "job"), flags)
 
 
 def test_the_name_of_a_module_without_its_function(tmp_path):

@@ -41,17 +41,17 @@ TrainingData = Annotated[
     option("--training_data", "Files, folders, patterns; may be repeated.", DATA),
 ]
 ValidationData = Annotated[
-    Optional[List[str]], option("--validation_data", "The same, for evaluation.", DATA)
+    Optional[List[str]], option("--validation_data", "Files, folders, patterns, for evaluation; may be repeated.", DATA)
 ]
 PredictionData = Annotated[
-    Optional[List[str]], option("--prediction_data", "The same, for prediction.", DATA)
+    Optional[List[str]], option("--prediction_data", "Files, folders, patterns, for prediction; may be repeated.", DATA)
 ]
 Epochs = Annotated[int, option("--num_epochs", "Times that each record is trained.", DATA)]
 PerTask = Annotated[
     int, option("--num_minibatches_per_task", "Records of a task, in minibatches.", DATA)
 ]
 RecordsPerTask = Annotated[
-    Optional[int], option("--records_per_task", "The same in records.", DATA)
+    Optional[int], option("--records_per_task", "Records of a task, in records.", DATA)
 ]
 Shuffle = Annotated[
     bool, option("--shuffle/--no_shuffle", "Whether tasks come in random order.", DATA)

@@ -156,9 +156,10 @@ def logs(
 ):
     """Print the logs of a job's processes."""
     folder = os.path.join(_directory(job), "logs")
-    found = sorted(entry for entry in os.listdir(folder) if entry.split(".")[0] == name or not name)
+    names = sorted(entry.removesuffix(".log") for entry in os.listdir(folder))
+    found = [f"{entry}.log" for entry in names if name in ("", entry, entry.split(".")[0])]
     if not found:
-        fail(f"there is no log of '{name}' in {folder}", 1)
+        fail(f"there is no log of '{name}' in {folder}, only of {', '.join(names)}", 1)
     for entry in found:
         with open(os.path.join(folder, entry), encoding="utf-8", errors="replace") as file:
             content = file.read().splitlines()

@@ -12,7 +12,9 @@ import subprocess
 import sys
 import traceback
 
-from headrace.errors import ExportError, HeadraceError
+from headrace.errors import DataError, ExportError, HeadraceError, ModelModuleError, TrackingError
+
+_SAYS = "headrace: "  # then an error's code and message
 
 
 def export(directory: str, flags) -> dict:
@@ -21,8 +23,8 @@ def export(directory: str, flags) -> dict:
     "not_synchronous": why its training cannot be synchronous, "" if it can, "warnings": lines for
     people}.
 
-    Errors: ExportError with what the other process said; where the module itself failed, DIRECTORY.log has
-    all of it, the way there too.
+    Errors: as the other process said them (ModelModuleError, TrackingError, ExportError ...); ExportError where
+    the module itself failed: then DIRECTORY.log has all of it, the way there too.
     """
     request = {
         "directory": directory,
@@ -45,15 +47,17 @@ def export(directory: str, flags) -> dict:
     )
     if done.returncode != 0:
         lines = done.stderr.strip().splitlines()
-        said = [line for line in lines if line.startswith("headrace: ")]
+        said = [line for line in lines if line.startswith(_SAYS)]
         if not said:
             raise ExportError("\n".join(lines[-20:]) or "the export died")
-        if not any(line.startswith("Traceback") for line in lines):
-            raise ExportError(said[-1][10:])
-        log = f"{directory}.log"
-        with open(log, "w", encoding="utf-8") as file:
-            file.write(done.stderr)
-        raise ExportError(f"{said[-1][10:]}; {log} has the way there")
+        code, message = said[-1].removeprefix(_SAYS).split(" ", 1)
+        if any(line.startswith("Traceback") for line in lines):
+            log = f"{directory}.log"
+            with open(log, "w", encoding="utf-8") as file:
+                file.write(done.stderr)
+            message += f"; {log} has the way there"
+        kinds = {kind.code: kind for kind in (ModelModuleError, TrackingError, DataError)}
+        raise kinds.get(code, ExportError)(message)
     return json.loads(done.stdout.splitlines()[-1])
 
 
@@ -110,6 +114,6 @@ if __name__ == "__main__":
     try:
         result = _main(json.loads(sys.argv[1]))
     except HeadraceError as error:
-        print(f"headrace: {error.message}", file=sys.stderr)
+        print(f"{_SAYS}{error.code} {error.message}", file=sys.stderr)
         sys.exit(1)
     print(json.dumps(result))

@@ -118,7 +118,7 @@ def _read(module, path, model_function):
         functions[name] = getattr(module, name, None)
     missing = [name for name in _NEEDED if functions[name] is None]
     if missing:
-        raise ModelModuleError(f"{path} does not define {', '.join(missing)}; see {__name__}")
+        raise ModelModuleError(f"{path} does not define {', '.join(missing)}; see docs/model-modules.md")
     if callable(getattr(module, "callbacks", None)):
         raise ModelModuleError(
             f"{path}:{line_of(module.callbacks)}: callbacks() are Python, and the trainer runs without it: "
