@@ -20,7 +20,10 @@ class Rewinds {
   };
   // The model is known to be lost: where nothing was trained under this master, a pause begins now.
   void Lost(std::int64_t now_ms);
-  void Restored(std::int64_t step);
+  // lost_records: whether records that the model had been trained with are to be trained again.
+  // Where nothing was trained under this master, a model that has all of them is that of a job that
+  // was stopped and goes on.
+  void Restored(std::int64_t step, bool lost_records);
   // Trained records were reported, and accepted. The pause that this ends.
   std::optional<Rewind> Trained(std::int64_t now_ms);
 
@@ -28,6 +31,7 @@ class Rewinds {
 
  private:
   std::optional<std::int64_t> trained_ms_;  // the last time; or when the model was found lost
+  bool trained_ = false;                    // at all, under this master
   std::optional<std::int64_t> step_;        // of a model that was restored, and not trained since
   std::vector<Rewind> all_;
 };

@@ -7,12 +7,12 @@ namespace {
 
 TEST(Rewinds, FromTheLastReportBeforeToTheFirstOneAfter) {
   Rewinds rewinds;
-  rewinds.Restored(0);  // the first model
+  rewinds.Restored(0, false);  // the first model
   EXPECT_FALSE(rewinds.Trained(100));
   EXPECT_FALSE(rewinds.Trained(250));
   rewinds.Lost(900);
   EXPECT_TRUE(rewinds.all().empty());
-  rewinds.Restored(40);
+  rewinds.Restored(40, false);
   const auto rewind = rewinds.Trained(1300);
   ASSERT_TRUE(rewind.has_value());
   EXPECT_EQ(rewind->step, 40);
@@ -24,8 +24,8 @@ TEST(Rewinds, FromTheLastReportBeforeToTheFirstOneAfter) {
 TEST(Rewinds, AModelThatIsLostAgainBeforeAStepIsOnePause) {
   Rewinds rewinds;
   rewinds.Trained(100);
-  rewinds.Restored(40);
-  rewinds.Restored(30);
+  rewinds.Restored(40, false);
+  rewinds.Restored(30, true);
   const auto rewind = rewinds.Trained(500);
   ASSERT_TRUE(rewind.has_value());
   EXPECT_EQ(rewind->step, 30);
@@ -37,7 +37,7 @@ TEST(Rewinds, WhereNothingWasTrainedBeforeItBeginsWhenTheLossIsFound) {
   Rewinds rewinds;
   rewinds.Lost(100);
   rewinds.Lost(150);
-  rewinds.Restored(40);
+  rewinds.Restored(40, true);
   const auto rewind = rewinds.Trained(500);
   ASSERT_TRUE(rewind.has_value());
   EXPECT_EQ(rewind->pause_ms, 400);
@@ -45,7 +45,8 @@ TEST(Rewinds, WhereNothingWasTrainedBeforeItBeginsWhenTheLossIsFound) {
 
 TEST(Rewinds, AJobThatIsResumedGoesBackToNothing) {
   Rewinds rewinds;
-  rewinds.Restored(40);
+  rewinds.Lost(50);  // its processes are new ones
+  rewinds.Restored(40, false);
   EXPECT_FALSE(rewinds.Trained(100));
   EXPECT_TRUE(rewinds.all().empty());
 }

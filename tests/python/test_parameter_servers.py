@@ -450,6 +450,7 @@ def test_resumed_with_other_workers(runner, tmp_path, records):
     made = json.loads(done.stdout)
     np.testing.assert_array_equal(jobs.counts(made["model"]), 30 * KEPT)
     assert made["records"]["trained_before_rewind"] == 0, "nothing was trained past the stop's checkpoint"
+    assert made["rewinds"] == [], "and nothing was lost"
 
 
 def test_servers_that_apply_no_gradients(counted, tmp_path, records):
