@@ -449,9 +449,28 @@ def _begun(runner, tmp_path, records, *more):
     return arguments, process
 
 
+def _figures_of(job_dir):
+    """What `headrace status` has of it; nothing before there is a master."""
+    done = _command("status", str(job_dir), "--format=json")
+    return json.loads(done.stdout) if done.returncode == 0 else {}
+
+
 def _figures(port):
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
         return answer.read().decode()
+
+
+def test_stopped_without_a_checkpoint(runner, tmp_path, records):
+    """What that costs is said before it is too late, and again at the end."""
+    command = [sys.executable, "-m", "headrace", "train", "--model_def", runner.module, "--minibatch_size=20"]
+    command += [f"--training_data={records[0]}", f"--job_dir={tmp_path / 'job'}", "--num_epochs=100000"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        jobs.eventually(lambda: _figures_of(tmp_path / "job").get("step", "0") != "0", 60)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 75, err
+    assert "stopping without a checkpoint (--checkpoint_steps, --checkpoint_dir): --resume begins" in err
+    assert "goes on; the model begins anew, as it has no checkpoints" in out
 
 
 def test_looked_at_while_it_runs(runner, tmp_path, records):

@@ -159,7 +159,10 @@ def test_a_stopped_job_says_how_to_go_on():
         return lines[-1]
 
     made = _made(75)
-    assert last_line(made) == "stopped: the same command with --resume --job_name j goes on"
+    again = "stopped: the same command with --resume --job_name j goes on"
+    assert last_line(made | {"steps": 0}) == again, "no model, so nothing to save"
+    anew = "; the model begins anew, as it has no checkpoints (--checkpoint_steps)"
+    assert last_line(made | {"steps": 7}) == again + anew
     made |= {"checkpoint": "/j/checkpoints/step-5"}
     assert last_line(made).endswith("--job_name j goes on, from /j/checkpoints/step-5")
     assert not last_line(made | {"ledger": ""}).startswith("stopped"), "it is another machine's job"

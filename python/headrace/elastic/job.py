@@ -177,7 +177,7 @@ def _run(flags, directory, command, show, servers):
                     raise JobError("stopped at once; the job can be resumed (--resume)")
                 if signals and not told:
                     told = True
-                    show.say("stopping: waiting for a checkpoint; once more to stop at once")
+                    show.say(f"stopping{_waits_for(flags)}; once more to stop at once")
                     job.stop("stopped by the user")
             code = job.exit_code()
             if code == 75 and not told and job.error():
@@ -187,6 +187,15 @@ def _run(flags, directory, command, show, servers):
             if code == 1 and (status is None or not status["failure"]):
                 raise JobError("\n".join(job.failure()))
             return status, code
+
+
+def _waits_for(flags):
+    """What a stop comes to, where it is not only an end."""
+    if flags.verb != TRAIN:
+        return ""
+    if flags.checkpoint_steps or flags.checkpoint_dir:
+        return ": waiting for a checkpoint"
+    return " without a checkpoint (--checkpoint_steps, --checkpoint_dir): --resume begins the model anew"
 
 
 def _ledger(directory):

@@ -161,6 +161,8 @@ def print_text(summary, echo):
 def _how_to_go_on(summary):
     """Of a job of this machine."""
     begins = f", from {summary['checkpoint']}" if summary["checkpoint"] else ""
+    if not begins and summary["steps"]:
+        begins = "; the model begins anew, as it has no checkpoints (--checkpoint_steps)"
     return f"stopped: the same command with --resume --job_name {summary['job_name']} goes on{begins}"
 
 
