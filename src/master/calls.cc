@@ -117,7 +117,10 @@ Status Dispatcher::DoLeave(const v1::LeaveRequest& request) {
 Status Dispatcher::DoExchange(const v1::ExchangeRequest& request, v1::ExchangeReply* reply) {
   const std::uint64_t number = request.worker();
   const Worker* worker = state_.Find(number);
-  if (worker == nullptr) return Unknown(number);
+  if (worker == nullptr) {
+    late_.reports += request.reports_size();  // it was silent for so long that it was removed
+    return Unknown(number);
+  }
   const bool wants = request.max_tasks() > 0;
   if (wants && job_.model == ModelKind::kLocal && worker->restored == 0) {
     return {Code::kFailedPrecondition,
