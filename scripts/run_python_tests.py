@@ -15,7 +15,7 @@ import time
 import xml.sax.saxutils
 
 # Words in the names of those that take longest; they begin in this order.
-LONGEST_FIRST = ("random", "jobs", "job_models", "parameter", "examples", "parity", "data_cli")
+LONGEST_FIRST = ("random", "jobs", "job_models", "parameter", "bad_records", "examples", "parity", "data_cli")
 LONGEST_S = 2400  # for one file: tests end by themselves long before (conftest.py)
 DIED = """<testsuites><testsuite name="python" tests="1" failures="1">
 <testcase classname={name} name="its process"><failure message="it died">{said}</failure></testcase>

@@ -129,11 +129,6 @@ Status Dispatcher::Load(const std::string& journal_path) {
 Status Dispatcher::Apply(const Entry& entry, ledger::Effects* effects) {
   bool changed = false;
   const std::size_t fenced = state_.fenced().size();
-  const auto* restored = std::get_if<master::Restored>(&entry);
-  const auto to_train_again = [&] {
-    return restored == nullptr ? 0 : state_.ledger().Totals().trained_before_rewind;
-  };
-  const std::int64_t before = to_train_again();
   Status status = state_.Apply(entry, effects, &changed);
   for (std::size_t i = fenced; i < state_.fenced().size(); ++i) {
     ++late_.fenced;
@@ -150,9 +145,6 @@ Status Dispatcher::Apply(const Entry& entry, ledger::Effects* effects) {
   if (status.ok() && std::holds_alternative<ModelLost>(entry)) {
     rewinds_.Lost(now_ms_);
     lost_ms_ = now_ms_;
-  }
-  if (restored != nullptr && status.ok()) {
-    rewinds_.Restored(restored->step, to_train_again() > before);
   }
   return status;
 }

@@ -99,8 +99,10 @@ Status Dispatcher::DoRestored(const v1::RestoredRequest& request, v1::RestoredRe
       return {Code::kAborted, "generation " + std::to_string(request.generation()) +
                                   " is not what this worker is to restore; attach"};
     }
+    const std::int64_t before = state_.ledger().Totals().trained_before_rewind;
     Status status = Apply(restored);
     if (!status.ok()) return status;
+    rewinds_.Restored(request.step(), state_.ledger().Totals().trained_before_rewind > before);
     coordinator_->VoidOrders();
     spdlog::info("{} restored {} at step {}: incarnation {}", worker->name,
                  request.checkpoint().empty() ? "a fresh model" : request.checkpoint(),

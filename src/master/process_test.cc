@@ -1,10 +1,10 @@
 // The program itself: killed at any moment, without disk, with a damaged journal.
-#include <arpa/inet.h>
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -22,6 +22,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/testing.h"
 #include "journal/testing.h"
 #include "master/testing.h"
 
@@ -70,12 +71,12 @@ class Process {
   }
   // The exit code; -1 if it does not end in time.
   int Wait(milliseconds limit = milliseconds(30000)) {
+    if (pid_ <= 0) return -1;
+    pollfd end{static_cast<int>(syscall(SYS_pidfd_open, pid_, 0)), POLLIN, 0};
+    poll(&end, 1, static_cast<int>(limit.count()));
+    close(end.fd);
     int code = -1;
-    for (const auto end = steady_clock::now() + limit; steady_clock::now() < end;) {
-      if (Ended(&code)) return code;
-      std::this_thread::sleep_for(milliseconds(5));
-    }
-    return -1;
+    return Ended(&code) ? code : -1;
   }
 
  private:
@@ -109,11 +110,9 @@ class ProcessTest : public journal::testing::Test {
   // The address in the port file, which must be new; empty: the process has ended.
   std::string WaitForAddress(Process* process) const {
     const auto end = steady_clock::now() + milliseconds(20000);
-    int code = 0;
-    while (steady_clock::now() < end && !process->Ended(&code)) {
+    while (steady_clock::now() < end && process->Wait(milliseconds(2)) == -1) {
       const std::string address = Address();
       if (!address.empty()) return address;
-      std::this_thread::sleep_for(milliseconds(2));
     }
     return "";
   }
@@ -327,16 +326,9 @@ TEST_F(ProcessTest, WhatCannotBeServedIsSaidAtOnce) {
 }
 
 TEST_F(ProcessTest, ParameterServersAreLookedAt) {
-  const int server = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof(address);
-  ASSERT_EQ(bind(server, reinterpret_cast<sockaddr*>(&address), size), 0);
-  ASSERT_EQ(listen(server, 100), 0);
-  ASSERT_EQ(getsockname(server, reinterpret_cast<sockaddr*>(&address), &size), 0);
-  const std::string name = "127.0.0.1:" + std::to_string(ntohs(address.sin_port));
-  WriteJob(100, R"(, "model": "shared", "trainer": {"parameter_servers": [")" + name + R"("]})");
+  headrace::testing::Listener server;
+  WriteJob(100, R"(, "model": "shared", "trainer": {"parameter_servers": [")" + server.address() +
+                    R"("]})");
   Process master = Run();
   ASSERT_NE(WaitForAddress(&master), "") << Log();
   const auto await = [&](const std::string& state) {
@@ -347,14 +339,13 @@ TEST_F(ProcessTest, ParameterServersAreLookedAt) {
       if (!status.is_object() || status["servers"].size() != 1) break;
       found = status["servers"][0];
       if (found["state"] == state) return found;
-      std::this_thread::sleep_for(milliseconds(20));
     }
     ADD_FAILURE() << "not " << state << ": " << found << Log();
     return found;
   };
-  EXPECT_EQ(await("answers")["address"], name);
+  EXPECT_EQ(await("answers")["address"], server.address());
   EXPECT_EQ(await("answers")["waits_for"], "a worker to restore the model");
-  close(server);
+  server.Close();
   EXPECT_EQ(await("silent")["why"], "Connection refused");
 }
 

@@ -35,6 +35,29 @@ def ends_in_time():
     faulthandler.cancel_dump_traceback_later()
 
 
+# Of whole jobs. jobs.py is imported where it is needed: not every test is of one.
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    """A folder for what the jobs of a module export."""
+    return tmp_path_factory.mktemp("exports")
+
+
+@pytest.fixture
+def runner(shared, tmp_path, monkeypatch):
+    import jobs
+
+    return jobs.Runner(shared, tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def records(tmp_path):
+    import jobs
+
+    return jobs.write_records(tmp_path)
+
+
 @pytest.fixture
 def stage_threads_end():
     """Fails a test behind which more threads of sources and stages are left than before it."""

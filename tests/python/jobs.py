@@ -7,13 +7,17 @@ import pathlib
 import shutil
 import signal
 import socket
+import subprocess
+import sys
 import textwrap
 import threading
 import time
+import urllib.request
 
 import numpy as np
 import pytest
 
+from headrace import programs
 from headrace.elastic import export_process, job, job_file, progress
 from headrace.elastic.flags import JobFlags
 
@@ -184,6 +188,39 @@ def counts(model, records=RECORDS):
     return served(features_number=tf.range(records, dtype=tf.int64))["count"].numpy()
 
 
+def possibly_repeated(made, files, each):
+    """How often a summary names each record as possibly repeated. files: of `each` records, in order."""
+    named = np.zeros(len(files) * each, int)
+    for entry in made["possibly_repeated"]:
+        first = files.index(entry["path"]) * each
+        for begin, end in entry["ranges"]:
+            named[first + begin : first + end] += 1
+    return named
+
+
+# --- commands ---------------------------------------------------------------------------------
+
+
+def headrace(*arguments, timeout_s=120):
+    """The command's end: exit code and what it said."""
+    command = [sys.executable, "-m", "headrace", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=timeout_s)
+
+
+def status(job_dir):
+    """What the master of a job that runs says (JobStatus). Waits for it to be there."""
+    address = pathlib.Path(job_dir) / "master.address"
+    eventually(address.exists, 60)
+    ask = [programs.path("headrace-ctl"), "--master", address.read_text().strip(), "status"]
+    return json.loads(subprocess.run(ask, capture_output=True, text=True, check=True).stdout)
+
+
+def prometheus(port):
+    """The figures that a process of this machine gives there, as text."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        return answer.read().decode()
+
+
 # --- processes --------------------------------------------------------------------------------
 
 
@@ -227,6 +264,12 @@ def none_left(job_dir):
     )
 
 
+def state(pid):
+    """A process's state as in /proc (R running, S sleeping, T stopped, Z ended and not waited for); "": it is gone."""
+    fields = _stat(pid)
+    return fields[0] if fields else ""
+
+
 def _words(pid, name):
     """What /proc/PID/cmdline or environ has; nothing of a process that is gone."""
     try:
@@ -245,11 +288,17 @@ def _pids():
 
 
 def _parent(pid):
+    fields = _stat(pid)
+    return int(fields[1]) if fields else 0
+
+
+def _stat(pid):
+    """What /proc/PID/stat has behind the name; nothing of a process that is gone."""
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
-            return int(file.read().rsplit(")", 1)[1].split()[1])
+            return file.read().rsplit(")", 1)[1].split()
     except OSError:
-        return 0
+        return []
 
 
 class Killer(threading.Thread):

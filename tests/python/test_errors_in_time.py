@@ -19,9 +19,7 @@ IDLE_IMPORT_S = 3.0
 def _headrace(*arguments):
     """(what it came to, seconds)."""
     began = time.monotonic()
-    done = subprocess.run(
-        [sys.executable, "-m", "headrace", *arguments], capture_output=True, text=True, timeout=300
-    )
+    done = jobs.headrace(*arguments, timeout_s=300)
     return done, time.monotonic() - began
 
 

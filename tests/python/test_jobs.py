@@ -1,6 +1,5 @@
 """Whole jobs on this machine: every record accounted for, whatever dies."""
 
-import functools
 import gzip
 import json
 import os
@@ -8,8 +7,6 @@ import pathlib
 import signal
 import subprocess
 import sys
-import textwrap
-import urllib.request
 
 import numpy as np
 import pytest
@@ -19,21 +16,6 @@ from headrace.errors import HeadraceError
 
 import jobs
 from jobs import KEPT, RECORDS
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory):
-    return tmp_path_factory.mktemp("exports")
-
-
-@pytest.fixture
-def runner(shared, tmp_path, monkeypatch):
-    return jobs.Runner(shared, tmp_path, monkeypatch)
-
-
-@pytest.fixture
-def records(tmp_path):
-    return jobs.write_records(tmp_path)
 
 
 def _check_exact(runner, made, epochs):
@@ -289,152 +271,7 @@ def test_predictions_are_processed_in_python(shared, tmp_path, monkeypatch, reco
         )
 
 
-# --- what goes wrong --------------------------------------------------------------------------
-
-
-def _with_bad_records(tmp_path, *bad):
-    lines = [f"{i}\n" for i in range(RECORDS)]
-    for i in bad:
-        lines[i] = "bad\n"
-    path = tmp_path / "bad.txt"
-    path.write_text("".join(lines))
-    return str(path)
-
-
-def test_bad_records_within_the_limit(runner, tmp_path):
-    path = _with_bad_records(tmp_path, 17, 801)
-    made, code = runner.run(training_data=[path], num_epochs=2, max_quarantined=2)
-    assert code == 3 and made["verdict"] == "done-with-quarantined", runner.logs()
-    assert sorted(q["record"] for q in made["quarantined"]) == [17, 801]
-    text = pathlib.Path(path).read_bytes()
-    for entry in made["quarantined"]:
-        assert text[entry["offset"] - 1 :][:5] == b"\nbad\n"
-    said = _command("ledger", str(runner.folder / "job")).stdout
-    assert f"record 801 at byte {text.rindex(b'bad')} (epoch" in said
-    for entry in made["quarantined"]:
-        assert entry["path"] == path and "bad" in entry["error"] and "model.py:" in entry["error"]
-    expected = 2 * KEPT
-    expected[[17, 801]] = 0
-    np.testing.assert_array_equal(jobs.counts(made["model"]), expected)
-
-
-def test_bad_records_beyond_the_limit(runner, tmp_path):
-    path = _with_bad_records(tmp_path, 17)
-    made, code = runner.run(training_data=[path])
-    assert code == 1 and made["verdict"] == "failed"
-    assert "17" in made["failure"] and path in made["failure"]
-
-
-def test_a_wrong_checksum(runner, tmp_path):
-    """The reader knows which record it is: that one is left out, and no other is tried alone."""
-    path = tmp_path / "damaged.tfrecord"
-    with tf.io.TFRecordWriter(str(path)) as writer:
-        for i in range(RECORDS):
-            writer.write(f"{i:04d}".encode())
-    data = bytearray(path.read_bytes())
-    data[len(data) // RECORDS * 500 + 12] ^= 1  # behind length and its checksum
-    path.write_bytes(data)
-    made, code = runner.run(training_data=[str(path)], max_quarantined=1)
-    assert code == 3, runner.logs()
-    (entry,) = made["quarantined"]
-    assert (entry["path"], entry["record"]) == (str(path), 500)
-    assert entry["offset"] == len(data) // RECORDS * 500
-    assert f"{path}" in entry["error"] and "checksum" in entry["error"] and "byte" in entry["error"]
-    expected = KEPT.copy()
-    expected[500] = 0
-    np.testing.assert_array_equal(jobs.counts(made["model"]), expected)
-
-
-# Where a training process dies, and nobody says of which record.
-CRASHES = """
-    import tensorflow as tf
-    ops = tf.load_op_library("LIBRARY")
-""" + jobs.WITNESS.replace(
-    "tf.strings.to_number(record, tf.int64)",
-    "ops.headrace_crash_on(tf.strings.to_number(record, tf.int64), value=301)",
-)
-
-
-@pytest.fixture(name="crashes")
-def fixture_crashes(tmp_path, monkeypatch):
-    """Runs jobs with a record that kills whoever parses it: 301 of 600."""
-    path = jobs.testing_library()
-    runner = jobs.Runner(tmp_path, tmp_path, monkeypatch, CRASHES.replace("LIBRARY", path))
-    (tmp_path / "records").mkdir()
-    records = jobs.write_records(tmp_path / "records", 600, files=1)
-    return functools.partial(
-        runner.run, training_data=records, load_op_library=[path], records_per_task=20, checkpoint_steps=10
-    ), runner, records[0]
-
-
-@pytest.mark.parametrize("workers", [{}, {"num_workers": "2", "num_ps": 1}], ids=["local", "servers"])
-def test_a_record_that_kills_its_trainer(crashes, workers):
-    """It is found by halving, and left out; all others are trained."""
-    run, runner, path = crashes
-    made, code = run(max_quarantined=1, **workers)
-    assert code == 3 and made["verdict"] == "done-with-quarantined", runner.logs()
-    (entry,) = made["quarantined"]
-    assert (entry["path"], entry["record"]) == (path, 301) and "was lost 4 times" in entry["error"]
-    kept = np.where(np.arange(600) == 301, 0, KEPT[:600])
-    seen = jobs.counts(made["model"], 600)
-    assert made["records"]["trained"] == kept.sum() and made["records"]["pending"] == 0
-    if not workers:
-        np.testing.assert_array_equal(seen, kept)
-        assert made["possibly_repeated"] == []
-    named = np.zeros(600, bool)
-    for repeated in made["possibly_repeated"]:
-        for begin, end in repeated["ranges"]:
-            named[begin:end] = True
-    assert np.all((seen == kept) | (named & (seen > kept) & (kept == 1)))
-
-
-def test_a_record_that_kills_its_trainer_beyond_the_limit(crashes):
-    run, runner, path = crashes
-    made, code = run()
-    assert code == 1 and made["verdict"] == "failed", runner.logs()
-    assert f"{path}, record 301: its worker was lost" in made["failure"]
-
-
-def test_a_wrong_model_module(tmp_path, records):
-    (tmp_path / "wrong.py").write_text("def custom_model():\n    return None\n")
-    done = _command("train", "--model_def", str(tmp_path / "wrong.py"), "--training_data", records[0])
-    assert done.returncode == 1 and "does not define loss, optimizer, dataset_fn" in done.stderr
-
-
-def test_damaged_and_missing_files(tmp_path, runner, records):
-    from headrace import programs
-
-    whole = tmp_path / "whole.recordio"
-    subprocess.run(
-        [programs.path("headrace-records"), "convert", records[0], str(whole), "--to", "recordio"], check=True
-    )
-    cut = tmp_path / "cut.recordio"
-    cut.write_bytes(whole.read_bytes()[:-20])
-    empty = tmp_path / "empty.txt"
-    empty.write_text("")
-    for path in (cut, empty, tmp_path / "missing"):
-        with pytest.raises(HeadraceError, match=path.name):
-            runner.run(training_data=[str(path)])
-
-
-@pytest.mark.parametrize("verb, data", [("evaluate", "validation_data"), ("predict", "prediction_data")])
-def test_a_model_that_is_not_there(runner, tmp_path, records, verb, data):
-    with pytest.raises(HeadraceError, match="holds no checkpoint"):
-        runner.run(
-            verb, checkpoint_dir=str(tmp_path), output=str(tmp_path / "out"), **{data: records}
-        )
-
-
-def test_a_job_that_is_there_already(runner, records):
-    runner.run(training_data=records)
-    with pytest.raises(HeadraceError, match="holds a job already"):
-        runner.run(training_data=records)
-
-
-def _command(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "headrace", *arguments], capture_output=True, text=True, timeout=120
-    )
+# --- looked at, stopped, resumed --------------------------------------------------------------
 
 
 def _begun(runner, tmp_path, records, *more):
@@ -449,23 +286,12 @@ def _begun(runner, tmp_path, records, *more):
     return arguments, process
 
 
-def _figures_of(job_dir):
-    """What `headrace status` has of it; nothing before there is a master."""
-    done = _command("status", str(job_dir), "--format=json")
-    return json.loads(done.stdout) if done.returncode == 0 else {}
-
-
-def _figures(port):
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
-        return answer.read().decode()
-
-
 def test_stopped_without_a_checkpoint(runner, tmp_path, records):
     """What that costs is said before it is too late, and again at the end."""
     command = [sys.executable, "-m", "headrace", "train", "--model_def", runner.module, "--minibatch_size=20"]
     command += [f"--training_data={records[0]}", f"--job_dir={tmp_path / 'job'}", "--num_epochs=100000"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        jobs.eventually(lambda: _figures_of(tmp_path / "job").get("step", "0") != "0", 60)
+        jobs.eventually(lambda: int(jobs.status(tmp_path / "job")["step"]) > 0, 60)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
     assert process.returncode == 75, err
@@ -476,15 +302,15 @@ def test_stopped_without_a_checkpoint(runner, tmp_path, records):
 def test_looked_at_while_it_runs(runner, tmp_path, records):
     port = jobs.free_ports(2)
     _, process = _begun(runner, tmp_path, records, "--num_epochs=100000", f"--metrics_port={port}")
-    assert "headrace_checkpoint_pause_seconds" in _figures(port)
-    assert 'headrace_worker_leases{worker="worker-0"}' in _figures(port + 1)
-    saved = _command("checkpoint", str(tmp_path / "job"))
+    assert "headrace_checkpoint_pause_seconds" in jobs.prometheus(port)
+    assert 'headrace_worker_leases{worker="worker-0"}' in jobs.prometheus(port + 1)
+    saved = jobs.headrace("checkpoint", str(tmp_path / "job"))
     assert saved.returncode == 0 and str(tmp_path / "job" / "checkpoints") in saved.stdout, saved.stderr
-    logs = _command("logs", str(tmp_path / "job"))
+    logs = jobs.headrace("logs", str(tmp_path / "job"))
     assert logs.returncode == 0 and "headrace-master" in logs.stdout, logs.stderr
-    (agents,) = _command("logs", str(tmp_path / "job"), "worker-0.agent").stdout.split("== ")[1:]
+    (agents,) = jobs.headrace("logs", str(tmp_path / "job"), "worker-0.agent").stdout.split("== ")[1:]
     assert agents.startswith("worker-0.agent.log"), "one of several of worker-0, by the name that is shown"
-    nobodys = _command("logs", str(tmp_path / "job"), "worker-7")
+    nobodys = jobs.headrace("logs", str(tmp_path / "job"), "worker-7")
     assert nobodys.returncode == 1 and "worker-7" in nobodys.stderr and "only of master, worker-0" in nobodys.stderr
     process.send_signal(signal.SIGINT)
     out, _ = process.communicate(timeout=60)
@@ -500,96 +326,8 @@ def test_stopped_and_resumed(runner, tmp_path, records):
     assert "not reached" in out
     assert jobs.none_left(tmp_path / "job")
     # Fewer epochs than were asked for would be another job; the rest of these would take long.
-    done = _command(*arguments, "--resume", "--format=json")
+    done = jobs.headrace(*arguments, "--resume", "--format=json")
     assert done.returncode == 0, done.stdout + done.stderr
     made = json.loads(done.stdout)
     np.testing.assert_array_equal(jobs.counts(made["model"]), 60 * KEPT)
     assert made["records"]["trained_before_rewind"] == 0, "nothing was trained past the stop's checkpoint"
-
-
-# --- programs of one's own --------------------------------------------------------------------
-
-PROGRAM = """
-    import os, sys
-    import tensorflow as tf
-    import headrace.data as data
-
-    records = data.task_dataset()
-    seen = open(sys.argv[1] + f".{os.getpid()}", "w")
-    steps = 0
-    for batch in data.batches(records.map(tf.strings.to_number).shuffle(100).batch(20)):
-        steps += 1
-        if steps == 10 and not os.path.exists(sys.argv[1] + ".died"):
-            open(sys.argv[1] + ".died", "w").close()
-            os.kill(os.getpid(), 9)
-        data.commit(batch)
-        seen.write("".join(f"{int(x)}\\n" for x in batch.elements))
-        seen.flush()
-"""
-
-FIT = """
-    import keras
-    import tensorflow as tf
-    import headrace.data as data
-
-    records = data.task_dataset().map(tf.strings.to_number)
-    records = records.map(lambda x: (tf.reshape(x / 2000, [1]), x)).batch(20)
-    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
-    model.compile("sgd", "mse")
-    model.fit(data.fit_dataset(records), callbacks=[data.CommitCallback()], verbose=0)
-"""
-
-
-def _program(tmp_path, text):
-    path = tmp_path / "program.py"
-    path.write_text(textwrap.dedent(text))
-    return str(path)
-
-
-def test_a_program_of_ones_own_that_dies_once(runner, tmp_path, records):
-    seen = tmp_path / "seen"
-    command = [sys.executable, _program(tmp_path, PROGRAM), str(seen)]
-    made, code = runner.run(
-        "run", command=command, training_data=records, records_per_task=100, num_workers="2", lease_s=2
-    )
-    assert code == 0, runner.logs()
-    assert made["records"]["trained"] == RECORDS and made["records"]["pending"] == 0
-    lines = [int(x) for p in tmp_path.glob("seen.[0-9]*") for x in p.read_text().split()]
-    seen = np.bincount(lines, minlength=RECORDS)
-    assert seen.min() >= 1, "nothing was lost"
-    # Commits are told to the agent a moment later; those that died with the program come again, by name.
-    named = np.zeros(RECORDS, bool)
-    for entry in made["possibly_repeated"]:
-        for begin, end in entry["ranges"]:
-            named[records.index(entry["path"]) * RECORDS // 2 :][begin:end] = True
-    assert not np.any((seen > 1) & ~named), np.flatnonzero((seen > 1) & ~named)
-
-
-def test_keras_fit(runner, tmp_path, records):
-    command = [sys.executable, _program(tmp_path, FIT)]
-    made, code = runner.run("run", command=command, training_data=records, records_per_task=130)
-    assert code == 0, runner.logs()
-    assert made["records"]["trained"] == RECORDS and made["records"]["dropped"] == {}
-
-
-def test_fit_on_several_workers_is_told_of(monkeypatch, capsys):
-    from headrace import data
-
-    for workers, told in (("1", False), ("2", True)):
-        monkeypatch.setenv("HEADRACE_WORKERS", workers)
-        data.CommitCallback().on_train_begin()
-        assert ("models are independent" in capsys.readouterr().err) == told
-
-
-def test_a_program_that_always_fails(runner, tmp_path, records):
-    command = [sys.executable, "-c", "raise SystemExit('no luck')"]
-    with pytest.raises(HeadraceError, match="no luck"):
-        runner.run("run", command=command, training_data=records)
-
-
-def test_outside_of_a_job():
-    done = subprocess.run(
-        [sys.executable, "-c", "import headrace.data as d; d.task_dataset()"],
-        capture_output=True, text=True, env={k: v for k, v in os.environ.items() if k != "HEADRACE_FEED"},
-    )
-    assert done.returncode == 1 and "start the program with `headrace run" in done.stderr

@@ -27,11 +27,6 @@ for batch in data.batches(data.task_dataset().map(tf.strings.to_number).batch(50
 """
 
 
-@pytest.fixture
-def records(tmp_path):
-    return jobs.write_records(tmp_path)
-
-
 @contextlib.contextmanager
 def _job(tmp_path, verb, *arguments):
     """A job without workers of its own, by its command: (process, address of its master)."""

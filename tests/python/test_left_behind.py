@@ -31,11 +31,7 @@ PROGRAM = """
 
 
 def _is_there(pid):
-    try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
-            return file.read().rsplit(")", 1)[1].split()[0] != "Z"
-    except OSError:
-        return False
+    return jobs.state(pid) not in ("", "Z")
 
 
 def _kill_the_agent(folder):

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.request
 from concurrent import futures
 
 import numpy as np
@@ -47,28 +46,13 @@ COUNTED = COUNTED.replace("ROWS", str(sparse.LARGE_ROWS)).replace("STRIDE", str(
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory):
-    return tmp_path_factory.mktemp("exports")
-
-
-@pytest.fixture(scope="module")
 def shared_counted(tmp_path_factory):
     return tmp_path_factory.mktemp("exports-counted")
 
 
 @pytest.fixture
-def runner(shared, tmp_path, monkeypatch):
-    return jobs.Runner(shared, tmp_path, monkeypatch)
-
-
-@pytest.fixture
 def counted(shared_counted, tmp_path, monkeypatch):
     return jobs.Runner(shared_counted, tmp_path, monkeypatch, COUNTED)
-
-
-@pytest.fixture
-def records(tmp_path):
-    return jobs.write_records(tmp_path)
 
 
 TWO = {"num_workers": "2", "num_ps": 2}
@@ -92,11 +76,7 @@ def _check_exact(runner, made, epochs):
 def _check_named(runner, made, epochs, files):
     """Nothing is missing, and what was trained more than once is named for it."""
     _check_ledger(runner, made, epochs)
-    most = np.zeros(RECORDS, int)
-    for entry in made["possibly_repeated"]:
-        first = files.index(entry["path"]) * RECORDS // 2
-        for begin, end in entry["ranges"]:
-            most[first + begin : first + end] += 1
+    most = jobs.possibly_repeated(made, files, RECORDS // 2)
     seen = jobs.counts(made["model"])
     wrong = np.flatnonzero((seen < epochs * KEPT) | ((seen > epochs * KEPT) & (most == 0)))
     assert wrong.size == 0, (wrong, seen[wrong], runner.logs())
@@ -389,8 +369,7 @@ def test_a_worker_that_sleeps_past_its_lease(runner, records):
 
     def figure(name):
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
-                lines = answer.read().decode().splitlines()
+            lines = jobs.prometheus(port).splitlines()
         except OSError:
             return 0  # not there yet
         return next((float(line.split()[1]) for line in lines if line.startswith(name + " ")), 0)

@@ -3,19 +3,12 @@
 import json
 import socket
 import subprocess
-import sys
 import time
 
 import pytest
 
 import jobs
 from headrace import programs
-
-
-def _headrace(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "headrace", *arguments], capture_output=True, text=True, timeout=60
-    )
 
 
 def _start_master(folder, *more):
@@ -42,26 +35,26 @@ def master(tmp_path):
 
 def test_a_job_from_its_beginning_to_after_its_end(master, tmp_path):
     folder = str(tmp_path)
-    running = _headrace("ledger", folder)
+    running = jobs.headrace("ledger", folder)
     assert running.returncode == 0, running.stderr
     assert "verdict  running" in running.stdout and "0 done, 10 to do of 10" in running.stdout
-    assert "alone (training-only): running" in _headrace("status", folder).stdout
-    assert _headrace("stop", folder).stdout == "the job is stopping\n"
+    assert "alone (training-only): running" in jobs.headrace("status", folder).stdout
+    assert jobs.headrace("stop", folder).stdout == "the job is stopping\n"
     assert master.wait(timeout=30) == 75
 
-    ended = _headrace("status", folder)
+    ended = jobs.headrace("status", folder)
     assert ended.returncode == 0 and "alone (training-only): stopped" in ended.stdout
-    assert json.loads(_headrace("status", folder, "--format", "json").stdout)["verdict"] == "stopped"
-    assert "10 to do of 10" in _headrace("ledger", folder).stdout
+    assert json.loads(jobs.headrace("status", folder, "--format", "json").stdout)["verdict"] == "stopped"
+    assert "10 to do of 10" in jobs.headrace("ledger", folder).stdout
     for command in ("stop", "checkpoint"):
-        done = _headrace(command, folder)
+        done = jobs.headrace(command, folder)
         assert done.returncode == 1 and "does not run: it has ended (stopped)" in done.stderr
 
 
 def test_the_ledger_of_a_master_that_was_killed(master, tmp_path):
     master.kill()
     master.wait()
-    done = _headrace("ledger", str(tmp_path))
+    done = jobs.headrace("ledger", str(tmp_path))
     assert done.returncode == 0 and "10 to do of 10" in done.stdout, done.stderr
 
 

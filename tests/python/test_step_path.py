@@ -1,16 +1,13 @@
 """What a step does not wait for: anybody outside of the trainer's process."""
 
-import json
 import os
 import signal
-import subprocess
 from concurrent import futures
 
 import numpy as np
 import pytest
 
 import jobs
-from headrace import programs
 
 TASK, BATCH = 100, 20  # of jobs.Runner
 
@@ -40,31 +37,22 @@ STEPS = jobs.WITNESS.replace(
 ).replace("shuffle(300)", "shuffle(1_000_000)")
 
 
-def _state(pid):
-    """As in /proc: S sleeping, R running, T stopped, ..."""
-    with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
-        return file.read().rsplit(")", 1)[1].split()[0]
-
-
 def _lines(path):
     return path.read_text().splitlines() if path.exists() else []
 
 
 def _stop_the_agent(folder):
     """Stops the agent from the first step on, until all are done: (leases that it had, its state then)."""
-    address = folder / "job" / "master.address"
     jobs.eventually(lambda: _lines(folder / "began"), 100)
-    ask = [programs.path("headrace-ctl"), "--master", address.read_text().strip(), "status"]
-    said = subprocess.run(ask, capture_output=True, text=True, check=True)
-    (worker,) = json.loads(said.stdout)["workers"]
+    (worker,) = jobs.status(folder / "job")["workers"]
     (agent,) = jobs.processes(folder / "job", "headrace-worker")
     os.kill(agent, signal.SIGSTOP)
     try:
-        jobs.eventually(lambda: _state(agent) == "T")
+        jobs.eventually(lambda: jobs.state(agent) == "T")
         (folder / "go").touch()
         steps = -(-jobs.KEPT.sum() // BATCH)
         jobs.eventually(lambda: len(_lines(folder / "went")) == steps)
-        return int(worker["leases"]), _state(agent)
+        return int(worker["leases"]), jobs.state(agent)
     finally:
         os.kill(agent, signal.SIGCONT)
 

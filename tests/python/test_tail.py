@@ -1,9 +1,7 @@
 """The tail of a job: whoever holds the last leases dies for good, with a shuffle larger than the data."""
 
-import json
 import os
 import signal
-import subprocess
 import sys
 import textwrap
 from concurrent import futures
@@ -12,7 +10,6 @@ import numpy as np
 import pytest
 
 import jobs
-from headrace import programs
 from headrace.elastic import workers
 
 RECORDS, TASK = 2000, 100
@@ -58,13 +55,9 @@ PROGRAM = """
 
 def _kill_who_holds_most(job_dir, go):
     """Once all leases are out: ends the worker that holds the most of them, for good; the rest goes on."""
-    address = job_dir / "master.address"
-    jobs.eventually(address.exists, 60)
-    ask = [programs.path("headrace-ctl"), "--master", address.read_text().strip(), "status"]
 
     def held():
-        said = subprocess.run(ask, capture_output=True, text=True)
-        return {w["name"]: int(w["leases"]) for w in json.loads(said.stdout)["workers"]}
+        return {w["name"]: int(w["leases"]) for w in jobs.status(job_dir)["workers"]}
 
     jobs.eventually(lambda: sum(held().values()) == RECORDS // TASK and len(held()) == 2, 100)
     before = held()

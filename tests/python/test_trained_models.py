@@ -12,11 +12,6 @@ import jobs
 from headrace import programs
 
 
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory):
-    return tmp_path_factory.mktemp("exports")
-
-
 @pytest.fixture
 def runner(shared, tmp_path, monkeypatch):
     return jobs.Runner(shared, tmp_path, monkeypatch, jobs.CLASSIFIER)

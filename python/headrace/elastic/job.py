@@ -177,7 +177,7 @@ def _run(flags, directory, command, show, servers):
                     raise JobError("stopped at once; the job can be resumed (--resume)")
                 if signals and not told:
                     told = True
-                    show.say(f"stopping{_waits_for(flags)}; once more to stop at once")
+                    show.say(f"stopping{_waits_for(flags, directory)}; once more to stop at once")
                     job.stop("stopped by the user")
             code = job.exit_code()
             if code == 75 and not told and job.error():
@@ -189,11 +189,11 @@ def _run(flags, directory, command, show, servers):
             return status, code
 
 
-def _waits_for(flags):
+def _waits_for(flags, directory):
     """What a stop comes to, where it is not only an end."""
     if flags.verb != TRAIN:
         return ""
-    if flags.checkpoint_steps or flags.checkpoint_dir:
+    if job_file.checkpoints_of(flags, directory):
         return ": waiting for a checkpoint"
     return " without a checkpoint (--checkpoint_steps, --checkpoint_dir): --resume begins the model anew"
 

@@ -20,7 +20,7 @@ def describe(
     servers: addresses of the parameter servers; none: the model is local.
     """
     trains = flags.verb == TRAIN
-    checkpoints = _checkpoints(flags, directory) if trains else ""
+    checkpoints = checkpoints_of(flags, directory) if trains else ""
     task_records = flags.task_records(flags.minibatch_size)
     job = {
         "version": VERSION,
@@ -124,7 +124,7 @@ def write(job: dict, path: str):
     os.replace(path + ".new", path)
 
 
-def _checkpoints(flags, directory):
+def checkpoints_of(flags, directory):
     """Where a training job's checkpoints go; "" if it has none."""
     if flags.checkpoint_dir:
         return os.path.abspath(flags.checkpoint_dir)
