@@ -3,6 +3,7 @@
 import faulthandler
 import gc
 import os
+import subprocess
 import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
@@ -56,6 +57,26 @@ def records(tmp_path):
     import jobs
 
     return jobs.write_records(tmp_path)
+
+
+@pytest.fixture
+def start():
+    """start(command, **more): a subprocess.Popen that is told to stop, and waited for, with the test."""
+    running = []
+
+    def start_one(command, **more):
+        running.append(subprocess.Popen(command, text=True, **more))
+        return running[-1]
+
+    yield start_one
+    for process in running:
+        if process.poll() is None:
+            process.terminate()
+            try:
+                process.communicate(timeout=60)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.communicate()
 
 
 @pytest.fixture

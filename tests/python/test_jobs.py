@@ -274,34 +274,34 @@ def test_predictions_are_processed_in_python(shared, tmp_path, monkeypatch, reco
 # --- looked at, stopped, resumed --------------------------------------------------------------
 
 
-def _begun(runner, tmp_path, records, *more):
+def _begun(start, runner, tmp_path, records, *more):
     """(its command line, its process), once it has a checkpoint."""
     arguments = ["train", "--model_def", runner.module, "--minibatch_size=20"]
     arguments += [f"--training_data={path}" for path in records]
     arguments += [f"--job_dir={tmp_path / 'job'}", "--checkpoint_steps=100", "--job_name=job", *more]
     command = [sys.executable, "-m", "headrace", *arguments]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    process = start(command, stdout=subprocess.PIPE)
     checkpoints = tmp_path / "job" / "checkpoints"
     jobs.eventually(lambda: checkpoints.is_dir() and any(checkpoints.glob("*/manifest.json")), 60)
     return arguments, process
 
 
-def test_stopped_without_a_checkpoint(runner, tmp_path, records):
+def test_stopped_without_a_checkpoint(start, runner, tmp_path, records):
     """What that costs is said before it is too late, and again at the end."""
     command = [sys.executable, "-m", "headrace", "train", "--model_def", runner.module, "--minibatch_size=20"]
     command += [f"--training_data={records[0]}", f"--job_dir={tmp_path / 'job'}", "--num_epochs=100000"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        jobs.eventually(lambda: int(jobs.status(tmp_path / "job")["step"]) > 0, 60)
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
+    process = start(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    jobs.eventually(lambda: int(jobs.status(tmp_path / "job")["step"]) > 0, 60)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
     assert process.returncode == 75, err
     assert "stopping without a checkpoint (--checkpoint_steps, --checkpoint_dir): --resume begins" in err
     assert "goes on; the model begins anew, as it has no checkpoints" in out
 
 
-def test_looked_at_while_it_runs(runner, tmp_path, records):
+def test_looked_at_while_it_runs(start, runner, tmp_path, records):
     port = jobs.free_ports(2)
-    _, process = _begun(runner, tmp_path, records, "--num_epochs=100000", f"--metrics_port={port}")
+    _, process = _begun(start, runner, tmp_path, records, "--num_epochs=100000", f"--metrics_port={port}")
     assert "headrace_checkpoint_pause_seconds" in jobs.prometheus(port)
     assert 'headrace_worker_leases{worker="worker-0"}' in jobs.prometheus(port + 1)
     saved = jobs.headrace("checkpoint", str(tmp_path / "job"))
@@ -318,8 +318,8 @@ def test_looked_at_while_it_runs(runner, tmp_path, records):
     assert jobs.none_left(tmp_path / "job")
 
 
-def test_stopped_and_resumed(runner, tmp_path, records):
-    arguments, command = _begun(runner, tmp_path, records, "--num_epochs=60")
+def test_stopped_and_resumed(start, runner, tmp_path, records):
+    arguments, command = _begun(start, runner, tmp_path, records, "--num_epochs=60")
     command.send_signal(signal.SIGINT)
     out, _ = command.communicate(timeout=60)
     assert command.returncode == 75, out

@@ -413,12 +413,12 @@ def test_a_worker_that_sleeps_past_its_lease(runner, records):
 # --- stop, resume, servers of one's own -------------------------------------------------------
 
 
-def test_resumed_with_other_workers(runner, tmp_path, records):
+def test_resumed_with_other_workers(start, runner, tmp_path, records):
     arguments = ["train", "--model_def", runner.module, "--minibatch_size=20", "--num_epochs=30"]
     arguments += [f"--training_data={path}" for path in records]
     arguments += [f"--job_dir={tmp_path / 'job'}", "--checkpoint_steps=100", "--job_name=job", "--num_ps=2"]
     command = [sys.executable, "-m", "headrace", *arguments]
-    begun = subprocess.Popen([*command, "--num_workers=2"], stdout=subprocess.PIPE, text=True)
+    begun = start([*command, "--num_workers=2"], stdout=subprocess.PIPE)
     jobs.eventually(lambda: jobs.has_checkpoint(tmp_path / "job" / "checkpoints"), 120)
     begun.send_signal(signal.SIGINT)
     out, _ = begun.communicate(timeout=60)

@@ -128,15 +128,16 @@ class CallStages {
     std::shared_ptr<PartialBody> partial;
     std::vector<std::shared_ptr<stage::Source>> session_sources;
   };
+  using EntryPtr = std::shared_ptr<const Entry>;
 
   // The session ends. Its iterators end with kernels of their own, but one that is being read lives
   // until the read returns: on the read's thread, and, if that is left to the device manager's
   // destructor, while that holds the lock which the iterator's destructor needs. So reads end here.
   void EndSession() {
     std::lock_guard<std::mutex> lock(mu_);
-    for (const Entry& entry : entries_) {
-      entry.stage->Close();
-      for (const auto& source : entry.session_sources) {
+    for (const EntryPtr& entry : entries_) {
+      entry->stage->Close();
+      for (const auto& source : entry->session_sources) {
         SourceRegistry::Get().CloseIfUnused(source);
       }
     }
@@ -145,30 +146,30 @@ class CallStages {
 
   // The stage of the handles in the context's inputs. They seldom change; a stage whose source is
   // closed is replaced. A StageStart node of the same call may have made it.
-  absl::Status Find(OpKernelContext* ctx, const StageSpec& spec, Entry* found) {
+  absl::Status Find(OpKernelContext* ctx, const StageSpec& spec, EntryPtr* found) {
     std::lock_guard<std::mutex> lock(mu_);
     for (auto it = entries_.begin(); it != entries_.end();) {
-      if (it->stage->source_closed()) {
+      if ((*it)->stage->source_closed()) {
         it = entries_.erase(it);
-      } else if (SameHandles(ctx, it->handles)) {
+      } else if (SameHandles(ctx, (*it)->handles)) {
         *found = *it;
         return absl::OkStatus();
       } else {
         ++it;
       }
     }
-    Entry entry;
+    auto entry = std::make_shared<Entry>();
     std::string key = absl::StrCat(ctx->session_handle(), "/", spec.call_node);
     for (int i = 0; i < ctx->num_inputs(); ++i) {
-      const Name& name = entry.handles.emplace_back(tensorflow::HandleFromInput(ctx, i));
+      const Name& name = entry->handles.emplace_back(tensorflow::HandleFromInput(ctx, i));
       absl::StrAppend(&key, "|", name.device, "|", name.container, "|", name.name);
     }
     BuiltStage built;
     TF_RETURN_IF_ERROR(StageDirectory::Get().FindOrMake(
         key, [&](BuiltStage* made) { return BuildStage(ctx, spec, made); }, &built));
-    entry.stage = built.stage;
-    entry.partial = std::make_shared<PartialBody>(built.runtime, spec.body);
-    entry.session_sources = std::move(built.session_sources);
+    entry->stage = built.stage;
+    entry->partial = std::make_shared<PartialBody>(built.runtime, spec.body);
+    entry->session_sources = std::move(built.session_sources);
     entries_.push_back(entry);
     *found = std::move(entry);
     return absl::OkStatus();
@@ -183,7 +184,7 @@ class CallStages {
   }
 
   std::mutex mu_;
-  std::vector<Entry> entries_;  // guarded by mu_
+  std::vector<EntryPtr> entries_;  // guarded by mu_
 };
 
 class StagedCallOp : public AsyncOpKernel {
@@ -194,31 +195,31 @@ class StagedCallOp : public AsyncOpKernel {
   ~StagedCallOp() override { stages_.EndSession(); }
 
   void ComputeAsync(OpKernelContext* ctx, DoneCallback done) override {
-    CallStages::Entry entry;
+    CallStages::EntryPtr entry;
     OP_REQUIRES_OK_ASYNC(ctx, stages_.Find(ctx, spec_, &entry), done);
-    Stage& stage = *entry.stage;
+    Stage& stage = *entry->stage;
     Status status;
     Taken taken;
     if (stage.TryTake(&status, &taken)) {
-      Deliver(ctx, entry.partial, status, std::move(taken));
+      Deliver(ctx, entry->partial, status, std::move(taken));
       done();
       return;
     }
     if (RunsInline(ctx)) {
-      CancelWait cancel(ctx, entry.stage);
+      CancelWait cancel(ctx, entry->stage);
       status = stage.Take(&taken, [&](Stage::TakeId id) { cancel.Arm(id); });
       cancel.Disarm();
-      Deliver(ctx, entry.partial, status, std::move(taken));
+      Deliver(ctx, entry->partial, status, std::move(taken));
       done();
       return;
     }
     // The callback runs on a thread of the stage: hand over to the step's own threads at once. It
     // must not own the stage, whose last reference must not go on one of the stage's threads.
-    auto cancel = std::make_shared<CancelWait>(ctx, entry.stage);
+    auto cancel = std::make_shared<CancelWait>(ctx, entry->stage);
     Stage::TakeId id = 0;
     const bool served = stage.TakeOrWait(
         &status, &taken, &id,
-        [this, ctx, done, cancel, partial = std::weak_ptr<PartialBody>(entry.partial)](
+        [this, ctx, done, cancel, partial = std::weak_ptr<PartialBody>(entry->partial)](
             const Status& s, Taken what) {
           cancel->Disarm();
           auto result = std::make_shared<std::pair<Status, Taken>>(s, std::move(what));
@@ -237,7 +238,7 @@ class StagedCallOp : public AsyncOpKernel {
         *ctx->runner());
     if (served) {
       cancel->Disarm();
-      Deliver(ctx, entry.partial, status, std::move(taken));
+      Deliver(ctx, entry->partial, status, std::move(taken));
       done();
       return;
     }
@@ -279,7 +280,7 @@ class StageStartOp : public OpKernel {
   }
 
   void Compute(OpKernelContext* ctx) override {
-    CallStages::Entry entry;
+    CallStages::EntryPtr entry;
     OP_REQUIRES_OK(ctx, stages_.Find(ctx, spec_, &entry));
   }
 
