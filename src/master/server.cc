@@ -11,6 +11,8 @@
 #include <iterator>
 #include <system_error>
 
+#include "headrace/control.grpc.pb.h"
+
 namespace headrace::master {
 namespace {
 
@@ -116,6 +118,8 @@ Status Server::Start(const Options& options, grpc::Service* service,
     return {Code::kUnavailable, "cannot listen at " + host + ":" + std::to_string(options.port) +
                                     ": " + WhyNot(options.host, options.port)};
   }
+  // Beside "", the server as a whole, which answers by itself.
+  made->server_->GetHealthCheckService()->SetServingStatus(v1::Control::service_full_name(), true);
   made->address_ = host + ":" + std::to_string(port);
   *server = std::move(made);
   return {};

@@ -199,6 +199,9 @@ TEST_F(ServiceTest, TheHealthServiceAnswers) {
   const grpc::Status status = check("", &health);
   EXPECT_TRUE(status.ok()) << status.error_message();
   EXPECT_EQ(health, kServing);
+  health = 0;
+  EXPECT_TRUE(check("headrace.v1.Control", &health).ok());
+  EXPECT_EQ(health, kServing);
   EXPECT_EQ(check("no.such.Service", &health).error_code(), grpc::StatusCode::NOT_FOUND);
 }
 

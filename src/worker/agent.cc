@@ -104,7 +104,7 @@ int Agent::Run() {
       return kFailed;
     }
     const milliseconds pause =
-        std::min(kFirstPause * (1 << std::min(failures - 1, 10)), kMostPause);
+        std::min(kFirstPause * (1 << std::clamp(failures - 1, 0, 10)), kMostPause);
     spdlog::warn("the training process ended: {}; it is started again in {} ms", ended.reason,
                  pause.count());
     if (!Pause(pause)) return kDone;

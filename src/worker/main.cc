@@ -10,7 +10,6 @@
 #include <CLI/CLI.hpp>
 #include <chrono>
 #include <cstdio>
-#include <cstdlib>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -21,6 +20,7 @@
 #include "worker/agent.h"
 #include "worker/grpc_master.h"
 #include "worker/metrics.h"
+#include "worker/socket_folder.h"
 
 namespace headrace::worker {
 namespace {
@@ -74,30 +74,6 @@ class SignalThread {
   }
 
   std::thread thread_;
-};
-
-// A folder of its own for the socket, which goes with it.
-class SocketFolder {
- public:
-  Status Make() {
-    std::error_code error;
-    const auto base = std::filesystem::temp_directory_path(error);
-    std::string pattern = (error ? "/tmp" : base.string()) + "/headrace-XXXXXX";
-    if (mkdtemp(pattern.data()) == nullptr) {
-      return {Code::kUnavailable,
-              "no folder for the socket in " + base.string() + "; give one with --socket_dir"};
-    }
-    path_ = pattern;
-    return {};
-  }
-  ~SocketFolder() {
-    if (!path_.empty()) std::filesystem::remove_all(path_, ignored_);
-  }
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-  std::error_code ignored_;
 };
 
 int Fail(const Status& status) {
