@@ -36,7 +36,7 @@ def test_the_line_of_the_module(module, tmp_path, old, new, says):
     loaded, line = module(old, new)
     with pytest.raises(Exception) as raised:
         export.export(loaded, str(tmp_path / "job"), minibatch_size=4)
-    assert user_errors.describe(raised.value, loaded.path).startswith(f"{loaded.path}:{line}: {says}")
+    assert user_errors.describe(raised.value, loaded).startswith(f"{loaded.path}:{line}: {says}")
 
 
 def test_numpy_where_tensorflow_is_needed(module, tmp_path):
@@ -46,7 +46,7 @@ def test_numpy_where_tensorflow_is_needed(module, tmp_path):
     )
     with pytest.raises(Exception) as raised:
         export.export(loaded, str(tmp_path / "job"), minibatch_size=4)
-    said = user_errors.describe(raised.value, loaded.path)
+    said = user_errors.describe(raised.value, loaded)
     assert said.startswith(f"{loaded.path}:{line}: ") and said.endswith("under `headrace run`"), said
 
 
@@ -73,16 +73,46 @@ def test_what_does_not_fit_together(module, tmp_path):
     loaded, _ = module("values[:4], [4]", "values[:3], [3]")
     with pytest.raises(Exception) as raised:
         export.export(loaded, str(tmp_path / "job"), minibatch_size=4)
-    said = user_errors.describe(raised.value, loaded.path)
-    begin = "what dataset_fn, custom_model and loss give does not fit together: ValueError"
-    assert said.startswith(f"{loaded.path}: {begin}")
+    said = user_errors.describe(raised.value, loaded)
+    model, loss, data = (loaded.line(name) for name in ("custom_model", "loss", "dataset_fn"))
+    text = (tmp_path / "m.py").read_text().splitlines()
+    assert text[model - 1] == "def custom_model():" and text[data - 1] == "def dataset_fn(dataset):"
+    begin = f"what dataset_fn (line {data}), custom_model (line {model}) and loss (line {loss}) give does not fit "
+    assert said.startswith(f"{loaded.path}:{model}: {begin}together: ValueError"), said
     assert "axis -1 of input shape to have value 4" in said and "\n" not in said
+
+
+def test_a_loss_that_is_not_of_the_module(module, tmp_path):
+    loaded, _ = module(
+        "def loss(labels, predictions):\n        return keras.losses.sparse_categorical_crossentropy(labels, "
+        "predictions, from_logits=True)",
+        "loss = keras.losses.binary_crossentropy",
+    )
+    with pytest.raises(Exception) as raised:
+        export.export(loaded, str(tmp_path / "job"), minibatch_size=4)
+    said = user_errors.describe(raised.value, loaded)
+    assert said.startswith(f"{loaded.path}:{loaded.line('custom_model')}: what dataset_fn (line "), said
+    assert " and loss give does not fit together: " in said
+
+
+@pytest.mark.parametrize(
+    "old, new",
+    [
+        ("dataset.map(parse)", "dataset.cache().map(parse)"),
+        ("dataset.map(parse)", "dataset.flat_map(lambda record: None).map(parse)"),
+        ("values = tf", "dataset.shard(1, 0); values = tf"),
+    ],
+)
+def test_the_line_of_a_call_that_cannot_be_tracked(module, tmp_path, old, new):
+    loaded, line = module(old, new)
+    with pytest.raises(TrackingError, match=f"^{loaded.path}:{line}: "):
+        export.export(loaded, str(tmp_path / "job"), minibatch_size=4)
 
 
 @pytest.mark.parametrize("optimizer", ['"adam"', "None"])
 def test_what_is_no_optimizer(module, tmp_path, optimizer):
     loaded, _ = module("keras.optimizers.Adam(0.05)", optimizer)
-    with pytest.raises(ExportError, match=r"m.py: optimizer\(\) must give an optimizer of keras.optimizers"):
+    with pytest.raises(ExportError, match=r"m.py:\d+: optimizer\(\) must give an optimizer of keras.optimizers"):
         export.export(loaded, str(tmp_path / "job"), minibatch_size=4)
 
 

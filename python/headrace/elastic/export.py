@@ -25,11 +25,11 @@ import keras
 import tensorflow as tf
 
 from headrace.data import tracking
-from headrace.elastic import graph_checks, init_from, sharded, sparse
+from headrace.elastic import graph_checks, init_from, sharded, sparse, user_errors
 from headrace.elastic.eval_metrics import EvalMetrics
 from headrace.elastic.model_module import ModelModule
 from headrace.elastic.variable_names import Names
-from headrace.errors import ExportError
+from headrace.errors import ExportError, TrackingError
 
 FORMAT = 1
 SERVING = "serving"
@@ -57,25 +57,35 @@ class Job(tf.Module):
 
     def transformed(self, dataset, mode, account):
         """The module's dataset_fn on a dataset of (identity, record), batched."""
-        records = tracking.TrackedDataset(dataset, account, records=True)
-        tracked = self._module.dataset_fn(records, mode, self.metadata)
+        where = self._module.at("dataset_fn")
+        tracked = self._described(tracking.TrackedDataset(dataset, account, records=True), mode)
         if not isinstance(tracked, tracking.TrackedDataset):
             raise ExportError(
-                f"{self._module.path}: dataset_fn must return the dataset that it was given, "
+                f"{where}: dataset_fn must return the dataset that it was given, "
                 f"transformed, not {type(tracked).__name__}"
             )
         if tracked.batched and self.minibatch_size is not None:
             raise ExportError(
-                f"{self._module.path}: dataset_fn batches by itself, so --minibatch_size "
+                f"{where}: dataset_fn batches by itself, so --minibatch_size "
                 f"{self.minibatch_size} cannot be used: leave one of the two out"
             )
         if tracked.batched:
             return tracked
         if self.minibatch_size is None:
-            raise ExportError(
-                f"{self._module.path}: dataset_fn makes no batches: give --minibatch_size"
-            )
+            raise ExportError(f"{where}: dataset_fn makes no batches: give --minibatch_size")
         return tracked.batch(self.minibatch_size)
+
+    def _described(self, records, mode):
+        """What the module's dataset_fn makes. Errors: TrackingError, with the line of the call."""
+        try:
+            return self._module.dataset_fn(records, mode, self.metadata)
+        except Exception as error:
+            refused = graph_checks.own_error(error)
+            if not isinstance(refused, TrackingError):
+                raise
+            path = self._module.path
+            where = user_errors.place(error, path) or self._module.at("dataset_fn")
+            raise TrackingError(f"{where}: {refused.message}") from error
 
     def dataset_function(self, mode):
         """(function, spec of one element) for `mode`."""
@@ -173,7 +183,7 @@ class Job(tf.Module):
         if type(element_spec) is tuple and len(element_spec) == 2:
             return
         raise ExportError(
-            f"{self._module.path}: for training dataset_fn must give (features, labels), not "
+            f"{self._module.at('dataset_fn')}: for training dataset_fn must give (features, labels), not "
             f"{element_spec}"
         )
 
@@ -193,7 +203,7 @@ class Job(tf.Module):
             graph_checks.traced(build, *_flat_specs(features_spec, "features"))
         variables = list(self.model.trainable_variables)
         if not variables:
-            raise ExportError(f"{self._module.path}: the model has no trainable variables")
+            raise ExportError(f"{self._module.at('custom_model')}: the model has no trainable variables")
         if not self.optimizer.built:
             self.optimizer.build(variables)
         return variables
@@ -203,7 +213,8 @@ def _checked_optimizer(module):
     optimizer = module.optimizer()
     if not isinstance(optimizer, keras.optimizers.Optimizer):
         raise ExportError(
-            f"{module.path}: optimizer() must give an optimizer of keras.optimizers, and gives {optimizer!r}"
+            f"{module.at('optimizer')}: optimizer() must give an optimizer of keras.optimizers, and gives "
+            f"{optimizer!r}"
         )
     return optimizer
 

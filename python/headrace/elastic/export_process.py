@@ -94,7 +94,7 @@ def _main(request):
         if isinstance(error, tf.errors.ResourceExhaustedError | OSError):
             raise ExportError(f"{request['directory']}: {error}") from error
         traceback.print_exc()
-        raise ExportError(user_errors.describe(error, module.path)) from error
+        raise ExportError(user_errors.describe(error, module)) from error
     staging = ""
     if request["staging"]:
         options = StageOptions(capacity=request["capacity"], num_threads=request["threads"])

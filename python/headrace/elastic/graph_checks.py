@@ -17,12 +17,17 @@ def traced(function, *arguments):
     try:
         return function.get_concrete_function(*arguments)
     except Exception as error:
-        found = error
-        while found is not None and not isinstance(found, HeadraceError):
-            found = found.__cause__ or found.__context__
+        found = own_error(error)
         if found is None:
             raise
         raise found from None
+
+
+def own_error(error):
+    """Headrace's own error that `error` is, or comes from; None if there is none."""
+    while error is not None and not isinstance(error, HeadraceError):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def check(concrete_function, name):

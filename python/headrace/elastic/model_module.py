@@ -10,6 +10,7 @@
 """
 
 import dataclasses
+import functools
 import importlib.util
 import inspect
 import os
@@ -35,6 +36,16 @@ class ModelModule:
     eval_metrics_fn: Callable[[], dict] | None = None
     prediction_outputs_processor: Any = None
 
+    def line(self, name: str) -> int | None:
+        """Where a function begins in the module's file; None: it is not of that file."""
+        code = _code(getattr(self, name))
+        return code.co_firstlineno if code and code.co_filename == self.path else None
+
+    def at(self, name: str) -> str:
+        """FILE:LINE where a function of the module begins; the file alone where it is another's."""
+        line = self.line(name)
+        return f"{self.path}:{line}" if line else self.path
+
 
 def load(model_def: str, model_zoo: str = "") -> ModelModule:
     """Imports the module that `model_def` names.
@@ -45,12 +56,12 @@ def load(model_def: str, model_zoo: str = "") -> ModelModule:
     Errors: ModelModuleError, which names the file and what is wrong or missing; what the module itself
         raises while it is imported comes as its cause.
     """
-    path, function = _locate(model_def, model_zoo)
+    path, function = locate(model_def, model_zoo)
     return _read(_import(path), path, function)
 
 
-def _locate(model_def, model_zoo):
-    """(file, name of the model function)."""
+def locate(model_def: str, model_zoo: str = ""):
+    """(file, name of the model function), of a file that is there. Errors: ModelModuleError."""
     root = model_zoo or os.curdir
     if model_zoo and not os.path.isdir(model_zoo):
         raise ModelModuleError(f"--model_zoo {model_zoo} is not a directory")
@@ -154,7 +165,7 @@ def _with_mode(function, path):
     if _takes(function, 3):
         return function
     if _takes(function, 1):
-        return lambda dataset, mode, metadata: function(dataset)
+        return functools.wraps(function)(lambda dataset, mode, metadata: function(dataset))
     raise ModelModuleError(
         f"{path}:{line_of(function)}: dataset_fn{inspect.signature(function)} must take (dataset) or "
         "(dataset, mode, metadata)"
@@ -163,5 +174,9 @@ def _with_mode(function, path):
 
 def line_of(function):
     """Where a function of the module begins; "?": it is none that Python tells of."""
-    code = getattr(inspect.unwrap(function), "__code__", None)
+    code = _code(function)
     return code.co_firstlineno if code else "?"
+
+
+def _code(function):
+    return getattr(inspect.unwrap(function), "__code__", None)

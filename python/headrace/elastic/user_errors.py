@@ -3,7 +3,6 @@
 import os
 import re
 
-_TOGETHER = "what dataset_fn, custom_model and loss give does not fit together"
 _NUMPY = re.compile(r"to a numpy array|has no attribute 'numpy'|numpy\(\) is only available")
 _NO_PYTHON = (
     "; what is exported runs without Python: use TensorFlow's functions, or run the program as it is under "
@@ -13,18 +12,31 @@ _TOLD = re.compile(r'File "(.+?)", line (\d+), in')
 _OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
-def describe(error: BaseException, path: str) -> str:
+def describe(error: BaseException, module) -> str:
     """FILE:LINE: TYPE: what it says.
 
-    path: the module's file. The line is the last one in it, or in what lies in and below its folder, on the
-    way to the error; the file alone where nothing of it is on that way, as in a layer that is called with
-    what does not fit.
+    module: the ModelModule. The line is the last one in its file, or in what lies in and below its folder, on
+    the way to the error. Where nothing of it is on that way, as in a layer that is called with what does not
+    fit, it is that of custom_model, and the lines of all that has to fit are named.
     """
-    file, line = _place(error, os.path.dirname(path)) or (path, None)
-    where = f"{file}:{line}" if line else f"{file}: {_TOGETHER}"
     words = _words(error)
     way_out = _NO_PYTHON if _NUMPY.search(words) else ""
+    where = place(error, module.path) or _together(module)
     return f"{where}: {type(error).__name__}: {words}{way_out}"
+
+
+def place(error: BaseException, path: str) -> str:
+    """FILE:LINE of the last line of the module at `path`, or of its neighbours, on the way to the error; "" if
+    there is none."""
+    found = _place(error, os.path.dirname(path))
+    return f"{found[0]}:{found[1]}" if found else ""
+
+
+def _together(module):
+    """Where the model is made, and that it does not fit."""
+    lines = ((name, module.line(name)) for name in ("dataset_fn", "custom_model", "loss"))
+    data, model, loss = (f"{name} (line {line})" if line else name for name, line in lines)
+    return f"{module.at('custom_model')}: what {data}, {model} and {loss} give does not fit together"
 
 
 def _place(error, folder):
