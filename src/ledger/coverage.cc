@@ -16,7 +16,7 @@ void Ledger::Fields(A& a) {
 }
 
 namespace {
-constexpr std::uint64_t kSnapshotVersion = 2;
+constexpr std::uint64_t kSnapshotVersion = 3;
 }  // namespace
 
 std::string Ledger::Snapshot() const {
@@ -105,6 +105,7 @@ CoverageTotals Ledger::Totals() const {
   totals.pending = totals.records - account.done.size();
   totals.possibly_repeated = account.repeated.size();
   totals.trained_before_rewind = account.rewound.size();
+  totals.quarantined_in_evaluation = evaluation_bad_.size();
   return totals;
 }
 

@@ -49,6 +49,8 @@ struct CoverageTotals {
   std::int64_t records = 0, trained = 0, filtered = 0, quarantined = 0, pending = 0;
   std::map<std::string, std::int64_t> dropped;
   std::int64_t possibly_repeated = 0, trained_before_rewind = 0;
+  // Records of JobSpec::evaluation_files, beside a training: none of the above.
+  std::int64_t quarantined_in_evaluation = 0;
 };
 
 }  // namespace headrace::ledger

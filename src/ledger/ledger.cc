@@ -1,6 +1,7 @@
 #include "ledger/ledger.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "ledger/codec.h"
 #include "ledger/mutation.h"
@@ -94,6 +95,9 @@ Status Ledger::On(const Restart&, Effects* effects) {
 
 // What follows from any change: a failed job, rounds that ended, the round at the end.
 void Ledger::Settle(Effects* effects) {
+  if (const std::string why = std::exchange(doom_, ""); !why.empty() && failure_.empty()) {
+    Fail(why, effects);
+  }
   const std::int64_t limit =
       spec_.max_quarantined + (Mutant(Mutation::kQuarantineLimitOffByOne) ? 1 : 0);
   if (failure_.empty() && static_cast<std::int64_t>(quarantine_.size()) > limit) {

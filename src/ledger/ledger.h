@@ -5,6 +5,7 @@
 //   pool.h       what is still to be leased     position.h  the account at a checkpoint
 //   leases.h     what is leased                 coverage.h  the account for people
 //   account.h    what became of the records     codec.h     bytes
+//   failures.h   how many are bad at least
 #ifndef HEADRACE_LEDGER_LEDGER_H_
 #define HEADRACE_LEDGER_LEDGER_H_
 
@@ -153,6 +154,10 @@ class Ledger {
              std::int64_t culprit);
   void Halve(const Lease& lease, Piece piece, const std::string& error);
   void Quarantine(std::int64_t work, std::int64_t number, const std::string& error);
+  // Records that failed as often as they may. Ends the job where it is not some of them that fail.
+  void NoteFailure(std::int64_t work, Range range, const std::string& error);
+  // As long as nobody finds out which record it is: "a.rec, records [3, 9)".
+  std::string NameOf(std::int64_t work, Range range) const;
   std::int64_t Backoff(std::int64_t attempts) const;
 
   // evaluation.cc
@@ -194,6 +199,7 @@ class Ledger {
   std::int64_t step_ = 0;
   std::int64_t incarnation_ = 1;
   std::string failure_;  // empty: not failed
+  std::string doom_;     // why the job fails when the event at hand is done with; else empty
 };
 
 }  // namespace headrace::ledger

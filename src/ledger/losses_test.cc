@@ -139,6 +139,31 @@ TEST(Losses, WhoEvaluatesIsNotLostWithWhatStoodStill) {
   EXPECT_TRUE(master.ledger.quarantine()[0].evaluation);
 }
 
+// With and without a report that makes it suspect.
+TEST(Losses, WhereNobodyLooksForTheRecordTheJobIsGivenUp) {
+  for (const bool suspect : {false, true}) {
+    SCOPED_TRACE(suspect);
+    JobSpec spec = Killing();
+    spec.max_losses = 0;
+    Master master(spec);
+    if (suspect) {
+      ASSERT_TRUE(master.Failed(1, master.Lease(1)).ok());
+    }
+    int deaths = 0;
+    for (std::uint64_t worker = 10; master.ledger.verdict() == Verdict::kRunning; ++worker) {
+      ASSERT_LE(++deaths, 20);
+      master.Must(Join{worker, "w"});
+      master.now += 1000;
+      EXPECT_EQ(master.Lease(worker).ranges, (Ranges{{0, 10}}));
+      master.Must(Disconnect{worker});
+    }
+    EXPECT_EQ(deaths, 20);
+    EXPECT_EQ(master.ledger.failure(),
+              "a.rec, records [0, 10): 20 workers were lost while they held it, and max_losses 0 "
+              "says that nobody looks for the record that is to blame");
+  }
+}
+
 TEST(Losses, NoEpochBeginsWithThem) {
   JobSpec spec = Killing();
   spec.files = {{"a.rec", 10}};

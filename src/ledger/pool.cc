@@ -84,6 +84,7 @@ bool Pool::Cut(const Line& line, const IntervalSet& bad, bool strict) {
 void Pool::Restart() {
   if (!Mutant(Mutation::kRewindKeepsCursor)) epoch_ = position_ = 0;
   restarted_ = true;
+  failures.Clear();
   for (const Piece& piece : ready_) delayed_.emplace(0, piece);
   ready_.clear();
   const Delayed before = std::exchange(delayed_, {});

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "ledger/account.h"
+#include "ledger/failures.h"
 #include "ledger/line.h"
 
 namespace headrace::ledger {
@@ -57,11 +58,12 @@ class Pool {
   std::int64_t epoch() const { return epoch_; }
 
   Account account;
+  Failures failures;            // since the start, or the last Restart()
   std::vector<double> metrics;  // evaluation: sums over the accepted results
 
   template <class A>
   void Fields(A& a) {
-    a(epoch_, position_, restarted_, ready_, delayed_, apart_, account, metrics);
+    a(epoch_, position_, restarted_, ready_, delayed_, apart_, account, failures, metrics);
   }
 
  private:

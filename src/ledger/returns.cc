@@ -9,6 +9,10 @@ namespace {
 
 // Lost that often: leased alone from then on, and to workers that have nothing else.
 constexpr std::int64_t kSuspectLosses = 2;
+// Ranges that failed for good while nothing was done, that are too few to tell anything.
+constexpr std::int64_t kFewFailures = 7;
+// Where losses halve nothing (max_losses 0): the job is given up after so many with one range.
+constexpr std::int64_t kMostLosses = 20;
 
 }  // namespace
 
@@ -71,6 +75,11 @@ void Ledger::Lose(std::uint64_t token, EndReason reason, bool blamed, Effects* e
   for (const Range& range : left) {
     Piece piece{range, lease.attempts, lease.losses + (blamed ? 1 : 0), lease.suspect};
     piece.suspect |= LostOften(piece.losses);
+    if (spec_.max_losses == 0 && piece.losses >= kMostLosses) {
+      doom_ = NameOf(lease.work, range) + ": " + std::to_string(piece.losses) +
+              " workers were lost while they held it, and max_losses 0 says that nobody looks for "
+              "the record that is to blame";
+    }
     if (spec_.max_losses > 0 && piece.losses >= spec_.max_losses) {
       Halve(lease, piece,
             "its worker was lost " + std::to_string(spec_.max_losses) + " times while it held it");
@@ -98,6 +107,7 @@ void Ledger::Blame(const Lease& lease, const Ranges& left, const std::string& er
     if (lease.range.size() == 1) piece.attempts += lease.attempts;
     Subtract(&others, piece.range);
     if (piece.attempts >= spec_.max_attempts) {
+      NoteFailure(lease.work, piece.range, error);
       Quarantine(lease.work, culprit, error);
     } else {
       pool.PutBackLater(piece, now_ms_ + Backoff(piece.attempts));
@@ -108,6 +118,8 @@ void Ledger::Blame(const Lease& lease, const Ranges& left, const std::string& er
   for (const Range& range : others) {
     Piece piece{range, lease.attempts + 1, lease.losses, true};
     if (piece.attempts >= spec_.max_attempts) {
+      // Of several, any one may be to blame.
+      if (others.size() == 1) NoteFailure(lease.work, range, error);
       Halve(lease, piece, error);
     } else {
       pool.PutBackLater(piece, now_ms_ + Backoff(piece.attempts));
@@ -152,6 +164,28 @@ void Ledger::Quarantine(std::int64_t work, std::int64_t number, const std::strin
   bad.Add({first, first + 1});
   const Line::Place place = line.Locate(number);
   quarantine_.push_back({work != 0, place.epoch, place.file, place.index, error});
+}
+
+// Each range that failed holds a bad record, so with more of them than may be in quarantine the job
+// cannot end well. Usually it is found out which records these are, since the others count. Where
+// nothing was ever done there are no others: what fails is the program or the job as a whole.
+void Ledger::NoteFailure(std::int64_t work, Range range, const std::string& error) {
+  Pool& pool = PoolOf(work);
+  pool.failures.Add(range);
+  const bool done_any = pool.account.done.size() > pool.account.quarantined.size();
+  const std::int64_t failed = pool.failures.size();
+  if (done_any || failed <= std::max(spec_.max_quarantined, kFewFailures)) return;
+  static constexpr const char* kDone[] = {"trained", "evaluated", "predicted"};
+  doom_ = std::string("nothing was ") + kDone[static_cast<int>(TypeOf(work))] + ": " +
+          std::to_string(failed) + " ranges of records failed, each by itself, and none did not; " +
+          std::to_string(spec_.max_quarantined) +
+          " bad records are allowed. The last: " + NameOf(work, range) + ": " + error;
+}
+
+std::string Ledger::NameOf(std::int64_t work, Range range) const {
+  const Line::Place place = line(work).Locate(range.begin);
+  return FileOf(work, place.file).path + ", records [" + std::to_string(place.index) + ", " +
+         std::to_string(place.index + range.size()) + ")";
 }
 
 std::int64_t Ledger::Backoff(std::int64_t attempts) const {

@@ -168,6 +168,7 @@ void Fill(const ledger::CoverageTotals& totals, v1::Totals* message) {
   message->set_pending(totals.pending);
   message->set_possibly_repeated(totals.possibly_repeated);
   message->set_trained_before_rewind(totals.trained_before_rewind);
+  message->set_quarantined_in_evaluation(totals.quarantined_in_evaluation);
 }
 
 void Fill(const ledger::Ledger& ledger, bool totals_only, v1::Ledger* message) {
