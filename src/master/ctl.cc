@@ -33,7 +33,7 @@ struct Flags {
   std::string master, format = "json", journal, status_file, reason;
   TlsFiles tls;
   double timeout_s = 10, watch_s = 0;
-  bool totals = false, discard = false;
+  bool totals = false, all = false, discard = false;
 };
 
 int Fail(const std::string& why) {
@@ -176,7 +176,7 @@ Status ReadJournal(const std::string& path, bool totals_only, v1::Ledger* ledger
 int ShowLedger(const Flags& flags) {
   const auto print = [&](v1::Ledger ledger) {
     FindOffsets(&ledger);
-    return flags.format == "json" ? Json(ledger) : Text(ledger);
+    return flags.format == "json" ? Json(ledger) : Text(ledger, flags.all);
   };
   if (!flags.journal.empty()) {
     v1::Ledger ledger;
@@ -262,6 +262,8 @@ int Main(int argc, char** argv) {
   watchable(ledger);
   ledger->add_option("--journal", flags.journal, "read this journal, which no master has open");
   ledger->add_flag("--totals_only", flags.totals, "without the files");
+  ledger->add_flag("--all", flags.all,
+                   "as text: every range and every bad record, however many; json has them always");
   add("checkpoint", "take a checkpoint, and wait until it is saved", TakeCheckpoint);
   CLI::App* stop = add("stop", "checkpoint, then end the job; it can go on later", StopJob);
   stop->add_option("--reason", flags.reason, "for people");

@@ -260,6 +260,71 @@ TEST(StatusText, OfManyEvaluationsTheLastOnes) {
   EXPECT_THAT(text, Not(HasSubstr("(step 2950)")));
 }
 
+TEST(StatusText, WhereNothingIsTrainedThereIsNoStep) {
+  v1::JobStatus status;
+  status.set_type("evaluation-only");
+  v1::Metric* metric = status.add_metrics();
+  metric->set_name("loss");
+  metric->set_value(0.5);
+  EXPECT_THAT(Text(status), HasSubstr("metric   loss = 0.5\n"));
+  EXPECT_THAT(Text(status), Not(HasSubstr("step")));
+  metric->set_step(7);
+  EXPECT_THAT(Text(status), HasSubstr("metric   loss = 0.5 (step 7)\n"));
+}
+
+// A ledger whose only file has `ranges` ranges of two records that were trained again, and as many
+// records in quarantine.
+v1::Ledger LedgerOf(int ranges) {
+  v1::Ledger ledger;
+  v1::FileCoverage* file = ledger.add_files();
+  file->set_path("a");
+  for (int i = 0; i < ranges; ++i) {
+    v1::Range* range = file->add_trained_before_rewind();
+    range->set_begin(3 * i);
+    range->set_end(3 * i + 2);
+    v1::Quarantined* bad = ledger.add_quarantine();
+    bad->set_path("a");
+    bad->set_index(3 * i + 2);
+    bad->set_offset(-1);
+    bad->set_error("DATA_LOSS: damaged\n  made at m.py:7");
+  }
+  return ledger;
+}
+
+TEST(LedgerText, OfManyRangesTheFirstOnes) {
+  const std::string few = Text(LedgerOf(8), /*all=*/false);
+  EXPECT_THAT(few, HasSubstr("trained before a rewind too: 16 records: [0, 2) [3, 5) "));
+  EXPECT_THAT(few, HasSubstr(" [21, 23)\n"));
+  EXPECT_THAT(few, Not(HasSubstr("more")));
+  const std::string many = Text(LedgerOf(9000), /*all=*/false);
+  EXPECT_THAT(many, HasSubstr("18000 records: [0, 2) "));
+  EXPECT_THAT(many, HasSubstr(" [21, 23) and 8992 more ranges (--all prints them)\n"));
+  EXPECT_LT(many.size(), 3000u);
+  const std::string all = Text(LedgerOf(9000), /*all=*/true);
+  EXPECT_THAT(all, HasSubstr(" [26997, 26999)\n"));
+  EXPECT_THAT(all, Not(HasSubstr("more")));
+}
+
+TEST(LedgerText, OfManyBadRecordsTheFirstOnes) {
+  const std::string many = Text(LedgerOf(23), /*all=*/false);
+  EXPECT_THAT(many,
+              HasSubstr("bad      a record 59 (epoch 1): DATA_LOSS: damaged ... (--all prints "
+                        "it)\nbad      and 3 more records (--all prints them)\n"));
+  EXPECT_THAT(many, Not(HasSubstr("record 62")));
+  const std::string all = Text(LedgerOf(23), /*all=*/true);
+  EXPECT_THAT(all, HasSubstr("record 68 (epoch 1): DATA_LOSS: damaged\n  made at m.py:7\n"));
+}
+
+TEST(LedgerText, WhatIsBadInTheEvaluationIsNoneOfTheRecords) {
+  v1::Ledger ledger;
+  ledger.mutable_totals()->set_records(9);
+  ledger.mutable_totals()->set_trained(9);
+  ledger.mutable_totals()->set_quarantined_in_evaluation(2);
+  EXPECT_THAT(Text(ledger, false),
+              HasSubstr("records  9 done of 9\n"
+                        "         2 in quarantine, of the evaluation's data\n"));
+}
+
 TEST(StatusText, OfAnErrorOfManyLinesTheFirstOne) {
   v1::JobStatus status;
   v1::WorkerStatus* worker = status.add_workers();

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <google/protobuf/util/json_util.h>
 
+#include <algorithm>
 #include <iterator>
 #include <set>
 
@@ -10,14 +11,23 @@ namespace headrace::master {
 namespace {
 
 constexpr int kMostRounds = 5;  // of evaluation, that are shown to people
+constexpr int kMostRanges = 8;  // of one file and epoch
+constexpr int kMostBad = 20;    // records in quarantine
 
+// No two of them touch. `all`: however many there are.
 template <class Repeated>
-std::string Ranges(const Repeated& ranges) {
+std::string Ranges(const Repeated& ranges, bool all) {
+  const int shown = all ? ranges.size() : std::min(ranges.size(), kMostRanges);
+  std::int64_t records = 0;
   std::string text;
-  for (const v1::Range& range : ranges) {
-    text += fmt::format("{}[{}, {})", text.empty() ? "" : " ", range.begin(), range.end());
+  for (int i = 0; i < ranges.size(); ++i) {
+    records += ranges[i].end() - ranges[i].begin();
+    if (i < shown) text += fmt::format(" [{}, {})", ranges[i].begin(), ranges[i].end());
   }
-  return text;
+  if (shown < ranges.size()) {
+    text += fmt::format(" and {} more ranges (--all prints them)", ranges.size() - shown);
+  }
+  return fmt::format("{} record{}:", records, records == 1 ? "" : "s") + text;
 }
 
 std::string Outcomes(std::int64_t trained, std::int64_t filtered,
@@ -31,12 +41,12 @@ std::string Outcomes(std::int64_t trained, std::int64_t filtered,
   return text;
 }
 
-// The first line of what may be pages of an error.
-std::string FirstLine(const std::string& text) {
+// The first line of what may be pages of an error. `rest`: where they are.
+std::string FirstLine(const std::string& text, const char* rest = "more in its log") {
   const std::size_t end = text.find('\n');
   if (end == std::string::npos) return text;
   const std::size_t last = text.find_last_not_of(": ", end - 1);
-  return text.substr(0, last == std::string::npos ? 0 : last + 1) + " ... (more in its log)";
+  return fmt::format("{} ... ({})", text.substr(0, last == std::string::npos ? 0 : last + 1), rest);
 }
 
 std::string Text(const v1::Totals& totals) {
@@ -44,6 +54,10 @@ std::string Text(const v1::Totals& totals) {
                                  Outcomes(totals.trained(), totals.filtered(), totals.dropped(),
                                           totals.quarantined(), totals.pending()),
                                  totals.records());
+  if (totals.quarantined_in_evaluation() > 0) {
+    text += fmt::format("         {} in quarantine, of the evaluation's data\n",
+                        totals.quarantined_in_evaluation());
+  }
   if (totals.possibly_repeated() > 0) {
     text += fmt::format("         {} possibly repeated\n", totals.possibly_repeated());
   }
@@ -65,8 +79,10 @@ std::string LastMetrics(const v1::JobStatus& status) {
   }
   for (const v1::Metric& metric : status.metrics()) {
     if (rounds.count(metric.round()) == 0) continue;
-    text +=
-        fmt::format("metric   {} = {} (step {})\n", metric.name(), metric.value(), metric.step());
+    // Nobody knows the step of a SavedModel that was given to be evaluated.
+    const bool known = metric.step() != 0 || status.type() != "evaluation-only";
+    text += fmt::format("metric   {} = {}{}\n", metric.name(), metric.value(),
+                        known ? fmt::format(" (step {})", metric.step()) : "");
   }
   return text;
 }
@@ -96,9 +112,11 @@ std::string Text(const v1::JobStatus& status) {
   } else if (!status.trouble().empty()) {
     text += fmt::format("failed   and tried again: {}\n", FirstLine(status.trouble()));
   }
-  text += fmt::format("step     {} ({:.1f} steps/s, {:.0f} records/s), epoch {} of {}\n",
-                      status.step(), status.steps_per_s(), status.records_per_s(),
-                      status.epoch() + 1, status.epochs());
+  const bool trains = status.type() != "evaluation-only" && status.type() != "prediction-only";
+  text += trains ? fmt::format("step     {} ({:.1f} steps/s, {:.0f} records/s), epoch {} of {}\n",
+                               status.step(), status.steps_per_s(), status.records_per_s(),
+                               status.epoch() + 1, status.epochs())
+                 : fmt::format("speed    {:.0f} records/s\n", status.records_per_s());
   text += Text(status.totals());
   if (!status.waits_for().empty()) {
     text += fmt::format("waits    for {}, since {:.1f} s\n", status.waits_for(),
@@ -132,7 +150,7 @@ std::string Text(const v1::JobStatus& status) {
   return text;
 }
 
-std::string Text(const v1::Ledger& ledger) {
+std::string Text(const v1::Ledger& ledger, bool all) {
   std::string text = fmt::format("verdict  {}\n", ledger.verdict()) + Text(ledger.totals());
   for (const v1::FileCoverage& file : ledger.files()) {
     text += fmt::format("epoch {}  {}: {} of {}\n", file.epoch() + 1, file.path(),
@@ -140,17 +158,25 @@ std::string Text(const v1::Ledger& ledger) {
                                  file.quarantined(), file.pending()),
                         file.records());
     if (file.possibly_repeated_size() > 0) {
-      text += fmt::format("         possibly repeated: {}\n", Ranges(file.possibly_repeated()));
+      text +=
+          fmt::format("         possibly repeated: {}\n", Ranges(file.possibly_repeated(), all));
     }
     if (file.trained_before_rewind_size() > 0) {
       text += fmt::format("         trained before a rewind too: {}\n",
-                          Ranges(file.trained_before_rewind()));
+                          Ranges(file.trained_before_rewind(), all));
     }
   }
-  for (const v1::Quarantined& bad : ledger.quarantine()) {
+  const int shown = all ? ledger.quarantine_size() : std::min(ledger.quarantine_size(), kMostBad);
+  for (int i = 0; i < shown; ++i) {
+    const v1::Quarantined& bad = ledger.quarantine(i);
     const std::string at = bad.offset() < 0 ? "" : fmt::format(" at byte {}", bad.offset());
     text += fmt::format("bad      {} record {}{} (epoch {}{}): {}\n", bad.path(), bad.index(), at,
-                        bad.epoch() + 1, bad.evaluation() ? ", evaluation" : "", bad.error());
+                        bad.epoch() + 1, bad.evaluation() ? ", evaluation" : "",
+                        all ? bad.error() : FirstLine(bad.error(), "--all prints it"));
+  }
+  if (shown < ledger.quarantine_size()) {
+    text += fmt::format("bad      and {} more records (--all prints them)\n",
+                        ledger.quarantine_size() - shown);
   }
   return text;
 }

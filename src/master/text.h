@@ -9,7 +9,9 @@
 namespace headrace::master {
 
 std::string Text(const v1::JobStatus& status);
-std::string Text(const v1::Ledger& ledger);
+// all: every range and every record in quarantine; else the first ones of each list, and how many
+// more there are.
+std::string Text(const v1::Ledger& ledger, bool all);
 // With the names of the proto, and all fields.
 std::string Json(const google::protobuf::Message& message);
 

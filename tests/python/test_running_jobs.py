@@ -46,6 +46,7 @@ def test_a_job_from_its_beginning_to_after_its_end(master, tmp_path):
     assert ended.returncode == 0 and "alone (training-only): stopped" in ended.stdout
     assert json.loads(jobs.headrace("status", folder, "--format", "json").stdout)["verdict"] == "stopped"
     assert "10 to do of 10" in jobs.headrace("ledger", folder).stdout
+    assert "10 to do of 10" in jobs.headrace("ledger", folder, "--all").stdout
     for command in ("stop", "checkpoint"):
         done = jobs.headrace(command, folder)
         assert done.returncode == 1 and "does not run: it has ended (stopped)" in done.stderr

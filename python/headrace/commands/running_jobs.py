@@ -122,22 +122,23 @@ def checkpoint(
 def ledger(
     job: Where = "",
     master_addr: Master = "",
+    all: Annotated[
+        bool,
+        typer.Option("--all", help="Every range and every bad record, however many; json has them always."),
+    ] = False,
     tls_cert: Cert = "",
     tls_key: Key = "",
     tls_ca: Ca = "",
     format: FormatOption = Format.text,
 ):
     """Say what became of every record, file by file; of finished jobs, too."""
+    words = ["--format", format.value, "ledger", *(["--all"] if all else [])]
     if job and not master_addr:
         directory = _directory(job)
         # A running master has its journal for itself; one that was killed has left it.
         if _last_status(job) or not _answers(directory, control.Tls(tls_cert, tls_key, tls_ca)):
-            _of_journal(directory, format)
-    _ask(job, master_addr, tls_cert, tls_key, tls_ca, "--format", format.value, "ledger")
-
-
-def _of_journal(directory, format):
-    _ctl("--format", format.value, "ledger", "--journal", os.path.join(directory, "ledger.sqlite"))
+            _ctl(*words, "--journal", os.path.join(directory, "ledger.sqlite"))
+    _ask(job, master_addr, tls_cert, tls_key, tls_ca, *words)
 
 
 def _answers(directory, tls):
