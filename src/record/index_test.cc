@@ -121,8 +121,12 @@ TEST_F(IndexFileTest, IsWrittenOnlyWhereAskedFor) {
   ASSERT_TRUE(Open(IndexUse::kMemory).ok());
   ASSERT_TRUE(Open(IndexUse::kRead).ok());
   EXPECT_EQ(FilesLeft(), std::vector<std::string>{"a.recordio"});
+  EXPECT_EQ(file_->made_index(), "");
   ASSERT_TRUE(Open(IndexUse::kReadWrite).ok());
   EXPECT_EQ(FilesLeft(), (std::vector<std::string>{"a.recordio", "a.recordio.hridx"}));
+  EXPECT_EQ(file_->made_index(), index_path_);
+  ASSERT_TRUE(Open(IndexUse::kReadWrite).ok());
+  EXPECT_EQ(file_->made_index(), "") << "it was there";
 }
 
 // An index that counts wrongly shows that it was used.

@@ -12,7 +12,8 @@ namespace {
 // The index of a local file, from its index file if that can be. UNIMPLEMENTED if a newer Headrace
 // wrote one: it may know something of the data that this one does not.
 Status GetIndex(const std::shared_ptr<const InputFile>& input, const Layout& layout,
-                const OpenOptions& options, Index* index, Status* index_status) {
+                const OpenOptions& options, Index* index, Status* index_status,
+                std::string* made_index) {
   const bool use_file = options.index != OpenOptions::IndexUse::kMemory;
   const std::string path = use_file ? IndexPath(input->name(), options.index_folder) : "";
   if (use_file) {
@@ -25,7 +26,10 @@ Status GetIndex(const std::shared_ptr<const InputFile>& input, const Layout& lay
   }
   // Changed while it was read: then the index is of neither file.
   if (Status status = input->CheckUnchanged(); !status.ok()) return status;
-  if (options.index == OpenOptions::IndexUse::kReadWrite) *index_status = SaveIndex(path, *index);
+  if (options.index == OpenOptions::IndexUse::kReadWrite) {
+    *index_status = SaveIndex(path, *index);
+    if (index_status->ok()) *made_index = path;
+  }
   return {};
 }
 
@@ -43,10 +47,11 @@ bool RangeReader::Stop() {
 }
 
 RecordFile::RecordFile(std::shared_ptr<const InputFile> input, std::shared_ptr<const Index> index,
-                       Status index_status, std::uint64_t max_record_bytes)
+                       Status index_status, std::string made_index, std::uint64_t max_record_bytes)
     : input_(std::move(input)),
       index_(std::move(index)),
       index_status_(std::move(index_status)),
+      made_index_(std::move(made_index)),
       max_record_bytes_(max_record_bytes),
       cache_(std::make_shared<ChunkCache>()) {}
 
@@ -60,11 +65,13 @@ Status RecordFile::Open(const std::string& path, const OpenOptions& options,
   if (Status status = DetectLayout(input, &layout); !status.ok()) return status;
   auto index = std::make_shared<Index>();
   Status index_status;
-  if (Status status = GetIndex(input, layout, options, index.get(), &index_status); !status.ok()) {
+  std::string made;
+  if (Status status = GetIndex(input, layout, options, index.get(), &index_status, &made);
+      !status.ok()) {
     return status;
   }
   file->reset(new RecordFile(std::move(input), std::move(index), std::move(index_status),
-                             options.max_record_bytes));
+                             std::move(made), options.max_record_bytes));
   return {};
 }
 
@@ -76,7 +83,7 @@ Status RecordFile::Open(std::shared_ptr<const InputFile> input, const OpenOption
   Status status = BuildIndex(input, layout, options.max_record_bytes, index.get());
   if (!status.ok()) return status;
   file->reset(
-      new RecordFile(std::move(input), std::move(index), Status(), options.max_record_bytes));
+      new RecordFile(std::move(input), std::move(index), Status(), "", options.max_record_bytes));
   return {};
 }
 

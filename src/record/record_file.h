@@ -91,6 +91,8 @@ class RecordFile {
   // Why no index file was used or written although options asked for it; OK else. Never stops the
   // reading: only opening the file again takes longer.
   const Status& index_status() const { return index_status_; }
+  // The index file that opening made; empty: none, as it was there, or is not wanted or possible.
+  const std::string& made_index() const { return made_index_; }
 
   // OUT_OF_RANGE unless begin <= end <= num_records(). FAILED_PRECONDITION if the file was changed
   // since it was opened.
@@ -103,11 +105,12 @@ class RecordFile {
   // Of the entry's first record.
   std::unique_ptr<Cursor> CursorAt(std::size_t entry) const;
   RecordFile(std::shared_ptr<const InputFile> input, std::shared_ptr<const Index> index,
-             Status index_status, std::uint64_t max_record_bytes);
+             Status index_status, std::string made_index, std::uint64_t max_record_bytes);
 
   const std::shared_ptr<const InputFile> input_;
   const std::shared_ptr<const Index> index_;
   const Status index_status_;
+  const std::string made_index_;
   const std::uint64_t max_record_bytes_;
   const std::shared_ptr<ChunkCache> cache_;
 };

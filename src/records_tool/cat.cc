@@ -48,6 +48,9 @@ int Cat(const InputOptions& options, const CatOptions& cat) {
   std::unique_ptr<record::RangeReader> reader;
   Status status = OpenInput(paths.front(), options, &file);
   if (status.ok()) {
+    IndexNews news;
+    news.Add(*file);
+    news.Tell();
     status = file->Read(cat.begin, cat.end.value_or(file->num_records()), &reader);
   }
   if (!status.ok()) {

@@ -118,6 +118,7 @@ int Convert(const InputOptions& options, bool skip_header, const OutputOptions& 
   std::vector<std::unique_ptr<record::RecordFile>> files;
   std::uint64_t records = 0;
   bool good = true;
+  IndexNews news;
   for (const std::string& path : paths) {
     files.emplace_back();
     if (Status status = OpenInput(path, options, &files.back()); !status.ok()) {
@@ -125,8 +126,10 @@ int Convert(const InputOptions& options, bool skip_header, const OutputOptions& 
       good = false;
       continue;
     }
+    news.Add(*files.back());
     records += files.back()->num_records();
   }
+  news.Tell();
   if (!good) return 1;
   std::unique_ptr<OutputSet> writer;
   if (Status status = OutputSet::Create(output, &writer); !status.ok()) return Failed(status);

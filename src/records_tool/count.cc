@@ -22,6 +22,7 @@ struct Counted {
 bool CountAll(const InputOptions& options, bool must_index, std::vector<Counted>* counted) {
   std::vector<std::string> files;
   bool good = FindInputs(options, &files);
+  IndexNews news;
   for (const std::string& path : files) {
     std::unique_ptr<record::RecordFile> file;
     if (Status status = OpenInput(path, options, &file); !status.ok()) {
@@ -29,9 +30,11 @@ bool CountAll(const InputOptions& options, bool must_index, std::vector<Counted>
       good = false;
       continue;
     }
-    if (must_index && !file->index_status().ok()) good = false;  // OpenInput() said why
+    news.Add(*file);
+    if (must_index && !file->index_status().ok()) good = false;  // news say why
     counted->push_back({path, file->num_records(), file->index().data_bytes, file->layout()});
   }
+  if (good || must_index) news.Tell();
   return good;
 }
 

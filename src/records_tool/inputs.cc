@@ -24,15 +24,32 @@ Status OpenInput(const std::string& path, const InputOptions& options,
   if (Status status = record::RecordFile::Open(path, options.open, file); !status.ok()) {
     return status;
   }
-  // A stale or damaged index is no news once it has been made anew.
-  if (const Status& index = (*file)->index_status(); !index.ok()) {
-    Complain("no index is kept: " + index.message());
-  }
   if ((*file)->num_records() == 0 && !options.allow_empty) {
     return {Code::kInvalidArgument,
             path + ": has no records; leave it out, or allow such files with --allow_empty"};
   }
   return {};
+}
+
+void IndexNews::Add(const record::RecordFile& file) {
+  if (const std::string& path = file.made_index(); !path.empty() && made_++ == 0) {
+    first_made_ = path;
+  }
+  // A stale or damaged index is no news once it has been made anew.
+  if (const Status& status = file.index_status(); !status.ok() && not_kept_++ == 0) {
+    why_ = status.message();
+  }
+}
+
+void IndexNews::Tell() const {
+  const auto more = [](std::size_t count) {
+    return count == 1 ? "" : ", and " + std::to_string(count - 1) + " more";
+  };
+  if (made_ > 0) Complain("made an index of where records begin: " + first_made_ + more(made_));
+  if (not_kept_ > 0) {
+    Complain("no index is kept: " + why_ + more(not_kept_) +
+             "; each process that reads the file makes its own, in memory");
+  }
 }
 
 const char* FormatKey(record::Format format) {

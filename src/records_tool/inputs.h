@@ -2,6 +2,7 @@
 #ifndef HEADRACE_RECORDS_TOOL_INPUTS_H_
 #define HEADRACE_RECORDS_TOOL_INPUTS_H_
 
+#include <cstddef>
 #include <memory>
 #include <string>
 #include <vector>
@@ -15,9 +16,22 @@ namespace headrace::records_tool {
 bool FindInputs(const InputOptions& options, std::vector<std::string>* files);
 
 // Opens one of them, in the format that options.open names or that is found. Empty files are an
-// error unless allowed; that an index file was not used or written is told only.
+// error unless allowed.
 Status OpenInput(const std::string& path, const InputOptions& options,
                  std::unique_ptr<record::RecordFile>* file);
+
+// What people are told of index files, at most two lines however many files there are: those that
+// opening made, and those that could not be used or written.
+class IndexNews {
+ public:
+  void Add(const record::RecordFile& file);
+  // On standard error.
+  void Tell() const;
+
+ private:
+  std::string first_made_, why_;
+  std::size_t made_ = 0, not_kept_ = 0;
+};
 
 // As --format json names them: "recordio", "tfrecord", "text", "csv"; "unknown".
 const char* FormatKey(record::Format format);

@@ -55,6 +55,23 @@ def test_a_name_that_looks_like_a_pattern_or_an_option(folder, monkeypatch):
         assert files.resolve([name], index="memory")[0].records == 1
 
 
+def test_indexes_are_told_of_once(folder):
+    def said(name):
+        lines = []
+        files.resolve([str(folder / name)], say=lines.append)
+        return lines
+
+    assert said("b.txt") == [f"made an index of where records begin: {folder}/b.txt.hridx"]
+    assert said("b.txt") == []
+    (folder / "sub" / "deeper" / "e").write_text("1\n")
+    made = f"made an index of where records begin: {folder}/sub/deeper/c.hridx, and 1 more"
+    assert said("sub") == [made]
+    (folder / "a.csv.hridx").mkdir()  # as where nothing can be written
+    (none,) = said("a.csv")
+    assert none.startswith("no index is kept: ") and f"{folder}/a.csv.hridx" in none
+    assert none.endswith("; each process that reads the file makes its own, in memory")
+
+
 def test_an_index_folder_is_made(folder):
     where = folder / "indexes"
     files.resolve([str(folder / "b.txt")], index_dir=str(where))

@@ -31,6 +31,7 @@ def resolve(
     read_as: str | None = None,
     delimiter: str | None = None,
     allow_empty: bool = False,
+    say=lambda line: None,
 ) -> list[FileSpec]:
     """The record files that `paths` name: files, folders (all files in them and below, sorted by
     path) and patterns, in the order given.
@@ -39,6 +40,7 @@ def resolve(
     index_dir: folder of the index files; default: beside the data.
     read_as, delimiter: format of the files, default: by content; between fields of CSV.
     allow_empty: files without records are no error.
+    say: takes a line for people, where an index was made, or none can be kept.
     Remote paths (scheme://) are read through TensorFlow's file systems: gs:// with stock TensorFlow.
     Errors: DataError, with all that is wrong: nothing there, damaged, no record file, a scheme that
         TensorFlow does not know, a file named twice.
@@ -67,6 +69,9 @@ def resolve(
         said = complaints(done.stderr, done.returncode)
         # A flag of `headrace data`, which jobs do not have.
         raise DataError(said.replace(", or allow such files with --allow_empty", ""))
+    for line in done.stderr.splitlines():
+        if line.startswith(f"{PROGRAM}: "):
+            say(line.removeprefix(f"{PROGRAM}: "))
     return [FileSpec(**spec) for spec in json.loads(done.stdout)]
 
 
