@@ -139,6 +139,8 @@ class Runner:
         }
         if "records_per_task" in changes:
             del values["num_minibatches_per_task"]
+        if verb in ("evaluate", "predict") and not changes.keys() & {"checkpoint_dir", "checkpoint_dir_for_init"}:
+            values["no_checkpoint"] = True
         return JobFlags(verb=verb, **{**values, **changes})
 
     def run(self, verb="train", die_at=(), command=(), **changes):

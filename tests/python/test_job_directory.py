@@ -104,6 +104,22 @@ def test_a_port_in_use_is_found_before_the_export(tmp_path):
     assert not os.path.exists(flags.job_dir)
 
 
+def test_what_a_checkpoint_gave_is_named(monkeypatch, tmp_path):
+    def said(count):
+        result = {"loaded": [f"dense_{i}/kernel" for i in range(count)], "warnings": [], "not_synchronous": ""}
+        monkeypatch.setattr(job.export_process, "export", lambda *_: result)
+        lines = []
+        flags = _flags(tmp_path, checkpoint_dir_for_init="c")
+        job._export(flags, str(tmp_path), types.SimpleNamespace(say=lines.append))
+        return lines[1:]
+
+    assert said(0) == []
+    assert said(1) == ["from c: 1 variable", "  dense_0/kernel"]
+    assert said(20)[0] == "from c: 20 variables" and said(20)[-1] == "  dense_19/kernel"
+    more = f"  and 3 more: {tmp_path / 'export.json'} names all"
+    assert said(23)[-2:] == ["  dense_19/kernel", more]
+
+
 def test_a_model_that_nobody_trained_is_spoken_of(tmp_path, monkeypatch):
     def no_export(*_):
         raise JobError("far enough")
@@ -115,9 +131,12 @@ def test_a_model_that_nobody_trained_is_spoken_of(tmp_path, monkeypatch):
         flags = _flags(tmp_path, verb="evaluate", training_data=[], validation_data=records, **changes)
         with pytest.raises(JobError, match="far enough"):
             job.run(flags, types.SimpleNamespace(say=lines.append))
-        return lines[1:]
+        assert lines.pop(-1 - flags.no_checkpoint).startswith("job j (evaluation-only) in ")
+        return lines
 
     records = jobs.write_records(tmp_path, 10)
-    assert said() == ["no checkpoint is given: the model is taken as custom_model() makes it"]
+    index, *rest = said(no_checkpoint=True)
+    assert index == f"made an index of where records begin: {records[0]}.hridx, and 1 more"
+    assert rest == ["--no_checkpoint: the model is taken as custom_model() makes it"]
     assert said(checkpoint_dir_for_init="elsewhere") == []
     assert not os.path.exists(tmp_path / "job"), "a job that did not begin leaves no folder"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pathlib
 
 import pytest
 from typer.testing import CliRunner
@@ -15,8 +16,8 @@ from headrace.errors import UsageError
 def _flags(verb=TRAIN, **changes):
     data = {
         TRAIN: {"training_data": ["t"]},
-        EVALUATE: {"validation_data": ["v"]},
-        PREDICT: {"prediction_data": ["p"], "output": "out"},
+        EVALUATE: {"validation_data": ["v"], "no_checkpoint": True},
+        PREDICT: {"prediction_data": ["p"], "output": "out", "no_checkpoint": True},
         RUN: {"training_data": ["t"]},
     }
     return JobFlags(verb=verb, **{"model_def": "m.py", "job_name": "j", **data[verb], **changes})
@@ -77,6 +78,9 @@ def test_the_verb_and_the_data_say_the_type(verb, changes, kind):
         (TRAIN, {"ps_addrs": ["a:1", "b:2", "a:1"]}, "--ps_addrs names a:1 twice"),
         (TRAIN, {"ps_addrs": ["a"]}, "'a' is not host:port"),
         (TRAIN, {"ps_addrs": ["a:0"]}, "'a:0' is not host:port"),
+        (EVALUATE, {"no_checkpoint": False}, "evaluate needs a trained model: .* --checkpoint_dir_for_init"),
+        (PREDICT, {"no_checkpoint": False}, "predict needs a trained model: .* --no_checkpoint takes the model as"),
+        (EVALUATE, {"checkpoint_dir": "c"}, "--no_checkpoint contradicts --checkpoint_dir"),
         (EVALUATE, {"num_ps": 1}, "evaluate takes no --num_ps: it loads a checkpoint into one process"),
         (PREDICT, {"ps_addrs": ["a:1"]}, "predict takes no --ps_addrs"),
         (RUN, {"num_ps": 1}, "run takes no --num_ps: the program's model is its own"),
@@ -163,14 +167,21 @@ def test_the_job_files_of_the_other_verbs(tmp_path):
     (tmp_path / "step-20").mkdir()
     (tmp_path / "step-20" / "manifest.json").write_text('{"version": 1, "step": 20, "position": ""}')
     (tmp_path / "step-90.unfinished-1").mkdir()
-    flags = _flags(EVALUATE, checkpoint_dir=str(tmp_path))
+    flags = _flags(EVALUATE, checkpoint_dir=str(tmp_path), no_checkpoint=False)
     job = job_file.describe(flags, "/j", [], [], "/j/export", "")
     assert job["model"] == "none" and not job["shuffle"] and "checkpoint" not in job
-    assert job["trainer"]["restore"] == str(tmp_path / "step-20")
+    assert job["trainer"]["restore"] == str(tmp_path / "step-20") and job["model_version"] == 20
+    flags = _flags(EVALUATE, checkpoint_dir_for_init=str(tmp_path), no_checkpoint=False)
+    job = job_file.describe(flags, "/j", [], [], "/j/export", "")
+    assert "restore" not in job["trainer"] and job["model_version"] == 20, "the export has loaded it"
     job = job_file.describe(_flags(PREDICT, output_format="csv"), "/j", [], [], "/j/export", "")
     assert job["trainer"]["predictions"] == "csv" and job["trainer"]["output"].endswith("/out")
     job = job_file.describe(_flags(RUN), "/j", [], [], "", "")
     assert job["model"] == "none" and job["shuffle"] and "trainer" not in job
+
+
+# A file that is there; only what is not a dry run loads it.
+MODULE = f"--model_def={__file__}"
 
 
 def _run(*arguments):
@@ -193,6 +204,7 @@ def test_the_seeds_flags_are_accepted(records):
         "--num_minibatches_per_task=32",
         "--num_workers=1",
         "--grads_to_wait=1",
+        f"--model_zoo={pathlib.Path(__file__).parents[2] / 'models'}",
         "--model_def=cifar10_functional_api.cifar10_functional_api.custom_model",
         f"--training_data={records}",
         "--dry_run",
@@ -204,7 +216,7 @@ def test_the_seeds_flags_are_accepted(records):
 
 
 def test_a_dry_run_names_the_servers(records):
-    arguments = ["train", "--model_def=m.py", f"--training_data={records}", "--dry_run", "--num_workers=2"]
+    arguments = ["train", MODULE, f"--training_data={records}", "--dry_run", "--num_workers=2"]
 
     def servers(*more):
         result = _run(*arguments, *more)
@@ -221,7 +233,7 @@ def test_a_dry_run_names_the_servers(records):
 @pytest.mark.parametrize("flag", ["--num_ps=1", "--num_ps_pods=1", "--ps_addrs=a:1", "--use_async=true", "--exact"])
 def test_other_verbs_take_no_parameter_servers(records, verb, data, flag):
     name = flag.split("=")[0]
-    result = _run(verb, "--model_def=m.py", f"--{data}_data={records}", flag, "--dry_run")
+    result = _run(verb, MODULE, f"--{data}_data={records}", flag, "--dry_run")
     assert result.exit_code == 2
     assert f"{verb} takes no {name}: it loads a checkpoint into one process" in result.stderr
 
@@ -236,24 +248,59 @@ def test_other_verbs_take_no_parameter_servers(records, verb, data, flag):
     ],
 )
 def test_wrong_usage_has_exit_code_2(records, arguments, says):
-    result = _run("train", "--model_def=m.py", f"--training_data={records}", *arguments)
+    result = _run("train", MODULE, f"--training_data={records}", *arguments)
     assert result.exit_code == 2 and says in result.stderr
 
 
+def test_a_dry_run_looks_for_the_module(records, tmp_path):
+    for named, file in (("none.py", "none.py"), ("zoo.none.custom_model", "zoo/none.py")):
+        arguments = [f"--model_zoo={tmp_path}", f"--model_def={named}", f"--training_data={records}"]
+        result = _run("train", *arguments, "--dry_run")
+        assert result.exit_code == 2 and f"there is no {tmp_path}/{file}" in result.stderr, result.stderr
+        assert result.stdout == ""
+
+
+@pytest.mark.parametrize("verb", ["train", "evaluate", "predict"])
+def test_help_names_the_flags_that_are_for_kubernetes(verb):
+    words = " ".join(_run(verb, "--help").stdout.split())
+    assert "without effect on one machine" in words
+    for flag in ("--worker_resource_request", "--ps_resource_limit", "--image_name"):
+        assert flag in words
+
+
+@pytest.mark.parametrize(
+    "arguments, exit_code, error, says",
+    [
+        ([MODULE], 1, "HR060", "does not define custom_model"),
+        (["--model_def=/none.py"], 1, "HR060", "there is no /none.py"),
+        ([MODULE, "--num_workers=2"], 2, "HR062", "needs parameter servers"),
+        ([MODULE, "--num_epochs=0"], 2, "HR062", "--num_epochs is 0"),
+    ],
+)
+def test_what_never_began_gives_the_documented_object_too(records, tmp_path, arguments, exit_code, error, says):
+    where = f"--job_dir={tmp_path / 'job'}"
+    result = _run("train", f"--training_data={records}", "--job_name=j", where, "--format=json", *arguments)
+    made = json.loads(result.stdout)
+    assert result.exit_code == made["exit_code"] == exit_code and made["verdict"] == "failed"
+    assert made["error_code"] == error and says in made["failure"] and says in result.stderr
+    assert made["job_name"] == "j" and made["job_type"] == "training-only" and made["ledger"] == ""
+    assert made["records"]["records"] == 0 and made["metrics"] == [] and made["loss"] is None
+
+
 def test_missing_data_has_exit_code_1(tmp_path):
-    result = _run("train", "--model_def=m.py", f"--training_data={tmp_path}/none", "--dry_run")
+    result = _run("train", MODULE, f"--training_data={tmp_path}/none", "--dry_run")
     assert result.exit_code == 1 and "none" in result.stderr
 
 
 def test_flags_from_a_file(records, tmp_path):
     config = tmp_path / "job.toml"
     config.write_text(f'training_data = ["{records}"]\nnum_epochs = 4\nseed = 3\n')
-    result = _run("train", "--model_def=m.py", f"--config={config}", "--seed=8", "--dry_run")
+    result = _run("train", MODULE, f"--config={config}", "--seed=8", "--dry_run")
     assert result.exit_code == 0, result.output
     job = json.loads(result.stdout)
     assert job["epochs"] == 4 and job["seed"] == 8
     config.write_text("num_epoch = 4\n")
-    result = _run("train", "--model_def=m.py", f"--config={config}", "--dry_run")
+    result = _run("train", MODULE, f"--config={config}", "--dry_run")
     assert result.exit_code == 2 and "has no flag --num_epoch" in result.stderr
 
 

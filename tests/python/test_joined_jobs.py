@@ -64,14 +64,14 @@ def _both(tmp_path, verb, arguments, command=()):
 
 
 def test_evaluation(tmp_path, records):
-    arguments = ["--model_def", jobs.write_module(tmp_path), "--minibatch_size=20"]
+    arguments = ["--model_def", jobs.write_module(tmp_path), "--minibatch_size=20", "--no_checkpoint"]
     made, joined = _both(tmp_path, "evaluate", [*arguments, f"--validation_data={','.join(records)}"])
     assert made["metrics"][0]["values"]["mean"] == pytest.approx(np.arange(jobs.RECORDS).mean())
     assert joined["metrics"] == made["metrics"]
 
 
 def test_prediction(tmp_path, records):
-    arguments = ["--model_def", jobs.write_module(tmp_path), "--minibatch_size=20"]
+    arguments = ["--model_def", jobs.write_module(tmp_path), "--minibatch_size=20", "--no_checkpoint"]
     arguments += [f"--output={tmp_path / 'out'}"]
     made, _ = _both(tmp_path, "predict", [*arguments, f"--prediction_data={','.join(records)}"])
     rows = [row for path in made["predictions"] for row in jobs.read_jsonl(path)]

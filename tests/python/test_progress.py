@@ -70,6 +70,11 @@ def test_plain_lines_where_there_is_no_terminal():
     assert stream.getvalue() == said + "\n"
 
 
+def test_where_nothing_is_trained_there_is_no_step():
+    status = _status(100) | {"type": "evaluation-only"}
+    assert progress.summary(status) == "2.5 steps/s, loss 0.2500, 1 worker"
+
+
 def test_plain_lines_say_how_long_it_takes(monkeypatch):
     stream, now = io.StringIO(), [1000.0]
     monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])

@@ -3,7 +3,7 @@
 import json
 
 from headrace.elastic import summary
-from headrace.elastic.flags import TRAIN, JobFlags
+from headrace.elastic.flags import EVALUATE, TRAIN, JobFlags
 
 STATUS = {
     "step": "12",
@@ -99,8 +99,8 @@ def test_numbers_are_added_up():
     assert made["loss"] == 0.6
     assert made["time_table"]["compute_loss"] == {"busy_s": 1.5, "waited_s": 0.25}
     assert made["quarantined"] == [
-        {"path": "/a", "record": 4, "offset": 36, "epoch": 0, "error": "bad float\nmore"},
-        {"path": "gs://b", "record": 5, "offset": None, "epoch": 0, "error": "bad"},
+        {"path": "/a", "record": 4, "offset": 36, "epoch": 0, "evaluation": False, "error": "bad float\nmore"},
+        {"path": "gs://b", "record": 5, "offset": None, "epoch": 0, "evaluation": False, "error": "bad"},
     ]
     assert made["rewinds"] == [{"step": 300, "pause_s": 6.25}]
     json.dumps(made)
@@ -131,8 +131,47 @@ def test_many_ranges_are_counted():
     summary.print_text(made, lines.append)
     text = "\n".join(lines)
     assert "records 0 to 1, 3 to 4, 6 to 7, 9 to 10, 12 to 13, 15 to 16 and more" in text
-    assert "(headrace ledger names all 18)" in text and "18 to 19" not in text
+    assert "(headrace ledger --all names all 18)" in text and "18 to 19" not in text
     assert "/a, epoch 1: record 7 trained again" in text
+
+
+def test_what_is_bad_in_the_evaluation():
+    """It is in quarantine, and none of the records that are trained."""
+    totals = {"records": "20", "trained": "20", "quarantined": "0", "quarantined_in_evaluation": "1"}
+    bad = {"path": "/v", "index": "4", "epoch": "0", "error": "bad", "evaluation": True}
+    flags = JobFlags(verb=TRAIN, model_def="m", training_data=["a"], validation_data=["v"], job_name="j")
+    made = summary.make(flags, "/j", STATUS, {"totals": totals, "quarantine": [bad]}, 3)
+    assert made["records"]["quarantined"] == made["records"]["quarantined_in_evaluation"] == 1
+    assert made["quarantined"][0]["evaluation"] is True
+    lines = []
+    summary.print_text(made, lines.append)
+    assert "coverage: of 20 records 20 trained; of the validation data 1 quarantined" in lines
+    assert "quarantined: /v record 4, in evaluation: bad" in lines
+
+
+def test_the_step_of_a_model_that_does_not_say():
+    metrics = [{"round": "0", "step": "0", "name": "loss", "value": 0.5}]
+
+    def told(step):
+        flags = JobFlags(verb=EVALUATE, model_def="m", validation_data=["a"], job_name="j")
+        metrics[0]["step"] = step
+        made = summary.make(flags, "/j", {"metrics": metrics}, LEDGER, 0)
+        lines = []
+        summary.print_text(made, lines.append)
+        return made["metrics"], [line for line in lines if line.startswith("evaluation")]
+
+    assert told("0") == ([{"step": None, "values": {"loss": 0.5}}], ["evaluation: loss 0.5000"])
+    assert told("7") == ([{"step": 7, "values": {"loss": 0.5}}], ["evaluation at step 7: loss 0.5000"])
+
+
+def test_of_many_bad_records_the_first_ones():
+    made = _made()
+    made["quarantined"] = [made["quarantined"][0] | {"record": i} for i in range(23)]
+    lines = []
+    summary.print_text(made, lines.append)
+    told = [line for line in lines if line.startswith("quarantined")]
+    assert len(told) == 21 and "record 19 " in told[19]
+    assert told[20] == "quarantined: and 3 more (headrace ledger --all names them)"
 
 
 def test_without_any_status():

@@ -119,6 +119,14 @@ Init = Annotated[
         JOB,
     ),
 ]
+NoCheckpoint = Annotated[
+    bool,
+    option(
+        "--no_checkpoint",
+        "Take the model as custom_model() makes it: not trained, unless that loads weights by itself.",
+        JOB,
+    ),
+]
 Resume = Annotated[bool, option("--resume", "Go on with this job where it stopped.", JOB)]
 EvaluationSteps = Annotated[
     int, option("--evaluation_steps", "Evaluate every so many steps; always at the end.", JOB)

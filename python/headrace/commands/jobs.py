@@ -42,6 +42,7 @@ from headrace.commands.job_options import (
     Minibatch,
     ModelDef,
     ModelZoo,
+    NoCheckpoint,
     OpLibraries,
     Output,
     PerTask,
@@ -126,15 +127,24 @@ def _run(verb, *, context, format, dry_run, config, command=(), **values):
             values[name] = _split(values[name])
     if "use_async" in values:
         values["use_async"] = values["use_async"] == "true"
+    flags = JobFlags(verb=verb, **values)
+
+    def give_up(error, code):
+        """What is printed at the end of a job is printed of one that never began, too."""
+        if format is Format.json and not dry_run:
+            told = error if isinstance(error, HeadraceError) else None
+            summary.print_json(summary.failed(flags, job.directory_of(flags), told, code), typer.echo)
+        fail(error, code)
+
     try:
         with Progress(quiet=format is Format.json) as show:
-            result, code = job.run(JobFlags(verb=verb, **values), show, dry_run, command)
+            result, code = job.run(flags, show, dry_run, command)
     except UsageError as error:
-        fail(error, 2)
+        give_up(error, 2)
     except HeadraceError as error:
-        fail(error, 1)
+        give_up(error, 1)
     except KeyboardInterrupt:
-        fail("stopped before the job began", 75)
+        give_up("stopped before the job began", 75)
     if dry_run:
         typer.echo(json.dumps(result, indent=2))
     elif format is Format.json:
@@ -214,6 +224,7 @@ def evaluate(
     num_workers: Workers = "1",
     checkpoint_dir: CheckpointDir = "",
     checkpoint_dir_for_init: Init = "",
+    no_checkpoint: NoCheckpoint = False,
     resume: Resume = False,
     job_name: JobName = "",
     job_type: JobType = "",
@@ -253,6 +264,7 @@ def predict(
     num_workers: Workers = "1",
     checkpoint_dir: CheckpointDir = "",
     checkpoint_dir_for_init: Init = "",
+    no_checkpoint: NoCheckpoint = False,
     resume: Resume = False,
     job_name: JobName = "",
     job_type: JobType = "",
@@ -353,9 +365,16 @@ def export(
     typer.echo(output)
 
 
+_CLUSTER_HELP = (
+    "Taken as well, and without effect on one machine (ElasticDL's, for Kubernetes): "
+    + ", ".join(f"--{flag}" for flag in _CLUSTER_FLAGS)
+    + ". Each takes a value; a line says which were given."
+)
+
+
 def register(app: typer.Typer):
     for command in (train, evaluate, predict):
-        app.command(context_settings=_EXTRA)(command)
+        app.command(context_settings=_EXTRA, epilog=_CLUSTER_HELP)(command)
     app.command()(run)
     running_jobs.register(app)
     app.command()(export)

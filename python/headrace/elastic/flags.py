@@ -64,6 +64,7 @@ class JobFlags:
     checkpoint_steps: int = 0
     keep_checkpoint_max: int = 3
     checkpoint_dir_for_init: str = ""
+    no_checkpoint: bool = False  # the model is as custom_model() makes it
     resume: bool = False
     evaluation_steps: int = 0
     evaluation_throttle_secs: int = 0
@@ -105,7 +106,22 @@ class JobFlags:
         self._check_cluster()
         if self.verb == PREDICT and not self.output:
             raise UsageError("predict needs --output: the directory for what is predicted")
+        if self.verb in (EVALUATE, PREDICT):
+            self._check_model()
         self._check_texts()
+
+    def _check_model(self):
+        """Of what was trained before."""
+        if self.no_checkpoint and (self.checkpoint_dir or self.checkpoint_dir_for_init):
+            raise UsageError(
+                "--no_checkpoint contradicts --checkpoint_dir and --checkpoint_dir_for_init: leave one out"
+            )
+        if not (self.no_checkpoint or self.checkpoint_dir or self.checkpoint_dir_for_init):
+            raise UsageError(
+                f"{self.verb} needs a trained model: give the one that a job ended with, or any checkpoint, by "
+                "--checkpoint_dir_for_init, or a job's checkpoints by --checkpoint_dir; --no_checkpoint takes the "
+                "model as custom_model() makes it"
+            )
 
     def _check_texts(self):
         if self.output_format not in OUTPUT_FORMATS:
@@ -296,7 +312,8 @@ class JobFlags:
 
     @property
     def type(self):
-        return JOB_TYPES[(self.verb, bool(self.validation_data))]
+        # "": verb and data contradict each other.
+        return JOB_TYPES.get((self.verb, bool(self.validation_data)), "")
 
     @property
     def workers(self):

@@ -14,6 +14,7 @@ from headrace.elastic import (
     job_file,
     joined_run,
     local_run,
+    model_module,
     parameter_servers,
     process_predictions,
     processes,
@@ -21,7 +22,9 @@ from headrace.elastic import (
     summary,
 )
 from headrace.elastic.flags import EVALUATE, PREDICT, RUN, TRAIN, JobFlags
-from headrace.errors import ExportError, JobError, UsageError
+from headrace.errors import ExportError, JobError, ModelModuleError, UsageError
+
+MOST_LOADED = 20  # variables from a checkpoint, that are named one by one
 
 
 def run(flags: JobFlags, show: progress.Progress, dry_run=False, command=()):
@@ -37,9 +40,11 @@ def run(flags: JobFlags, show: progress.Progress, dry_run=False, command=()):
             raise UsageError("--dry_run shows a job file, and --master_addr starts no job: leave one out")
         return joined_run.run(flags, show, command)
     flags.job_name = flags.job_name or f"{flags.verb}-{datetime.datetime.now():%Y%m%d-%H%M%S}"
-    directory = os.path.abspath(flags.job_dir or os.path.join("headrace_jobs", flags.job_name))
+    directory = directory_of(flags)
     job_directory.check(flags, directory)
-    files, evaluation_files = _files(flags)
+    if dry_run and flags.verb != RUN:
+        _check_module(flags)
+    files, evaluation_files = _files(flags, show.say)
     if dry_run:
         exported = os.path.join(directory, "export")
         servers = flags.ps_addrs or [f"ps-{i}" for i in range(flags.servers)]
@@ -50,10 +55,17 @@ def run(flags: JobFlags, show: progress.Progress, dry_run=False, command=()):
         return _run_in(directory, flags, files, evaluation_files, show, command)
 
 
+def directory_of(flags) -> str:
+    """The job's own folder; "" as long as neither --job_dir nor a name says which."""
+    if not (flags.job_dir or flags.job_name):
+        return ""
+    return os.path.abspath(flags.job_dir or os.path.join("headrace_jobs", flags.job_name))
+
+
 def _run_in(directory, flags, files, evaluation_files, show, command):
     show.say(f"job {flags.job_name} ({flags.type}) in {directory}")
-    if flags.verb in (EVALUATE, PREDICT) and not (flags.checkpoint_dir or flags.checkpoint_dir_for_init):
-        show.say("no checkpoint is given: the model is taken as custom_model() makes it")
+    if flags.no_checkpoint:
+        show.say("--no_checkpoint: the model is taken as custom_model() makes it")
     exported = {"directory": "", "staging": ""}
     if flags.verb != RUN:
         exported = _export(flags, directory, show)
@@ -94,6 +106,14 @@ def _run_in(directory, flags, files, evaluation_files, show, command):
     return summary.make(flags, directory, status, ledger, exit_code, predictions), exit_code
 
 
+def _check_module(flags):
+    """That the module's file is there; it is not loaded. Errors: UsageError."""
+    try:
+        model_module.locate(flags.model_def, flags.model_zoo)
+    except ModelModuleError as error:
+        raise UsageError(error.message) from error
+
+
 def _check_port(flags):
     """Before what takes long. Errors: JobError."""
     if not flags.master_port:
@@ -122,11 +142,12 @@ def _warn_of_listening(flags, show):
         )
 
 
-def _files(flags):
+def _files(flags, say):
     from headrace.data import files
 
     def found(paths):
-        return [{"path": f.path, "records": f.records, "whole": f.gzip} for f in files.resolve(paths)]
+        specs = files.resolve(paths, say=say)
+        return [{"path": f.path, "records": f.records, "whole": f.gzip} for f in specs]
 
     main = {EVALUATE: flags.validation_data, PREDICT: flags.prediction_data}
     evaluation = found(flags.validation_data) if flags.verb == TRAIN and flags.validation_data else []
@@ -145,12 +166,22 @@ def _export(flags, directory, show):
             raise ExportError(result["not_synchronous"])
         for line in result["warnings"]:
             show.say(line)
-        if result["loaded"]:
-            show.say(f"from {flags.checkpoint_dir_for_init}: {', '.join(result['loaded'])}")
+        for line in _loaded(flags, result["loaded"], notes):
+            show.say(line)
         with open(notes, "w", encoding="utf-8") as file:
             json.dump(result, file)
     with open(notes, encoding="utf-8") as file:
         return {"directory": exported, **json.load(file)}
+
+
+def _loaded(flags, names, notes):
+    """Of the variables that --checkpoint_dir_for_init gave, lines for people. notes: the file with all of them."""
+    if not names:
+        return []
+    lines = [f"from {flags.checkpoint_dir_for_init}: {len(names)} variable{'s' if len(names) > 1 else ''}"]
+    lines += [f"  {name}" for name in names[:MOST_LOADED]]
+    more = len(names) - MOST_LOADED
+    return [*lines, f"  and {more} more: {notes} names all"] if more > 0 else lines
 
 
 def _run(flags, directory, command, show, servers):

@@ -48,8 +48,10 @@ def describe(
         job["exact"] = flags.exact
     if checkpoints:
         job["checkpoint"] = {"directory": checkpoints, "every_steps": flags.checkpoint_steps}
-    if flags.verb in (EVALUATE, PREDICT) and flags.checkpoint_dir:
-        job["model_version"] = _step_of(latest_checkpoint(flags.checkpoint_dir))
+    if flags.verb in (EVALUATE, PREDICT):
+        # 0 where that is not known: a SavedModel has no step, and others' checkpoints not by this name.
+        given = flags.checkpoint_dir or flags.checkpoint_dir_for_init
+        job["model_version"] = _step_of(latest_checkpoint(given) if given else "")
     if flags.verb != RUN:
         job["trainer"] = _trainer(flags, directory, exported, staging, checkpoints)
     if servers:

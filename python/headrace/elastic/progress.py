@@ -80,9 +80,9 @@ def _epoch(done, total, epochs):
 
 
 def summary(status) -> str:
-    """Step, speed, loss and workers, in a line."""
+    """Step, speed, loss and workers, in a line; no step where nothing is trained."""
     live = [w for w in status["workers"] if w["state"] != "gone"]
-    parts = [f"step {status['step']}"]
+    parts = [] if status.get("type") in ("evaluation-only", "prediction-only") else [f"step {status['step']}"]
     if float(status["steps_per_s"]) > 0:
         parts.append(f"{float(status['steps_per_s']):.1f} steps/s")
     # Only those who took steps have one.

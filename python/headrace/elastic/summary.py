@@ -1,10 +1,12 @@
 """What a job came to: for tools as one JSON object (docs/formats.md, "Summary"), for people as lines."""
 
 import json
+import os
 
 VERSION = 1
 COLUMNS = ("total", "get_batch", "input_fn", "compute_loss", "get_model", "report_gradient")
 MOST_RANGES = 6  # that are named in a line for people
+MOST_BAD = 20  # records in quarantine that are named, a line each
 
 
 def make(flags, directory, status, ledger, exit_code, predictions=(), job_type=None) -> dict:
@@ -15,13 +17,15 @@ def make(flags, directory, status, ledger, exit_code, predictions=(), job_type=N
     ledger = ledger or {}
     files = ledger.get("files", [])
     totals = ledger.get("totals") or (status or {}).get("totals") or {}
+    job_type = job_type or flags.type
     return {
         "version": VERSION,
         "job_name": flags.job_name,
-        "job_type": job_type or flags.type,
+        "job_type": job_type,
         "verdict": _verdict(exit_code),
         "exit_code": exit_code,
         "failure": (status or {}).get("failure", ""),
+        "error_code": "",
         "records": _numbers(totals),
         "epochs": _epochs(files),
         "possibly_repeated": _ranges(files, "possibly_repeated"),
@@ -33,7 +37,7 @@ def make(flags, directory, status, ledger, exit_code, predictions=(), job_type=N
             {"step": int(rewind["step"]), "pause_s": int(rewind["pause_ms"]) / 1000}
             for rewind in (status or {}).get("rewinds", [])
         ],
-        "metrics": _metrics(status),
+        "metrics": _metrics(status, job_type),
         "time_table": _time_table(status, flags.servers > 0),
         "running_s": int((status or {}).get("running_ms", 0)) / 1000,
         "model": (status or {}).get("model", "") if flags.verb == "train" else "",
@@ -44,6 +48,19 @@ def make(flags, directory, status, ledger, exit_code, predictions=(), job_type=N
     }
 
 
+def failed(flags, directory, error, exit_code) -> dict:
+    """Of a job that never began, or whose command gave up.
+
+    directory: the job's, "" if it has none. error: the HeadraceError; None: the user stopped it.
+    """
+    made = make(flags, directory, None, None, exit_code)
+    if exit_code == 2 or not os.path.isfile(made["ledger"]):  # 2: of another job, if it is there
+        made["ledger"] = ""
+    if error is None:
+        return made
+    return made | {"failure": error.message, "error_code": error.code}
+
+
 def _verdict(exit_code):
     return {0: "done", 3: "done-with-quarantined", 75: "stopped"}.get(exit_code, "failed")
 
@@ -52,6 +69,9 @@ def _numbers(totals):
     names = ("records", "trained", "filtered", "quarantined", "pending", "possibly_repeated")
     numbers = {name: int(totals.get(name, 0)) for name in names}
     numbers["trained_before_rewind"] = int(totals.get("trained_before_rewind", 0))
+    # Of --validation_data, beside a training: none of `records`.
+    numbers["quarantined_in_evaluation"] = int(totals.get("quarantined_in_evaluation", 0))
+    numbers["quarantined"] += numbers["quarantined_in_evaluation"]
     numbers["dropped"] = {op: int(count) for op, count in totals.get("dropped", {}).items()}
     return numbers
 
@@ -74,6 +94,7 @@ def _quarantined(entry):
         "record": int(entry["index"]),
         "offset": offset if offset >= 0 else None,
         "epoch": int(entry["epoch"]),
+        "evaluation": bool(entry.get("evaluation", False)),
         "error": entry["error"],
     }
 
@@ -99,11 +120,13 @@ def _loss(status):
     return sum(losses) / len(losses) if losses else None
 
 
-def _metrics(status):
-    """[{"step", "values"}], in order."""
+def _metrics(status, job_type):
+    """[{"step", "values"}], in order. step: None where it is not known of the model that was given."""
     rounds = {}
     for metric in (status or {}).get("metrics", []):
-        entry = rounds.setdefault(int(metric["round"]), {"step": int(metric["step"]), "values": {}})
+        step = int(metric["step"])
+        known = step if step or job_type != "evaluation-only" else None
+        entry = rounds.setdefault(int(metric["round"]), {"step": known, "values": {}})
         entry["values"][metric["name"]] = float(metric["value"])
     return [rounds[number] for number in sorted(rounds)]
 
@@ -132,11 +155,17 @@ def print_text(summary, echo):
         _print_table(table, echo)
     for entry in summary["metrics"]:
         values = ", ".join(f"{name} {value:.4f}" for name, value in sorted(entry["values"].items()))
-        echo(f"evaluation at step {entry['step']}: {values}")
+        at = "" if entry["step"] is None else f" at step {entry['step']}"
+        echo(f"evaluation{at}: {values}")
     echo(coverage(summary))
-    for entry in summary["quarantined"]:
+    for entry in summary["quarantined"][:MOST_BAD]:
         at = "" if entry["offset"] is None else f" at byte {entry['offset']}"
-        echo(f"quarantined: {entry['path']} record {entry['record']}{at}: {entry['error'].splitlines()[0]}")
+        during = ", in evaluation" if entry["evaluation"] else ""
+        error = entry["error"].splitlines()[0]
+        echo(f"quarantined: {entry['path']} record {entry['record']}{at}{during}: {error}")
+    more = len(summary["quarantined"]) - MOST_BAD
+    if more > 0:
+        echo(f"quarantined: and {more} more (headrace ledger --all names them)")
     for key, words in (
         ("possibly_repeated", "possibly trained more than once"),
         ("trained_before_rewind", "trained again after going back to a checkpoint"),
@@ -182,7 +211,7 @@ def _named(ranges):
     """The records of [begin, end) ranges; where they are many, the first ones and how many."""
     count = sum(end - begin for begin, end in ranges)
     named = [f"{b}" if e == b + 1 else f"{b} to {e - 1}" for b, e in ranges[:MOST_RANGES]]
-    more = f" and more (headrace ledger names all {count})" if len(ranges) > MOST_RANGES else ""
+    more = f" and more (headrace ledger --all names all {count})" if len(ranges) > MOST_RANGES else ""
     return f"record{'s' if count > 1 else ''} {', '.join(named)}{more}"
 
 
@@ -195,9 +224,12 @@ def coverage(summary) -> str:
     parts = [f"{records['trained']} {verb}"]
     parts += [f"{records['filtered']} filtered"] if records["filtered"] else []
     parts += [f"{count} dropped by {op}" for op, count in sorted(records["dropped"].items())]
-    parts += [f"{records['quarantined']} quarantined"] if records["quarantined"] else []
+    elsewhere = records["quarantined_in_evaluation"]
+    own = records["quarantined"] - elsewhere
+    parts += [f"{own} quarantined"] if own else []
     parts += [f"{records['pending']} not reached"] if records["pending"] else []
-    return f"coverage: of {records['records']} records " + ", ".join(parts)
+    evaluation = f"; of the validation data {elsewhere} quarantined" if elsewhere else ""
+    return f"coverage: of {records['records']} records " + ", ".join(parts) + evaluation
 
 
 def print_json(summary, echo):
