@@ -189,6 +189,16 @@ def test_synchronous_with_two_gradients_a_step(counted, records):
     assert np.mean(seen[KEPT == 1]) < 1
 
 
+def test_synchronous_training_of_a_model_without_tables(tmp_path, monkeypatch):
+    runner = jobs.Runner(tmp_path, tmp_path, monkeypatch, jobs.CLASSIFIER)
+    values = np.random.default_rng(1).normal(size=(400, 4)).round(3)
+    path = tmp_path / "rows.csv"
+    path.write_text("".join(",".join(map(str, row)) + f",{int(row.argmax() % 3)}\n" for row in values))
+    made, code = runner.run(training_data=[str(path)], use_async=False, grads_to_wait=2, **TWO)
+    assert code == 0 and made["records"]["trained"] == 400, runner.logs()
+    assert made["rewinds"] == [] and made["possibly_repeated"] == []
+
+
 def test_synchronous_gradients_of_the_same_rows(tmp_path, records, monkeypatch):
     """Rows that both gradients of a step have are summed, and not averaged once more."""
     text = COUNTED.replace('["number"] * ', '["number"] % 8 * ')

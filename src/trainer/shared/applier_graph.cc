@@ -156,6 +156,8 @@ class Builder {
 
   absl::Status AddTargets() {
     edit_.On(Cluster::WorkerDevice());
+    // Without tables nothing else takes it, and what nothing takes cannot be fed.
+    adds_.push_back(place_);
     edit_.Add(kAddPush, "NoOp", {}, {}, adds_);
     edit_.Add(kDropPush, "NoOp", {}, {}, drops_);
     std::vector<Node*> applied;
