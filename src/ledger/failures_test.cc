@@ -30,6 +30,8 @@ TEST(Failures, AWholeAndItsPartsAreOneUntilTwoPartsFailed) {
   EXPECT_EQ(after({16, 17}), 4);
   failures.Clear();
   EXPECT_EQ(failures.size(), 0);
+  EXPECT_EQ(after({8, 16}), 1);
+  EXPECT_EQ(after({0, 16}), 1) << "known of a part of it";
 }
 
 JobSpec Job(std::int64_t records, std::int64_t max_quarantined) {
