@@ -204,9 +204,13 @@ class UsageError(HeadraceError, ValueError):
 
 
 class JobError(HeadraceError, RuntimeError):
-    """A job that could not be started, or that ended otherwise than well."""
+    """A job that could not be started, or that ended otherwise than well.
+
+    Attributes: `summary`: what it had come to by then (docs/formats.md, "Summary"); None: it had not begun.
+    """
 
     code = "HR063"
+    summary = None
 
 
 class FeedError(HeadraceError, RuntimeError):

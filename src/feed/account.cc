@@ -347,6 +347,23 @@ std::size_t Account::outstanding() const {
   return outstanding_;
 }
 
+std::size_t Account::in_hand() const {
+  std::lock_guard<std::mutex> lock(mu_);
+  std::size_t count = 0;
+  for (const auto& [identity, record] : rest_) count += record.delivered;
+  for (const std::int64_t which : open_) {
+    const Slot& slot = *slots_[static_cast<std::size_t>(which)];
+    for (std::size_t b = 0; b < slot.blocks.size() && slot.live > 0; ++b) {
+      if (slot.blocks[b].records == nullptr) continue;
+      for (std::int64_t i = 0; i < slot.BlockSize(static_cast<std::int64_t>(b)); ++i) {
+        const Record& record = slot.blocks[b].records[static_cast<std::size_t>(i)];
+        if (record.state == Record::kLive) count += record.delivered;
+      }
+    }
+  }
+  return count;
+}
+
 std::int64_t Account::Unread(std::int64_t slot) const {
   std::lock_guard<std::mutex> lock(mu_);
   const auto place = static_cast<std::size_t>(slot);

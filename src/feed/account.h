@@ -104,6 +104,8 @@ class Account {
   Settled Take();
   // Read and not settled.
   std::size_t outstanding() const;
+  // Elements that iterators gave away and no step has used. Looks at each record in flight.
+  std::size_t in_hand() const;
   // Records of an open slot that were neither read nor given back; 0 for others.
   std::int64_t Unread(std::int64_t slot) const;
 

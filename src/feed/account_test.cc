@@ -198,6 +198,7 @@ TEST(AccountDeliveryTest, WhatWasDeliveredOutlivesItsIterator) {
   EXPECT_EQ(account.Take().dropped["batch"],
             (std::vector<std::int64_t>{identities[2], identities[3]}));
   EXPECT_EQ(account.outstanding(), 2u);
+  EXPECT_EQ(account.in_hand(), 2u);
   EXPECT_EQ(account.Unread(3), 6);
   EXPECT_EQ(account.Unread(4), 0);
   ASSERT_TRUE(account.Applied(identities.data(), 2).ok());
@@ -205,6 +206,7 @@ TEST(AccountDeliveryTest, WhatWasDeliveredOutlivesItsIterator) {
   EXPECT_EQ(settled.trained, (std::vector<std::int64_t>{identities[0], identities[1]}));
   EXPECT_TRUE(settled.dropped.empty());
   EXPECT_EQ(account.outstanding(), 0u);
+  EXPECT_EQ(account.in_hand(), 0u);
   EXPECT_EQ(account.Deliver(&identities[2], 1).code(), Code::kInternal);
 }
 

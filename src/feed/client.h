@@ -76,6 +76,7 @@ struct Telemetry {
   std::map<std::string, std::pair<double, double>> times;  // seconds busy, seconds waited
   std::string waits_for;
   std::chrono::milliseconds waiting{0};
+  std::int64_t handed_out = 0;  // by iterators, to a program that says which of them it has used
 };
 
 // One connection to the agent, with a thread that reads from it and one that reports.
@@ -106,6 +107,9 @@ class Client {
     int prefetch = 2;              // leases in hand whose reading has not begun
     std::chrono::milliseconds connect_timeout{10000};
     std::chrono::milliseconds report_every{200};  // and at once when a lease is finished
+    // Without a call of Applied(), while elements that were handed out (Telemetry::handed_out) are
+    // not used: then the agent is told that this process waits for that.
+    std::chrono::milliseconds commit_notice{10000};
     // Shared models need it. These workers may be alive, and late: nothing of theirs may reach the
     // model once this has returned. Called on the reading thread, which takes up nothing else
     // meanwhile: so no lease of their records is there before. Never before Attach() was called,

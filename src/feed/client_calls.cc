@@ -58,6 +58,7 @@ Status ConnectedClient::Applied(const std::int64_t* identities, std::size_t coun
   const PresentCall here(presence_.get(), "applied");
   if (failed_.load(std::memory_order_relaxed)) return failure();
   step_.store(step, std::memory_order_relaxed);
+  applied_.store(Clock::now(), std::memory_order_relaxed);
   return stream_account_->Applied(identities, count);
 }
 
@@ -211,6 +212,8 @@ Status ConnectedClient::Metrics(const EvaluatedOrder& of,
 void ConnectedClient::Tell(const Telemetry& telemetry) {
   const PresentCall here(presence_.get(), "tell");
   std::lock_guard<std::mutex> lock(mu_);
+  const bool more = telemetry.handed_out > telemetry_.value_or(Telemetry()).handed_out;
+  if (more && applied_.load() >= handed_out_) handed_out_ = Clock::now();
   telemetry_ = telemetry;
 }
 

@@ -346,6 +346,38 @@ TEST_F(ClientTest, SaysForHowLongItsThreadIsOut) {
   EXPECT_LT(told.away_ms, 2000);
 }
 
+TEST_F(ClientTest, SaysThatItWaitsForACommit) {
+  agent_.commit_notice = std::chrono::milliseconds(1);
+  Begin();
+  // One is said each second.
+  const auto until_it_waits_for = [&](const std::string& what) {
+    message::Telemetry told;
+    for (int i = 0; i < 10; ++i) {
+      told = agent_.Expect<message::Telemetry>();
+      if (told.handed_out == 4 && told.waits_for == what) return;
+    }
+    ADD_FAILURE() << "waits for '" << told.waits_for << "', not '" << what << "'";
+  };
+  agent_.Send(LeaseOf(1, 0, 10));
+  const bool never = false;
+  RangeQueue::Answer answer;
+  Range range;
+  Expect(queue_->Next(&never, &answer, &range));
+  const auto account = Accounts::Get().Find("train");
+  std::vector<std::int64_t> identities;
+  for (int i = 0; i < 5; ++i) {
+    identities.push_back(Identity::Make(range.slot, i));
+    Expect(account->Read(identities.back()));
+  }
+  Expect(account->Deliver(identities.data(), 4));
+  Telemetry telemetry;
+  telemetry.handed_out = 4;
+  client_->Tell(telemetry);
+  until_it_waits_for("commit(batch) of 4 records");
+  Expect(client_->Applied(identities.data(), 4, 0));
+  until_it_waits_for("");
+}
+
 TEST_F(ClientTest, ABoundaryIsAnsweredByOrders) {
   Begin(ModelKind::kShared);
   Orders orders;

@@ -155,7 +155,8 @@ void ConnectedClient::CollectLocked(bool parting, std::vector<ToAgent>* messages
   const bool news =
       started_ || telemetry_.has_value() || !waits_for_.empty() || away >= kTelemetryEvery;
   if (!due || !news) return;
-  const Telemetry told = telemetry_.value_or(Telemetry());
+  Telemetry told = telemetry_.value_or(Telemetry());
+  if (told.handed_out > 0 && waits_for_.empty()) NoteUncommitted(now, &told);
   message::Telemetry telemetry{told.steps,
                                told.records,
                                told.loss,
@@ -163,13 +164,23 @@ void ConnectedClient::CollectLocked(bool parting, std::vector<ToAgent>* messages
                                told.waits_for,
                                told.waiting.count(),
                                std::chrono::duration_cast<milliseconds>(away).count(),
-                               presence_->last()};
+                               presence_->last(),
+                               told.handed_out};
   if (!waits_for_.empty()) {
     telemetry.waits_for = waits_for_;
     telemetry.waiting_ms = std::chrono::duration_cast<milliseconds>(now - waits_since_).count();
   }
   messages->push_back(std::move(telemetry));
   telemetry_sent_ = now;
+}
+
+void ConnectedClient::NoteUncommitted(Clock::time_point now, Telemetry* telemetry) {
+  const Clock::time_point since = std::max(applied_.load(), handed_out_);
+  if (now - since < options_.commit_notice) return;
+  const std::size_t in_hand = stream_account_->in_hand();
+  if (in_hand == 0) return;
+  telemetry->waits_for = "commit(batch) of " + std::to_string(in_hand) + " records";
+  telemetry->waiting = std::chrono::duration_cast<milliseconds>(now - since);
 }
 
 Status ConnectedClient::FenceOff(const std::vector<std::uint64_t>& workers) {

@@ -77,6 +77,8 @@ class ConnectedClient final : public Client {
   // Sends what is to be reported, then `last`, in this order.
   Status Say(const std::optional<ToAgent>& last);
   void CollectLocked(bool parting, std::vector<ToAgent>* messages);
+  // Says so if the program has had elements for long and used none.
+  void NoteUncommitted(Clock::time_point now, Telemetry* telemetry);
   // Notes it where the step is not to blame for being out of the feed.
   void ExcuseStep();
   // Waits until `done` or the connection has failed.
@@ -118,6 +120,7 @@ class ConnectedClient final : public Client {
   std::atomic<bool> attention_{false}, failed_{false}, draining_{false}, discards_{false};
   std::atomic<bool> deliver_{false};
   std::atomic<std::int64_t> step_{0};
+  std::atomic<Clock::time_point> applied_{Clock::time_point()};  // when Applied() was called last
 
   std::mutex sending_;  // messages leave in the order in which they were made
   mutable std::mutex mu_;
@@ -138,6 +141,7 @@ class ConnectedClient final : public Client {
   std::int64_t told_step_ = 0;
   std::optional<Telemetry> telemetry_;  // not sent so far
   Clock::time_point telemetry_sent_{};
+  Clock::time_point handed_out_{};  // the first element since applied_
   std::string waits_for_;
   Clock::time_point waits_since_{};
 

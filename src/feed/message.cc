@@ -227,6 +227,7 @@ void Fields(V& v, message::Telemetry& m) {
   v("waiting_ms", m.waiting_ms);
   v("away_ms", m.away_ms);
   v("last_call", m.last_call);
+  v("handed_out", m.handed_out);
 }
 template <class V>
 void Fields(V& v, message::Boundary& m) {

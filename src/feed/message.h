@@ -78,6 +78,7 @@ struct Telemetry {
   std::int64_t waiting_ms = 0;
   std::int64_t away_ms = 0;  // since the training thread was in the feed; 0: it is there
   std::string last_call;     // what it did there
+  std::int64_t handed_out = 0;
 };
 struct Boundary {
   std::uint64_t id = 0;

@@ -38,8 +38,8 @@ TEST(MessageTest, EveryMessageThereAndBack) {
   ExpectSame(ToAgent(message::Restored{5, std::string("\0\1\xff", 3), "dir", 6}));
   ExpectSame(ToAgent(message::Want{message::QueueName::kEvaluation, 3}));
   ExpectSame(ToAgent(message::Settled{{report, {}}, 12}));
-  ExpectSame(
-      ToAgent(message::Telemetry{1, 2, 0.5, {{"get_batch", {1.5, 2.5}}}, "data", 9, 7, "applied"}));
+  ExpectSame(ToAgent(
+      message::Telemetry{1, 2, 0.5, {{"get_batch", {1.5, 2.5}}}, "data", 9, 7, "applied", 4}));
   ExpectSame(ToAgent(message::Boundary{1, 2}));
   ExpectSame(ToAgent(message::Held{3}));
   ExpectSame(ToAgent(message::Saved{1, "dir", "full", 5, 6}));

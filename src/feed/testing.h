@@ -49,6 +49,7 @@ class ScriptedAgent {
 
   std::function<Status(std::int64_t)> on_live;
   std::function<bool()> step_waits;
+  std::chrono::milliseconds commit_notice{10000};
 
   // Welcomes the client that Connect() makes meanwhile.
   std::unique_ptr<Client> Welcome(ModelKind model = ModelKind::kNone, int prefetch = 2) {
@@ -62,6 +63,7 @@ class ScriptedAgent {
       options.on_fence = on_fence;
       options.on_live = on_live;
       options.step_waits = step_waits;
+      options.commit_notice = commit_notice;
       const Status status = Client::Connect(options, &client);
       EXPECT_TRUE(status.ok()) << status.ToString();
     });

@@ -18,6 +18,9 @@ Status ToLedger(const v1::Report& report, std::uint64_t worker, std::int64_t now
 void Fill(const ledger::Grant& grant, const ledger::JobSpec& spec, v1::Grant* message);
 void Fill(const Orders& orders, v1::Orders* message);
 void Fill(const Measured& measured, v1::JobStatus* message);
+// Of a master that ends with this exit code: what holds when nothing of the job runs any more. A
+// job that is neither over nor stopped is "interrupted".
+void Conclude(int exit_code, v1::JobStatus* message);
 v1::Answer ToProto(ledger::Answer answer);
 v1::ModelKind ToProto(ModelKind kind);
 v1::JobState ToProto(JobState state);

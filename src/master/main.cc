@@ -16,6 +16,7 @@
 #include <system_error>
 
 #include "base/reach.h"
+#include "master/convert.h"
 #include "master/dispatcher.h"
 #include "master/job.h"
 #include "master/metrics.h"
@@ -67,16 +68,18 @@ void LogForGrpc(gpr_log_func_args* args) {
 }
 
 // The last words, for who comes when the master has gone.
-void WriteStatus(const std::string& path, Dispatcher* dispatcher) {
+void WriteStatus(const std::string& path, int exit_code, Dispatcher* dispatcher) {
   auto said = std::make_shared<std::promise<v1::JobStatus>>();
   dispatcher->GetStatus(
       [said](const Status&, const v1::JobStatus& status) { said->set_value(status); });
-  std::future<v1::JobStatus> status = said->get_future();
-  if (status.wait_for(std::chrono::seconds(10)) != std::future_status::ready) {
+  std::future<v1::JobStatus> answer = said->get_future();
+  if (answer.wait_for(std::chrono::seconds(10)) != std::future_status::ready) {
     spdlog::error("the last status was not to be had within 10 s");
     return;
   }
-  const Status written = WriteByRename(path, Json(status.get()));
+  v1::JobStatus status = answer.get();
+  Conclude(exit_code, &status);
+  const Status written = WriteByRename(path, Json(status));
   if (!written.ok()) spdlog::error("{}", written.message());
 }
 
@@ -123,7 +126,7 @@ int Serve(const Flags& flags) {
           server->address());
     }
     code = Run(dispatcher.get(), flags.run);
-    if (!flags.status_file.empty()) WriteStatus(flags.status_file, dispatcher.get());
+    if (!flags.status_file.empty()) WriteStatus(flags.status_file, code, dispatcher.get());
   } else {
     Fail(status);
   }

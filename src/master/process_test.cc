@@ -212,13 +212,17 @@ TEST_F(ProcessTest, ASignalEndsItAndTheNextGoesOn) {
   World world;
   for (const int signal : {SIGTERM, SIGINT}) {
     std::filesystem::remove(Path("port_file"));
-    Process master = Run();
+    Process master = Run({"--status_file", Path("status")});
     ASSERT_NE(WaitForAddress(&master), "");
     Caller caller([this] { return Address(); });
     FakeWorker worker("w-0", &caller, &world);
     for (int i = 0; i < 3; ++i) ASSERT_TRUE(worker.Turn());
     master.Signal(signal);
     EXPECT_EQ(master.Wait(milliseconds(5000)), 75);
+    const auto last = nlohmann::json::parse(journal::testing::ReadFile(Path("status")));
+    EXPECT_EQ(last["verdict"], "interrupted");
+    EXPECT_EQ(last["workers"][0]["state"], "gone");
+    EXPECT_EQ(last["workers"][0]["leases"], "0");
   }
   int code = 0;
   const nlohmann::json ledger = Ctl("ledger --journal " + Path("journal"), &code);

@@ -11,7 +11,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr int kExitDone = 0, kExitFailed = 1, kExitQuarantined = 3, kExitUnfinished = 75;
 constexpr long kTickMs = 100;
 constexpr double kGoodbyeS =
     0.3;                         // between the last worker's leave and the end, for who is curious

@@ -6,6 +6,9 @@
 
 namespace headrace::master {
 
+// Exit codes of the program.
+constexpr int kExitDone = 0, kExitFailed = 1, kExitQuarantined = 3, kExitUnfinished = 75;
+
 struct RunOptions {
   double worker_timeout_s = 300;  // without any worker: the job is given up
   double linger_s = 30;           // for workers to leave a job that has ended

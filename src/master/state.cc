@@ -8,7 +8,7 @@
 namespace headrace::master {
 namespace {
 
-constexpr std::uint64_t kSnapshotVersion = 2;
+constexpr std::uint64_t kSnapshotVersion = 3;
 constexpr std::size_t kRemembered = 64;  // expired leases a worker
 
 }  // namespace
@@ -76,7 +76,10 @@ Status State::On(const Joined& entry, ledger::Effects* effects, bool* changed) {
   slot.last_worker = entry.worker;
   slot.host = entry.host;
   slot.pid = entry.pid;
-  ++slot.processes;
+  if (!slot.last_exit.empty()) {
+    ++slot.restarts;
+    slot.restart_ms = entry.now_ms - slot.left_ms;
+  }
   if (entry.worker >= next_worker_) next_worker_ = entry.worker + 1;
   *changed = true;
   return {};
@@ -92,7 +95,9 @@ Status State::On(const Left& entry, ledger::Effects* effects, bool* changed) {
   disconnect.now_ms = entry.now_ms;
   Status status = ledger_.Apply(disconnect, effects);
   if (!status.ok()) return status;
-  slots_[it->second.name].last_exit = entry.reason;
+  Slot& slot = slots_[it->second.name];
+  slot.last_exit = entry.reason;
+  slot.left_ms = entry.now_ms;
   const ledger::Verdict verdict = ledger_.verdict();
   const bool done =
       verdict == ledger::Verdict::kDone || verdict == ledger::Verdict::kDoneWithQuarantined;

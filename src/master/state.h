@@ -39,14 +39,16 @@ struct Worker {
 // A name, and the processes that it had one after the other.
 struct Slot {
   std::uint64_t last_worker = 0;
-  std::int64_t processes = 0;
-  std::string last_exit;  // why the last process that is gone ended
-  std::string host;       // of the last process
+  std::int64_t restarts = 0;  // processes that came after one that had not ended in order
+  std::string last_exit;      // why the last process that is gone ended; empty: in order
+  std::string host;           // of the last process
   std::int64_t pid = 0;
+  std::int64_t left_ms = 0;     // when the last process that is gone ended
+  std::int64_t restart_ms = 0;  // of the last restart, from that end to the next start
 
   template <class A>
   void Fields(A& a) {
-    a(last_worker, processes, last_exit, host, pid);
+    a(last_worker, restarts, last_exit, host, pid, left_ms, restart_ms);
   }
 };
 

@@ -91,7 +91,8 @@ TEST(State, ReplayAndSnapshotLeadToTheSame) {
     EXPECT_EQ(Bytes(restored), Bytes(live));
     EXPECT_EQ(Bytes(replayed), Bytes(live));
   }
-  EXPECT_EQ(live.slots().at("w-0").processes, 2);
+  EXPECT_EQ(live.slots().at("w-0").restarts, 1);
+  EXPECT_EQ(live.slots().at("w-0").restart_ms, 1);
   EXPECT_EQ(live.slots().at("w-0").last_exit, "killed by signal 9 (KILL)");
   EXPECT_EQ(live.Find(2)->key, 12u);
   EXPECT_EQ(live.next_worker(), 4u);
@@ -108,7 +109,7 @@ TEST(State, ASnapshotThatIsNoneIsRefused) {
   State state;
   EXPECT_EQ(State::Restore("", &state).code(), Code::kDataLoss);
   ledger::Encoder newer;
-  newer(std::uint64_t{3});
+  newer(std::uint64_t{4});
   EXPECT_EQ(State::Restore(newer.bytes(), &state).code(), Code::kUnimplemented);
 }
 

@@ -3,6 +3,7 @@
 
 #include "master/convert.h"
 #include "master/dispatcher.h"
+#include "master/run.h"
 
 namespace headrace::master {
 
@@ -10,6 +11,7 @@ void Dispatcher::FillStatus(v1::JobStatus* status) const {
   const ledger::Ledger& ledger = state_.ledger();
   status->set_job(job_.name);
   status->set_type(Name(job_.type));
+  status->set_own_program(job_.type == JobType::kTraining && job_.model == ModelKind::kNone);
   status->set_state(ToProto(coordinator_->job_state()));
   const bool stopped = coordinator_->job_state() == JobState::kStopping;
   status->set_verdict(stopped ? "stopped" : VerdictText(ledger.verdict()));
@@ -25,7 +27,8 @@ void Dispatcher::FillStatus(v1::JobStatus* status) const {
     one->set_worker(slot.last_worker);
     one->set_host(slot.host);
     one->set_pid(slot.pid);
-    one->set_restarts(static_cast<int>(slot.processes - 1));
+    one->set_restarts(static_cast<int>(slot.restarts));
+    one->set_restart_ms(slot.restart_ms);
     one->set_last_exit(slot.last_exit);
     if (const Worker* worker = state_.Find(slot.last_worker)) {
       FillWorker(*worker, one);
@@ -145,6 +148,29 @@ void Dispatcher::FillRates(v1::JobStatus* status) const {
   };
   status->set_steps_per_s(rate(first.step, last.step));
   status->set_records_per_s(rate(first.records, last.records));
+}
+
+void Conclude(int exit_code, v1::JobStatus* message) {
+  const bool over = exit_code == kExitDone || exit_code == kExitQuarantined ||
+                    message->state() == v1::JOB_STATE_FAILED ||
+                    message->state() == v1::JOB_STATE_STOPPING;
+  if (!over) {
+    message->set_verdict("interrupted");
+    message->set_state(v1::JOB_STATE_STOPPING);
+  }
+  message->clear_steps_per_s();
+  message->clear_records_per_s();
+  message->clear_waits_for();
+  message->clear_waiting_ms();
+  message->clear_servers();
+  for (v1::WorkerStatus& worker : *message->mutable_workers()) {
+    worker.set_state("gone");
+    worker.clear_waits_for();
+    worker.clear_waiting_ms();
+    worker.clear_leases();
+    worker.mutable_telemetry()->clear_waits_for();
+    worker.mutable_telemetry()->clear_waiting_ms();
+  }
 }
 
 }  // namespace headrace::master

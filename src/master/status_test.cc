@@ -8,6 +8,8 @@
 #include <thread>
 #include <utility>
 
+#include "master/convert.h"
+#include "master/run.h"
 #include "master/service_testing.h"
 #include "master/text.h"
 
@@ -206,6 +208,90 @@ TEST_F(ServersTest, ThePauseOfALostModel) {
   EXPECT_THAT(
       Text(status),
       HasSubstr("lost     the model, which went back to step 0: nothing trained for 2.5 s\n"));
+}
+
+TEST(StatusText, OfAJobThatHasEndedNothingRuns) {
+  v1::JobStatus running;
+  running.set_verdict("running");
+  running.set_state(v1::JOB_STATE_RUNNING);
+  running.set_step(120);
+  running.set_epochs(2);
+  running.set_steps_per_s(7.5);
+  running.set_waits_for("a worker to join");
+  v1::WorkerStatus* worker = running.add_workers();
+  worker->set_name("w-0");
+  worker->set_state("training");
+  worker->set_waits_for("records");
+  worker->set_leases(2);
+  worker->mutable_telemetry()->set_steps(120);
+  worker->mutable_telemetry()->set_waits_for("records");
+  running.add_servers()->set_address("a:1");
+  EXPECT_THAT(Text(running), HasSubstr("step     120 (7.5 steps/s"));
+
+  const auto ended = [&](int exit_code, v1::JobState state, const char* verdict) {
+    v1::JobStatus last = running;
+    last.set_state(state);
+    last.set_verdict(verdict);
+    Conclude(exit_code, &last);
+    return last;
+  };
+  const v1::JobStatus stopped = ended(kExitUnfinished, v1::JOB_STATE_STOPPING, "stopped");
+  EXPECT_EQ(stopped.verdict(), "stopped");
+  EXPECT_EQ(stopped.workers(0).telemetry().steps(), 120) << "its figures stay";
+  EXPECT_THAT(Text(stopped), HasSubstr("step     120, epoch 1 of 2\n"));
+  EXPECT_THAT(Text(stopped), HasSubstr("gone, 0 leases\n"));
+  EXPECT_THAT(Text(stopped), Not(HasSubstr("server")));
+  EXPECT_THAT(Text(stopped), Not(HasSubstr("waits")));
+  EXPECT_EQ(ended(kExitUnfinished, v1::JOB_STATE_RUNNING, "running").verdict(), "interrupted");
+  EXPECT_EQ(ended(kExitFailed, v1::JOB_STATE_RUNNING, "running").verdict(), "interrupted")
+      << "its journal cannot be written";
+  EXPECT_EQ(ended(kExitUnfinished, v1::JOB_STATE_DONE, "done").verdict(), "interrupted")
+      << "its model is not written";
+  EXPECT_EQ(ended(kExitFailed, v1::JOB_STATE_FAILED, "failed").verdict(), "failed");
+  EXPECT_EQ(ended(kExitDone, v1::JOB_STATE_DONE, "done").verdict(), "done");
+}
+
+TEST(StatusText, OfAProgramOfOnesOwn) {
+  v1::JobStatus status;
+  status.set_own_program(true);
+  status.set_verdict("running");
+  status.set_epochs(1);
+  status.set_records_per_s(12);
+  for (int i = 0; i < 2; ++i) {
+    v1::Telemetry* telemetry = status.add_workers()->mutable_telemetry();
+    telemetry->set_handed_out(64);
+    telemetry->set_records(32);
+  }
+  EXPECT_THAT(Text(status),
+              HasSubstr("program  128 records handed out, 64 committed (12 records/s), "
+                        "epoch 1 of 1\n"));
+  EXPECT_THAT(Text(status), Not(HasSubstr("step ")));
+}
+
+TEST_F(StatusTest, ARestartIsAProcessThatWasLost) {
+  StartMaster(SmallJob());
+  auto caller = NewCaller();
+  std::uint64_t key = 0;
+  const auto life = [&](const std::string& reason) {
+    v1::JoinRequest join;
+    join.set_name("w-0");
+    join.set_key(++key);
+    v1::JoinReply joined;
+    EXPECT_TRUE(caller->Call(&v1::Control::Stub::Join, join, &joined).ok());
+    const v1::WorkerStatus worker = GetStatus().workers(0);
+    v1::LeaveRequest leave;
+    leave.set_worker(joined.worker());
+    leave.set_reason(reason);
+    v1::LeaveReply left;
+    EXPECT_TRUE(caller->Call(&v1::Control::Stub::Leave, leave, &left).ok());
+    return worker;
+  };
+  EXPECT_EQ(life("").restarts(), 0) << "it leaves as a job that is stopped has it";
+  EXPECT_EQ(life("exit code 1").restarts(), 0);
+  const v1::WorkerStatus again = life("");
+  EXPECT_EQ(again.restarts(), 1);
+  EXPECT_EQ(again.last_exit(), "exit code 1");
+  EXPECT_EQ(life("").last_exit(), "");
 }
 
 TEST(ServerWatchTest, LooksAgainAndAgain) {

@@ -87,6 +87,32 @@ std::string LastMetrics(const v1::JobStatus& status) {
   return text;
 }
 
+// How far it is, and how fast it goes while it runs.
+std::string HowFar(const v1::JobStatus& status) {
+  const bool runs = status.verdict() == "running";
+  const std::string epoch = fmt::format(", epoch {} of {}\n", status.epoch() + 1, status.epochs());
+  if (status.own_program()) {
+    std::int64_t handed_out = 0, committed = 0;
+    for (const v1::WorkerStatus& worker : status.workers()) {
+      handed_out += worker.telemetry().handed_out();
+      committed += worker.telemetry().records();
+    }
+    std::string text =
+        fmt::format("program  {} records handed out, {} committed", handed_out, committed);
+    if (runs) text += fmt::format(" ({:.0f} records/s)", status.records_per_s());
+    return text + epoch;
+  }
+  if (status.type() == "evaluation-only" || status.type() == "prediction-only") {
+    return runs ? fmt::format("speed    {:.0f} records/s\n", status.records_per_s()) : "";
+  }
+  std::string text = fmt::format("step     {}", status.step());
+  if (runs) {
+    text += fmt::format(" ({:.1f} steps/s, {:.0f} records/s)", status.steps_per_s(),
+                        status.records_per_s());
+  }
+  return text + epoch;
+}
+
 std::string Text(const v1::ServerStatus& server) {
   const auto seconds = [](std::int64_t ms) { return static_cast<double>(ms) / 1000; };
   std::string text = fmt::format("server   {}: {}", server.address(), server.state());
@@ -112,12 +138,7 @@ std::string Text(const v1::JobStatus& status) {
   } else if (!status.trouble().empty()) {
     text += fmt::format("failed   and tried again: {}\n", FirstLine(status.trouble()));
   }
-  const bool trains = status.type() != "evaluation-only" && status.type() != "prediction-only";
-  text += trains ? fmt::format("step     {} ({:.1f} steps/s, {:.0f} records/s), epoch {} of {}\n",
-                               status.step(), status.steps_per_s(), status.records_per_s(),
-                               status.epoch() + 1, status.epochs())
-                 : fmt::format("speed    {:.0f} records/s\n", status.records_per_s());
-  text += Text(status.totals());
+  text += HowFar(status) + Text(status.totals());
   if (!status.waits_for().empty()) {
     text += fmt::format("waits    for {}, since {:.1f} s\n", status.waits_for(),
                         static_cast<double>(status.waiting_ms()) / 1000);
@@ -130,7 +151,9 @@ std::string Text(const v1::JobStatus& status) {
                           static_cast<double>(worker.waiting_ms()) / 1000);
     }
     text += fmt::format(", {} leases", worker.leases());
-    if (worker.restarts() > 0) text += fmt::format(", {} restarts", worker.restarts());
+    if (worker.restarts() > 0) {
+      text += fmt::format(", {} restart{}", worker.restarts(), worker.restarts() == 1 ? "" : "s");
+    }
     if (!worker.last_exit().empty())
       text += fmt::format(", last exit: {}", FirstLine(worker.last_exit()));
     text += "\n";

@@ -17,8 +17,12 @@ constexpr int kDone = 0, kFailed = 1, kStopped = 75;
 constexpr milliseconds kTick{50};
 constexpr milliseconds kFirstPause{100}, kMostPause{10000};
 constexpr milliseconds kNotice{10000};
+constexpr milliseconds kUncommittedGrace{2000};  // to leave a job that is stopped
 constexpr milliseconds kLastCalls{5000};  // to a master that does not answer, once we are to stop
 constexpr char kGoodEnd[] = "exit code 0";
+constexpr char kNeverAsked[] =
+    "the program ended with exit code 0 and never asked for records: under `headrace run` a "
+    "program gets them from headrace.data.task_dataset()";
 
 std::string HostName() {
   char name[256] = "";
@@ -88,6 +92,10 @@ int Agent::Run() {
       // The model is lost with it: another one would train all of it again, to fail in the same
       // way.
       spdlog::error("the job is trained, and its model cannot be written: {}", view.bye_error);
+      return kFailed;
+    }
+    if (view.said_bye && view.uncommitted && ended.good) {
+      spdlog::error("{}", ended.reason);  // the next one would do the same
       return kFailed;
     }
     progressed_ |= view.progress;
@@ -182,6 +190,11 @@ Agent::Ended Agent::RunProcess(const v1::JoinReply& joined) {
   if (const std::string other = link.view().other_version; !other.empty()) {
     ended.cannot_start = {Code::kFailedPrecondition, other};
   }
+  if (joined.model() == v1::MODEL_KIND_NONE && ended.reason == kGoodEnd && stops_ == 0 &&
+      !link.view().connected && link.view().state == v1::JOB_STATE_RUNNING) {
+    ended.cannot_start = {Code::kFailedPrecondition, kNeverAsked};  // nor would the next one
+    ended.reason = kNeverAsked;
+  }
   link.ProcessEnded(ended.reason);
   if (!ended.cannot_start.ok()) link.GiveUpAt(Clock::now() + kLastCalls);
   for (;;) {
@@ -197,6 +210,7 @@ Agent::Ended Agent::RunProcess(const v1::JoinReply& joined) {
     }
     ended.reason.clear();
   } else if (ended.view.said_bye) {
+    ended.good = ended.reason == kGoodEnd;
     ended.reason = ended.view.bye_error + " (" + ended.reason + ")";
   }
   return ended;
@@ -209,7 +223,7 @@ std::string Agent::Supervise(const v1::JoinReply& joined, Link* link, Child* chi
                                         : milliseconds(joined.step_timeout_ms());
   const Clock::time_point started = Clock::now();
   std::string why;  // not empty: it is being killed
-  Clock::time_point killed_at, drained_at, closed_at, failed_at, noticed_at;
+  Clock::time_point killed_at, drained_at, closed_at, failed_at, noticed_at, leaves_since;
   bool drained = false, closed = false, failed = false, terminated = false;
   const auto kill = [&](const std::string& reason, int signal = SIGTERM) {
     if (!why.empty()) return;
@@ -224,7 +238,7 @@ std::string Agent::Supervise(const v1::JoinReply& joined, Link* link, Child* chi
     if (child->Ended(&how)) {
       if (!why.empty()) return why.append(", ").append(how);
       if (how == kGoodEnd) return how;
-      const std::string last = LogPath().empty() ? "" : LastLine(LogPath());
+      const std::string last = child->LastLine();
       return last.empty() ? how : how.append("; its last line: ").append(last);
     }
     const Link::View view = link->view();
@@ -255,6 +269,15 @@ std::string Agent::Supervise(const v1::JoinReply& joined, Link* link, Child* chi
     if (!view.fault.empty()) kill("it does not keep to the feed protocol: " + view.fault);
     if (const std::string overdue = link->Overdue(step_timeout); !overdue.empty() && why.empty()) {
       kill(overdue, SIGKILL);  // who hangs hears nothing
+    }
+    const bool stopping = view.state == v1::JOB_STATE_STOPPING;
+    if (stopping && !view.connected) kill("stopped before it was fed");
+    if ((stopping || drained) && view.uncommitted) {
+      // What it is doing will be done again in any case.
+      if (leaves_since == Clock::time_point()) leaves_since = now;
+      if (now - leaves_since >= kUncommittedGrace) {
+        kill("stopped, and it had committed nothing of what it was handed");
+      }
     }
     if (view.state == v1::JOB_STATE_FAILED && !failed) {
       failed = true;

@@ -54,6 +54,7 @@ class Agent {
   struct Ended {
     Link::View view;
     std::string reason;   // why it ended; empty: as it should
+    bool good = false;    // with exit code 0, all the same
     Status cannot_start;  // then starting it again is of no use
   };
 

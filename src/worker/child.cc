@@ -12,6 +12,7 @@
 #include <cstring>
 #include <fstream>
 #include <sstream>
+#include <string_view>
 #include <system_error>
 #include <thread>
 
@@ -60,6 +61,32 @@ std::vector<pid_t> Children() {
   return children;
 }
 
+bool Matches(const std::string& line, std::string_view pattern) {
+  if (line.size() < pattern.size()) return false;
+  for (std::size_t i = 0; i < pattern.size(); ++i) {
+    const bool digit = line[i] >= '0' && line[i] <= '9';
+    const bool level = line[i] == 'I' || line[i] == 'W';
+    if (pattern[i] == '0' ? !digit : pattern[i] == 'L' ? !level : line[i] != pattern[i])
+      return false;
+  }
+  return true;
+}
+
+// What libraries say of themselves, whatever happens.
+bool IsNoise(const std::string& line) {
+  // TensorFlow's own way of logging, and Abseil's.
+  if (Matches(line, "0000-00-00 00:00:00.000000: L ") || Matches(line, "L0000 00:00:00"))
+    return true;
+  for (const std::string_view known :
+       {"WARNING: All log messages before absl::InitializeLog()",
+        "To enable the following instructions: "}) {  // the second line of such a message
+    if (line.compare(0, known.size(), known) == 0) return true;
+  }
+  // Python's: FILE.py:12: UserWarning: ...
+  const std::size_t warning = line.find("Warning: ");
+  return warning != std::string::npos && line.rfind(".py:", warning) != std::string::npos;
+}
+
 }  // namespace
 
 void Child::BecomeReaper() {
@@ -93,6 +120,8 @@ Status Child::Start(const Options& options) {
   if (!options.log.empty()) {
     log = open(options.log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
     if (log < 0) return {Code::kUnavailable, "log " + options.log + ": " + Reason(errno)};
+    log_ = options.log;
+    log_begin_ = lseek(log, 0, SEEK_END);
   }
   int failed[2];  // gets errno if the program cannot be run
   if (pipe2(failed, O_CLOEXEC) != 0) {
@@ -150,6 +179,10 @@ bool Child::Ended(std::string* how) {
   return ended_;
 }
 
+std::string Child::LastLine() const {
+  return log_.empty() ? "" : worker::LastLine(log_, log_begin_);
+}
+
 void Child::Signal(int signal) {
   if (pid_ > 0) kill(-pid_, signal);
 }
@@ -195,17 +228,17 @@ std::string Describe(int wait_status) {
   return "exit code " + std::to_string(WEXITSTATUS(wait_status));
 }
 
-std::string LastLine(const std::string& path) {
+std::string LastLine(const std::string& path, std::int64_t begin) {
   std::ifstream file(path, std::ios::binary);
   if (!file) return "";
   file.seekg(0, std::ios::end);
   const auto size = static_cast<std::int64_t>(file.tellg());
-  constexpr std::int64_t kTail = 4096;
-  file.seekg(std::max<std::int64_t>(size - kTail, 0));
+  constexpr std::int64_t kTail = 65536;
+  file.seekg(std::max(size - kTail, begin));
   std::string line, last;
   while (std::getline(file, line)) {
     // One that is indented goes on with what another one said.
-    if (!line.empty() && line.find_first_of(" \t\r") != 0) last = line;
+    if (!line.empty() && line.find_first_of(" \t\r") != 0 && !IsNoise(line)) last = line;
   }
   return last.substr(0, kMostOfALine);
 }

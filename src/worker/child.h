@@ -5,6 +5,7 @@
 #include <sys/types.h>
 
 #include <chrono>
+#include <cstdint>
 #include <string>
 #include <utility>
 #include <vector>
@@ -42,6 +43,8 @@ class Child {
   bool Ended(std::string* how);
   // To its group.
   void Signal(int signal);
+  // The last line of its output that may say why it ended; empty: there is none, or no log.
+  std::string LastLine() const;
   // Ends everything that is left of it: TERM, and KILL after `grace`.
   void EndAll(std::chrono::milliseconds grace);
 
@@ -51,12 +54,15 @@ class Child {
   pid_t pid_ = 0;  // 0: none
   bool ended_ = false;
   int wait_status_ = 0;
+  std::string log_;
+  std::int64_t log_begin_ = 0;  // of its own output
 };
 
 // "exit code 3", "killed by signal 9 (KILL)".
 std::string Describe(int wait_status);
-// The last line of a file with anything in it, cut to some length.
-std::string LastLine(const std::string& path);
+// The last line of a file, from this byte on, that may say why a process ended: what TensorFlow
+// logs as information or warnings and Python's warnings are left out. Cut to some length.
+std::string LastLine(const std::string& path, std::int64_t begin = 0);
 
 }  // namespace headrace::worker
 

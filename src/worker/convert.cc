@@ -119,6 +119,7 @@ v1::Telemetry ToProto(const message::Telemetry& telemetry) {
   }
   told.set_waits_for(telemetry.waits_for);
   told.set_waiting_ms(telemetry.waiting_ms);
+  told.set_handed_out(telemetry.handed_out);
   return told;
 }
 

@@ -88,6 +88,7 @@ Link::View Link::view() const {
   view.other_version = other_version_;
   view.progress = session_.progress();
   view.isolated = session_.holds_isolated();
+  view.uncommitted = session_.uncommitted();
   view.finished = session_.finished();
   view.end = session_.end();
   view.end_reason = session_.end_reason();

@@ -35,8 +35,9 @@ class Link {
     std::string fault;          // what it did against the protocol
     std::string other_version;  // not empty: it speaks another version of it, says this
     bool progress = false;
-    bool isolated = false;  // it holds a lease that is alone
-    bool finished = false;  // it was told that there is no more to train
+    bool isolated = false;     // it holds a lease that is alone
+    bool uncommitted = false;  // it was handed records, and has committed none
+    bool finished = false;     // it was told that there is no more to train
     Session::End end = Session::End::kNone;
     std::string end_reason;
     v1::JobState state = v1::JOB_STATE_UNSPECIFIED;

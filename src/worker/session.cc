@@ -160,6 +160,7 @@ Status Session::On(const message::Metrics& metrics) {
 
 Status Session::On(const message::Bye& bye) {
   bye_ = bye;
+  if (bye.error.empty()) bye_->error = EarlyEnd();
   return {};
 }
 
@@ -213,6 +214,19 @@ std::string Session::Overdue(std::int64_t now_ms, std::int64_t limit_ms) const {
   if (meanwhile.empty()) return "";
   return "no call for " + std::to_string(away_ms / 1000) + " s while " + meanwhile +
          " (the last: " + last_call_ + "; --step_timeout_s)";
+}
+
+// Of a program of one's own; headrace-trainer knows when to leave.
+std::string Session::EarlyEnd() const {
+  const bool may_leave = finished_ || draining_ || failed_ || end_ != End::kNone ||
+                         orders_.state() != v1::JOB_STATE_RUNNING;
+  if (model_ != v1::MODEL_KIND_NONE || may_leave) return "";
+  std::string error = "the program ended before its dataset did";
+  if (uncommitted()) {
+    error += "; it was handed " + std::to_string(telemetry_.handed_out()) +
+             " records and committed none: say headrace.data.commit(batch) when a batch is trained";
+  }
+  return error;
 }
 
 // --- calls ---------------------------------------------------------------------------------------

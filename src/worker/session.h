@@ -63,6 +63,8 @@ class Session {
   bool said_bye() const { return bye_.has_value(); }
   // What its last word says of an error; empty: none.
   const std::string& bye_error() const { return bye_->error; }
+  // A program of one's own that was handed records, and has committed none so far.
+  bool uncommitted() const { return telemetry_.handed_out() > 0 && telemetry_.records() == 0; }
   // It got something done: records, a checkpoint.
   bool progress() const { return progress_; }
   // It holds a lease that is alone since it failed, or was lost, before.
@@ -110,6 +112,8 @@ class Session {
   Status On(const feed::message::Bye& bye);
   Status On(const feed::message::Error& error);
 
+  // What it says by leaving in order where it should not; empty: nothing.
+  std::string EarlyEnd() const;
   bool MayAsk() const;
   v1::ExchangeRequest MakeExchange(std::int64_t now_ms);
   void OnAttached(const v1::AttachReply& reply, std::int64_t now_ms);

@@ -320,6 +320,9 @@ TEST_F(SessionTest, LastWordsBeforeItLeaves) {
   telemetry.loss = NAN;
   Say(telemetry);
   Say(message::Metrics{2, 30, {}});
+  v1::Orders orders = Orders();
+  orders.set_state(v1::JOB_STATE_DONE);
+  session_->OnOrders(orders);
   Say(message::Bye{"model", ""});
   EXPECT_EQ(session_->OnClient(message::Held{1}, now_).code(), Code::kInvalidArgument);
   session_->OnGone("exit code 0");
@@ -335,6 +338,34 @@ TEST_F(SessionTest, LastWordsBeforeItLeaves) {
   Answer(leave, v1::LeaveReply());
   EXPECT_TRUE(session_->left());
   EXPECT_TRUE(NothingDue());
+}
+
+TEST_F(SessionTest, AProgramThatLeavesEarly) {
+  const auto leaves = [&](std::int64_t handed_out, std::int64_t committed) {
+    message::Telemetry telemetry;
+    telemetry.handed_out = handed_out;
+    telemetry.records = committed;
+    Say(telemetry);
+    Say(message::Bye{"", ""});
+    session_->OnGone("exit code 0");
+    return Due<v1::LeaveRequest>().reason();
+  };
+  Begin();
+  EXPECT_FALSE(session_->uncommitted());
+  EXPECT_EQ(leaves(40, 20), "the program ended before its dataset did");
+  Begin();
+  EXPECT_EQ(leaves(40, 0),
+            "the program ended before its dataset did; it was handed 40 records and committed "
+            "none: say headrace.data.commit(batch) when a batch is trained");
+  EXPECT_TRUE(session_->uncommitted());
+  Begin();
+  session_->Drain("SIGTERM");
+  EXPECT_EQ(leaves(40, 20), "") << "it was told to";
+  Begin();
+  v1::Orders orders = Orders();
+  orders.set_state(v1::JOB_STATE_STOPPING);
+  session_->OnOrders(orders);
+  EXPECT_EQ(leaves(40, 20), "");
 }
 
 TEST_F(SessionTest, ACrashIsTheReason) {

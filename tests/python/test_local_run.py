@@ -200,6 +200,17 @@ LOG = """2026-11-23 06:17:25.723 headrace-master warning: has waited 291 s for a
 """
 
 
+def test_what_a_server_says_last_is_no_noise(tmp_path):
+    path = tmp_path / "log"
+    path.write_text(
+        "headrace-ps 0: INTERNAL: no port\n"
+        "2026-11-23 17:00:00.123456: I tensorflow/core/platform/cpu.cc:210] optimized\n"
+        "WARNING: All log messages before absl::InitializeLog() is called are written to STDERR\n"
+        "I0000 00:00:1763912345.123456   12345 service.cc:148] XLA service\n"
+    )
+    assert processes.last_said(str(path), 2) == ["headrace-ps 0: INTERNAL: no port"]
+
+
 def test_what_a_log_says_last(tmp_path):
     path = tmp_path / "log"
     assert processes.last_words(str(path)) == processes.last_error(str(path)) == ""

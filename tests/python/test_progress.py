@@ -7,8 +7,10 @@ import pytest
 from headrace.elastic import progress
 
 
-def _status(done, total=200, waits_for="", epochs=2, trouble=""):
+def _status(done, total=200, waits_for="", epochs=2, trouble="", **more):
     return {
+        "verdict": "running",
+        "own_program": False,
         "trouble": trouble,
         "totals": {"records": str(total), "pending": str(total - done)},
         "epochs": str(epochs),
@@ -16,11 +18,18 @@ def _status(done, total=200, waits_for="", epochs=2, trouble=""):
         "waits_for": waits_for,
         "step": "7",
         "steps_per_s": 2.5,
+        "records_per_s": 50.0,
         "workers": [
-            {"state": "training", "telemetry": {"steps": "7", "loss": 0.25}},
-            {"state": "gone", "telemetry": {"steps": "9", "loss": 4.0}},
+            _worker("worker-0", telemetry={"steps": "7", "loss": 0.25}),
+            _worker("worker-1", state="gone", telemetry={"steps": "9", "loss": 4.0}),
         ],
+        **more,
     }
+
+
+def _worker(name, state="training", **more):
+    quiet = {"waits_for": "", "restarts": 0, "last_exit": "", "restart_ms": "0"}
+    return {"name": name, "state": state, **quiet, **more}
 
 
 class Terminal(io.StringIO):
@@ -97,3 +106,45 @@ def test_a_failed_task_is_told_of_once_at_once():
         "a task failed, and is tried again: worker-0: DATA_LOSS: a.txt",
         "a task failed, and is tried again: worker-1: b",
     ]
+
+
+def test_a_program_of_ones_own_has_records_instead_of_steps():
+    def worker(**more):
+        return _worker("worker-0", telemetry={"steps": "2", "loss": "NaN", "handed_out": "64", "records": "40"}, **more)
+
+    waiting = worker(waits_for="commit(batch) of 24 records")
+    stream = io.StringIO()
+    with progress.Progress(stream=stream) as shown:
+        shown.show(_status(40, own_program=True, workers=[worker()]))
+        shown.show(_status(40, own_program=True, workers=[waiting]))
+        shown.show(_status(40, own_program=True, workers=[waiting], waits_for="a worker to join"))
+    first, second, third = stream.getvalue().splitlines()
+    assert first == "40 of 200 records, 64 handed out, 40 committed, 50 records/s, 1 worker"
+    assert second.startswith(first) and second.endswith(
+        ", waits for the program of worker-0 to commit what it was handed: commit(batch)"
+    )
+    assert third.endswith(", waits for a worker to join"), "what the master waits for comes first"
+
+
+def test_lost_training_processes_are_told_of():
+    def worker(restarts, state="training", why="killed by signal 9 (KILL)\nand more"):
+        return [_worker("worker-0", state, restarts=restarts, last_exit=why, restart_ms="1250", telemetry={})]
+
+    def told(*shown, **last):
+        stream = io.StringIO()
+        with progress.Progress(stream=stream) as progressing:
+            for workers in shown:
+                progressing.show(_status(1, workers=workers))
+            progressing.show(_status(1, **last))
+        return [line for line in stream.getvalue().splitlines() if "ended" in line]
+
+    ended = "worker-0: its training process ended: killed by signal 9 (KILL)"
+    running = [[], worker(0, why=""), worker(0, "gone"), worker(1), worker(1), worker(3), worker(3, "gone")]
+    again = [f"{ended}; started again after 1.2 s", f"{ended}; started again after 1.2 s; 2 times by now"]
+    assert told(*running, workers=worker(3, "gone"), verdict="failed") == [*again, ended]
+    assert told(*running, workers=worker(3, "gone", why=""), verdict="done") == again
+    # A job that goes on: it was told of then.
+    assert told(worker(2), workers=worker(2)) == []
+    assert told(worker(2, "gone"), workers=worker(2, "gone"), verdict="stopped") == []
+    # An agent that was killed: that is told of where it is started again.
+    assert told(worker(0, why=""), workers=worker(1, why="replaced by a new process")) == []

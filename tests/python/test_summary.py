@@ -3,7 +3,7 @@
 import json
 
 from headrace.elastic import summary
-from headrace.elastic.flags import EVALUATE, TRAIN, JobFlags
+from headrace.elastic.flags import EVALUATE, RUN, TRAIN, JobFlags
 
 STATUS = {
     "step": "12",
@@ -184,6 +184,7 @@ def test_without_any_status():
 def test_what_is_not_measured_alone_is_not_zero():
     flags = JobFlags(verb=TRAIN, model_def="m", training_data=["a"], job_name="j", num_ps=2)
     made = summary.make(flags, "/j", STATUS, LEDGER, 0)
+    assert made["handed_out"] is None
     assert made["time_table"]["get_model"] is None and made["time_table"]["compute_loss"]["busy_s"] == 1.5
     lines = []
     made["time_table"]["total"]["busy_s"] = 2.0
@@ -206,3 +207,26 @@ def test_a_stopped_job_says_how_to_go_on():
     assert last_line(made).endswith("--job_name j goes on, from /j/checkpoints/step-5")
     assert not last_line(made | {"ledger": ""}).startswith("stopped"), "it is another machine's job"
     assert not last_line(_made(3)).startswith("stopped")
+
+
+def test_the_table_adds_up():
+    made = _made()
+    table = made["time_table"]
+    table["total"]["busy_s"], table["get_batch"]["busy_s"], table["get_batch"]["waited_s"] = 4.0, 9.0, 1.26
+    lines = []
+    summary.print_text(made, lines.append)
+    (says,) = [line for line in lines if line.startswith("total")]
+    assert says.startswith("total 4.0 = compute_loss 1.5 + waited 1.5 + other 1.0 (")
+    assert "get_batch and input_fn are busy at the same time" in says
+    assert "steps: 12, loss of the last one 0.6000" in lines
+
+
+def test_a_program_of_ones_own_has_no_loss():
+    flags = JobFlags(verb=RUN, training_data=["a"], job_name="j")
+    worker = {"telemetry": {"loss": "NaN", "steps": "7", "records": "140", "handed_out": "160", "times": []}}
+    status = STATUS | {"own_program": True, "workers": [worker], "metrics": []}
+    made = summary.make(flags, "/j", status, LEDGER, 0)
+    assert made["loss"] is None and made["handed_out"] == 160
+    lines = []
+    summary.print_text(made, lines.append)
+    assert not any("loss" in line for line in lines)

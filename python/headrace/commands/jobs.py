@@ -130,10 +130,14 @@ def _run(verb, *, context, format, dry_run, config, command=(), **values):
     flags = JobFlags(verb=verb, **values)
 
     def give_up(error, code):
-        """What is printed at the end of a job is printed of one that never began, too."""
+        """What is printed at the end of a job is printed of one that was given up or never began, too."""
+        made = getattr(error, "summary", None)
         if format is Format.json and not dry_run:
             told = error if isinstance(error, HeadraceError) else None
-            summary.print_json(summary.failed(flags, job.directory_of(flags), told, code), typer.echo)
+            made = made or summary.failed(flags, job.directory_of(flags), told, code)
+            summary.print_json(made, typer.echo)
+        elif made:
+            summary.print_text(made | {"failure": ""}, typer.echo)  # which is said next
         fail(error, code)
 
     try:

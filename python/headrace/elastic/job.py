@@ -32,7 +32,7 @@ def run(flags: JobFlags, show: progress.Progress, dry_run=False, command=()):
 
     command: of RUN: what each worker runs.
 
-    Errors: UsageError, DataError, ExportError, ModelModuleError, JobError.
+    Errors: UsageError, DataError, ExportError, ModelModuleError, JobError with a summary.
     """
     flags.check()
     if flags.master_addr:
@@ -52,7 +52,11 @@ def run(flags: JobFlags, show: progress.Progress, dry_run=False, command=()):
     _check_port(flags)
     with job_directory.Lock(directory):
         job_directory.check(flags, directory)  # it may have come about meanwhile
-        return _run_in(directory, flags, files, evaluation_files, show, command)
+        try:
+            return _run_in(directory, flags, files, evaluation_files, show, command)
+        except JobError as error:
+            error.summary = _so_far(flags, directory, error)
+            raise
 
 
 def directory_of(flags) -> str:
@@ -112,6 +116,19 @@ def _check_module(flags):
         model_module.locate(flags.model_def, flags.model_zoo)
     except ModelModuleError as error:
         raise UsageError(error.message) from error
+
+
+def _so_far(flags, directory, error):
+    """What had become of the records of a job that ended with this error; None if it has no account of them."""
+    try:
+        ledger = _ledger(directory)
+    except JobError:
+        return None
+    status = None
+    if os.path.isfile(path := os.path.join(directory, "status.json")):
+        with open(path, encoding="utf-8") as file:
+            status = json.load(file)
+    return summary.make(flags, directory, status, ledger, 1) | {"failure": error.message, "error_code": error.code}
 
 
 def _check_port(flags):

@@ -98,7 +98,7 @@ class ParameterServers:
             ended = f"parameter server ps-{index}: {processes.how_it_ended(code)}"
             self._restarts[index] += 1
             if self._restarts[index] > RESTARTS:
-                said = processes.last_lines(self._log(index), 1)
+                said = processes.last_said(self._log(index), 1)
                 raise JobError(f"{ended}, and was started {RESTARTS} times: " + "\n".join(said))
             self._say(f"{ended}; it is started again, and the model goes back to its last checkpoint")
             self._start(index, self.addresses[index].rsplit(":", 1)[1])
@@ -128,7 +128,7 @@ class ParameterServers:
         while not os.path.exists(self._port_file(index)):
             code = self._servers[index].poll()
             if code is not None:
-                said = processes.last_lines(self._log(index), 3)
+                said = processes.last_said(self._log(index), 3)
                 raise JobError("\n".join(said) or f"ps-{index}: {processes.how_it_ended(code)} at once")
             if time.monotonic() > deadline:
                 raise JobError(f"ps-{index} does not listen after {START_S} s; its log is {self._log(index)}")

@@ -107,6 +107,18 @@ def how_it_ended(code: int) -> str:
     return f"killed by {signal.Signals(-code).name}"
 
 
+# What TensorFlow and Abseil log as information or warnings.
+_NOISE = re.compile(
+    r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+: [IW] |[IW]\d{4} \d\d:\d\d:\d\d|WARNING: All log messages before"
+    r"|To enable the following instructions: "
+)
+
+
+def last_said(path: str, count: int) -> list:
+    """As last_lines(), without what libraries say in any case."""
+    return [line for line in last_lines(path, 1000) if not _NOISE.match(line)][-count:]
+
+
 def last_lines(path: str, count: int, begin: int = 0) -> list:
     """Of a log, or of what it has from the byte `begin` on; none if it is not there."""
     try:

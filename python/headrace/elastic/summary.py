@@ -33,6 +33,7 @@ def make(flags, directory, status, ledger, exit_code, predictions=(), job_type=N
         "quarantined": [_quarantined(entry) for entry in ledger.get("quarantine", [])],
         "steps": int((status or {}).get("step", 0)),
         "loss": _loss(status),
+        "handed_out": _handed_out(status) if (status or {}).get("own_program") else None,
         "rewinds": [
             {"step": int(rewind["step"]), "pause_s": int(rewind["pause_ms"]) / 1000}
             for rewind in (status or {}).get("rewinds", [])
@@ -116,8 +117,16 @@ def _workers(status):
 
 
 def _loss(status):
+    """Of the last steps; a program of one's own has its own."""
+    if (status or {}).get("own_program"):
+        return None
     losses = [float(w["telemetry"]["loss"]) for w in _workers(status) if int(w["telemetry"]["steps"])]
     return sum(losses) / len(losses) if losses else None
+
+
+def _handed_out(status):
+    """To the last program of each worker."""
+    return sum(int(worker["telemetry"].get("handed_out", 0)) for worker in _workers(status))
 
 
 def _metrics(status, job_type):
@@ -153,6 +162,8 @@ def print_text(summary, echo):
     table = summary["time_table"]
     if table["total"]["busy_s"] > 0:  # programs of one's own keep their own time
         _print_table(table, echo)
+    if summary["loss"] is not None and summary["job_type"].startswith("training"):
+        echo(f"steps: {summary['steps']}, loss of the last one {summary['loss']:.4f}")
     for entry in summary["metrics"]:
         values = ", ".join(f"{name} {value:.4f}" for name, value in sorted(entry["values"].items()))
         at = "" if entry["step"] is None else f" at step {entry['step']}"
@@ -166,8 +177,15 @@ def print_text(summary, echo):
     more = len(summary["quarantined"]) - MOST_BAD
     if more > 0:
         echo(f"quarantined: and {more} more (headrace ledger --all names them)")
+    own = summary["handed_out"] is not None
+    if own and summary["handed_out"] and not summary["records"]["trained"]:
+        echo(
+            f"handed out: {summary['handed_out']} records, of which none was committed: say "
+            "headrace.data.commit(batch) when a batch is trained, or give fit() a headrace.data.CommitCallback()"
+        )
+    repeated = "given to a program that ended before it committed them: handed out again, so possibly used twice"
     for key, words in (
-        ("possibly_repeated", "possibly trained more than once"),
+        ("possibly_repeated", repeated if own else "possibly trained more than once"),
         ("trained_before_rewind", "trained again after going back to a checkpoint"),
     ):
         for entry in summary[key]:
@@ -200,7 +218,19 @@ def _print_table(table, echo):
     echo(f"{'seconds':<10}" + "".join(f"{name:>17}" for name in table))
     for key in ("busy", "waited"):
         echo(f"{key:<10}" + "".join(f"{_seconds(table[name], key):>17}" for name in table))
+    echo(_how_it_adds_up(table))
     echo("")
+
+
+def _how_it_adds_up(table):
+    """What the training processes' time went into; the columns of the input part overlap with it."""
+    total, computing = round(table["total"]["busy_s"], 1), round(table["compute_loss"]["busy_s"], 1)
+    waited = round(sum(column["waited_s"] for column in table.values() if column), 1)
+    other = max(total - computing - waited, 0.0)
+    return (
+        f"total {total:.1f} = compute_loss {computing:.1f} + waited {waited:.1f} + other {other:.1f} (evaluation, "
+        "checkpoints, waits for others); get_batch and input_fn are busy at the same time, on threads of their own"
+    )
 
 
 def _seconds(column, key):
@@ -218,16 +248,17 @@ def _named(ranges):
 def coverage(summary) -> str:
     """One line: what became of the records."""
     records = summary["records"]
+    own = summary["handed_out"] is not None
     verb = {"evaluation-only": "evaluated", "prediction-only": "predicted"}.get(
-        summary["job_type"], "trained"
+        summary["job_type"], "committed" if own else "trained"
     )
     parts = [f"{records['trained']} {verb}"]
     parts += [f"{records['filtered']} filtered"] if records["filtered"] else []
     parts += [f"{count} dropped by {op}" for op, count in sorted(records["dropped"].items())]
     elsewhere = records["quarantined_in_evaluation"]
-    own = records["quarantined"] - elsewhere
-    parts += [f"{own} quarantined"] if own else []
-    parts += [f"{records['pending']} not reached"] if records["pending"] else []
+    quarantined = records["quarantined"] - elsewhere
+    parts += [f"{quarantined} quarantined"] if quarantined else []
+    parts += [f"{records['pending']} not {'committed' if own else 'reached'}"] if records["pending"] else []
     evaluation = f"; of the validation data {elsewhere} quarantined" if elsewhere else ""
     return f"coverage: of {records['records']} records " + ", ".join(parts) + evaluation
 

@@ -74,6 +74,7 @@ class Workers:
             if code > 0 or self._restarts[name] > RESTARTS:
                 self._given_up[name] = (processes.how_it_ended(code), time.monotonic())
             else:
+                self._say(f"{name}: its agent was {processes.how_it_ended(code)}; it is started again")
                 self._start(name)
         self._check()
 

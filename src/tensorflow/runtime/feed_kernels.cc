@@ -1,4 +1,5 @@
 // Headrace>FeedMore and Headrace>FeedDeliver: a program's task dataset talks to its agent.
+#include <algorithm>
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -46,6 +47,10 @@ class FeedDeliverOp : public OpKernel {
     const auto count = static_cast<std::size_t>(identities.size());
     OP_REQUIRES_OK(ctx, ToAbsl(account->Deliver(identities.data(), count)));
     if (note_) ProcessFeed::Get().Note({identities.data(), identities.data() + count});
+    ProcessFeed::Get().HandedOut(
+        std::count_if(identities.data(), identities.data() + count, [](std::int64_t identity) {
+          return identity >= 0;  // no padding
+        }));
     ctx->set_output(0, ctx->input(0));
   }
 

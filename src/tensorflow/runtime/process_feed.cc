@@ -1,5 +1,6 @@
 #include "tensorflow/runtime/process_feed.h"
 
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -48,6 +49,18 @@ void ProcessFeed::Count(std::size_t records) {
   if (client_ == nullptr) return;
   ++telemetry_.steps;
   telemetry_.records += static_cast<std::int64_t>(records);
+  TellLocked();
+}
+
+void ProcessFeed::HandedOut(std::int64_t records) {
+  std::lock_guard<std::mutex> lock(mu_);
+  if (client_ == nullptr) return;
+  telemetry_.handed_out += records;
+  TellLocked();
+}
+
+void ProcessFeed::TellLocked() {
+  telemetry_.loss = std::numeric_limits<double>::quiet_NaN();  // the program's own
   client_->Tell(telemetry_);
 }
 

@@ -23,6 +23,8 @@ class ProcessFeed {
   // ALREADY_EXISTS if there is one. *welcome: JSON {"worker", "number", "job"}.
   Status Connect(const std::string& socket, const std::string& program, int prefetch,
                  std::string* welcome);
+  // An iterator has given these records to the program.
+  void HandedOut(std::int64_t records);
   // A step that used these records was applied.
   Status Commit(const std::vector<std::int64_t>& identities);
   // An iterator has ended; *more: there may be more for another one.
@@ -39,6 +41,7 @@ class ProcessFeed {
   // Null and an error if there is no connection.
   Status Client(std::shared_ptr<feed::Client>* client) const;
   void Count(std::size_t records);
+  void TellLocked();
 
   mutable std::mutex mu_;
   std::shared_ptr<feed::Client> client_;  // guarded by mu_, as is all below
