@@ -110,7 +110,8 @@ def test_what_a_checkpoint_gave_is_named(monkeypatch, tmp_path):
         monkeypatch.setattr(job.export_process, "export", lambda *_: result)
         lines = []
         flags = _flags(tmp_path, checkpoint_dir_for_init="c")
-        job._export(flags, str(tmp_path), types.SimpleNamespace(say=lines.append))
+        lock = types.SimpleNamespace(says=lambda does: None)
+        job._export(flags, str(tmp_path), lock, types.SimpleNamespace(say=lines.append))
         return lines[1:]
 
     assert said(0) == []

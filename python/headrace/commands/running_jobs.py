@@ -2,14 +2,14 @@
 
 import json
 import os
-import subprocess
 from typing import Annotated
 
 import typer
 
-from headrace import programs
+from headrace.commands import ctl, without_master
 from headrace.commands.common import Format, FormatOption, fail
-from headrace.elastic import control
+from headrace.elastic import control, standing
+from headrace.elastic.standing import Kind
 from headrace.errors import HeadraceError, UsageError
 
 Where = Annotated[str, typer.Argument(help="The job's folder, or its name in headrace_jobs.")]
@@ -23,15 +23,9 @@ _LOOK_S = 3  # whether a master runs that should be on this machine
 
 def _directory(job):
     for path in (job, os.path.join("headrace_jobs", job)):
-        if os.path.isfile(os.path.join(path, "job.json")):
+        if standing.is_job(path):
             return path
     fail(f"{job} is neither the folder of a job nor the name of one in headrace_jobs", 2)
-
-
-def _last_status(job):
-    """Path of what the master of a job said at its end; None while it runs, or was not ended in order."""
-    path = os.path.join(_directory(job), "status.json")
-    return path if os.path.isfile(path) else None
 
 
 def _address(job, master_addr):
@@ -39,15 +33,13 @@ def _address(job, master_addr):
         return master_addr
     if not job:
         fail("name the job, or give --master_addr", 2)
-    ended = _last_status(job)
-    if ended:
-        with open(ended, encoding="utf-8") as file:
-            fail(f"{job} does not run: it has ended ({json.load(file)['verdict']})", 1)
-    directory = _directory(job)
+    stands = standing.of(_directory(job))
+    if stands.kind is not Kind.ASK:
+        fail(without_master.why(job, stands), 1)
     try:
-        return _written_address(directory)
+        return _written_address(stands.directory)
     except OSError:
-        fail(f"{job} does not run: there is no {_address_file(directory)}", 1)
+        fail(f"{job} does not run: there is no {_address_file(stands.directory)}", 1)
 
 
 def _address_file(directory):
@@ -61,11 +53,7 @@ def _written_address(directory):
 
 
 def _ctl(*arguments):
-    try:
-        command = [programs.path("headrace-ctl"), *arguments]
-    except HeadraceError as error:
-        fail(error, 1)
-    raise typer.Exit(subprocess.run(command).returncode)
+    raise typer.Exit(ctl.call(*arguments).returncode)
 
 
 def _ask(job, master_addr, cert, key, ca, *arguments):
@@ -88,8 +76,9 @@ def status(
     format: FormatOption = Format.text,
 ):
     """Say how a job stands, and for each worker what it waits for; of an ended one, how it ended."""
-    if job and not master_addr and (ended := _last_status(job)):
-        _ctl("--format", format.value, "status", "--status_file", ended)
+    if job and not master_addr and (stands := standing.of(_directory(job))).kind is not Kind.ASK:
+        without_master.show(stands, format)
+        return
     again = ["--watch", str(watch)] if watch else []
     _ask(job, master_addr, tls_cert, tls_key, tls_ca, "--format", format.value, "status", *again)
 
@@ -103,6 +92,8 @@ def stop(
     tls_ca: Ca = "",
 ):
     """End a job early, with a checkpoint; train --resume goes on with it."""
+    if job and not master_addr:
+        without_master.stop(job, standing.of(_directory(job)))
     flags = ["--discard"] if discard else []
     words = ("--format", "text", "stop", "--reason", "headrace stop", *flags)
     _ask(job, master_addr, tls_cert, tls_key, tls_ca, *words)
@@ -136,7 +127,8 @@ def ledger(
     if job and not master_addr:
         directory = _directory(job)
         # A running master has its journal for itself; one that was killed has left it.
-        if _last_status(job) or not _answers(directory, control.Tls(tls_cert, tls_key, tls_ca)):
+        tls = control.Tls(tls_cert, tls_key, tls_ca)
+        if standing.of(directory).kind is not Kind.ASK or not _answers(directory, tls):
             _ctl(*words, "--journal", os.path.join(directory, "ledger.sqlite"))
     _ask(job, master_addr, tls_cert, tls_key, tls_ca, *words)
 
@@ -157,6 +149,8 @@ def logs(
 ):
     """Print the logs of a job's processes."""
     folder = os.path.join(_directory(job), "logs")
+    if not os.path.isdir(folder):
+        fail(f"{job} has no logs yet", 1)
     names = sorted(entry.removesuffix(".log") for entry in os.listdir(folder))
     found = [f"{entry}.log" for entry in names if name in ("", entry, entry.split(".")[0])]
     if not found:

@@ -75,6 +75,7 @@ class Statuses:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             process_group=0,
+            preexec_fn=processes.die_with_parent,
         )
         threading.Thread(target=self._read, args=(self._process.stdout,), daemon=True).start()
 

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import traceback
 
+from headrace.elastic import processes
 from headrace.errors import DataError, ExportError, HeadraceError, ModelModuleError, TrackingError
 
 _SAYS = "headrace: "  # then an error's code and message
@@ -44,6 +45,7 @@ def export(directory: str, flags) -> dict:
         capture_output=True,
         text=True,
         env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2"},
+        preexec_fn=processes.die_with_parent,
     )
     if done.returncode != 0:
         lines = done.stderr.strip().splitlines()

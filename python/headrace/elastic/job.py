@@ -19,6 +19,7 @@ from headrace.elastic import (
     process_predictions,
     processes,
     progress,
+    standing,
     summary,
 )
 from headrace.elastic.flags import EVALUATE, PREDICT, RUN, TRAIN, JobFlags
@@ -50,10 +51,10 @@ def run(flags: JobFlags, show: progress.Progress, dry_run=False, command=()):
         servers = flags.ps_addrs or [f"ps-{i}" for i in range(flags.servers)]
         return job_file.describe(flags, directory, files, evaluation_files, exported, "", servers), 0
     _check_port(flags)
-    with job_directory.Lock(directory):
+    with job_directory.Lock(directory, flags.job_name) as lock:
         job_directory.check(flags, directory)  # it may have come about meanwhile
         try:
-            return _run_in(directory, flags, files, evaluation_files, show, command)
+            return _run_in(directory, lock, flags, files, evaluation_files, show, command)
         except JobError as error:
             error.summary = _so_far(flags, directory, error)
             raise
@@ -66,13 +67,14 @@ def directory_of(flags) -> str:
     return os.path.abspath(flags.job_dir or os.path.join("headrace_jobs", flags.job_name))
 
 
-def _run_in(directory, flags, files, evaluation_files, show, command):
+def _run_in(directory, lock, flags, files, evaluation_files, show, command):
+    _end_what_was_left(directory, show)
     show.say(f"job {flags.job_name} ({flags.type}) in {directory}")
     if flags.no_checkpoint:
         show.say("--no_checkpoint: the model is taken as custom_model() makes it")
     exported = {"directory": "", "staging": ""}
     if flags.verb != RUN:
-        exported = _export(flags, directory, show)
+        exported = _export(flags, directory, lock, show)
         command = [programs.path("headrace-trainer")]
         if exported["processor"] and flags.verb == PREDICT and flags.output_format != "jsonl":
             raise UsageError(
@@ -99,7 +101,7 @@ def _run_in(directory, flags, files, evaluation_files, show, command):
     ) as servers:
         job = described(flags.ps_addrs or servers.addresses)
         job_file.write(job, os.path.join(directory, "job.json"))
-        status, exit_code = _run(flags, directory, command, show, servers)
+        status, exit_code = _run(flags, directory, lock, command, show, servers)
     predictions = ()
     if flags.verb == PREDICT and exit_code in (0, 3):
         predictions = _merge_predictions(flags)
@@ -129,6 +131,14 @@ def _so_far(flags, directory, error):
         with open(path, encoding="utf-8") as file:
             status = json.load(file)
     return summary.make(flags, directory, status, ledger, 1) | {"failure": error.message, "error_code": error.code}
+
+
+def _end_what_was_left(directory, show):
+    """By a command that was killed: nothing of it may work beside what is started now."""
+    mark = job_directory.mark(directory)
+    if left := processes.marked(mark):
+        show.say(f"ends what a command that was killed has left of this job: {processes.listed(left)}")
+        processes.end_marked(mark, standing.GRACE_S)
 
 
 def _check_port(flags):
@@ -171,12 +181,13 @@ def _files(flags, say):
     return found(main.get(flags.verb, flags.training_data)), evaluation
 
 
-def _export(flags, directory, show):
+def _export(flags, directory, lock, show):
     """A resumed job goes on with what was exported for it."""
     exported = os.path.join(directory, "export")
     notes = os.path.join(directory, "export.json")
     if not (flags.resume and os.path.isfile(notes)):
         show.say(f"exporting {flags.model_def}")
+        lock.says(f"exporting {flags.model_def}")
         shutil.rmtree(exported, ignore_errors=True)
         result = export_process.export(exported, flags)
         if result["not_synchronous"] and not flags.use_async:
@@ -187,6 +198,7 @@ def _export(flags, directory, show):
             show.say(line)
         with open(notes, "w", encoding="utf-8") as file:
             json.dump(result, file)
+        lock.says("starting")
     with open(notes, encoding="utf-8") as file:
         return {"directory": exported, **json.load(file)}
 
@@ -201,7 +213,7 @@ def _loaded(flags, names, notes):
     return [*lines, f"  and {more} more: {notes} names all"] if more > 0 else lines
 
 
-def _run(flags, directory, command, show, servers):
+def _run(flags, directory, lock, command, show, servers):
     """(last status or None, exit code)."""
     status, told = None, False
     with processes.Interrupts() as signals:
@@ -215,6 +227,7 @@ def _run(flags, directory, command, show, servers):
             flags.tls,
             flags.metrics_port,
         ) as job:
+            lock.says("")
             if flags.can_be_joined:
                 show.say(f"the master is at {job.address}; others join by --master_addr {job.address}")
             for news in job.statuses():

@@ -12,7 +12,8 @@ _KILL_S = 5  # for killed processes to be gone: one that the system holds for lo
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def _die_with_parent():
+def die_with_parent():
+    """For a child that is being started: SIGTERM, if this process is killed."""
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
@@ -30,7 +31,7 @@ def start(command, log: str, env=None) -> subprocess.Popen:
             stderr=subprocess.STDOUT,
             env=env,
             process_group=0,
-            preexec_fn=_die_with_parent,
+            preexec_fn=die_with_parent,
         )
 
 
@@ -59,25 +60,48 @@ def kill_marked(mark: str):
     """SIGKILL to every process that has `mark`, "NAME=value", in its environment, and to those that they start
     meanwhile: what a process left behind that was killed itself."""
     deadline = time.monotonic() + _KILL_S
-    while (pids := _marked(mark.encode())) and time.monotonic() < deadline:
+    while (pids := marked(mark)) and time.monotonic() < deadline:
         for pid in pids:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
+            _signal_one(pid, signal.SIGKILL)
         time.sleep(0.01)
 
 
-def _marked(mark):
-    found = []
+def end_marked(mark: str, grace_s: float):
+    """SIGTERM to every process that has `mark` in its environment but this one, and after `grace_s` SIGKILL."""
+    for pid in marked(mark):
+        _signal_one(pid, signal.SIGTERM)
+    deadline = time.monotonic() + grace_s
+    while marked(mark) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    kill_marked(mark)
+
+
+def marked(mark: str) -> dict:
+    """{number: name} of every process that has `mark`, "NAME=value", in its environment, but this one."""
+    found = {}
     for entry in os.scandir("/proc"):
         try:
             with open(f"/proc/{int(entry.name)}/environ", "rb") as file:
-                if mark in file.read().split(b"\0"):
-                    found.append(int(entry.name))
+                if mark.encode() not in file.read().split(b"\0"):
+                    continue
+            with open(f"/proc/{entry.name}/comm", encoding="utf-8", errors="replace") as file:
+                found[int(entry.name)] = file.read().strip()
         except (OSError, ValueError):
             pass  # another user's, gone, or no process
+    found.pop(os.getpid(), None)
     return found
+
+
+def listed(found: dict) -> str:
+    """What marked() gives, for people: "headrace-worker 12, sleep 14"."""
+    return ", ".join(f"{name} {pid}" for pid, name in sorted(found.items()))
+
+
+def _signal_one(pid, number):
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        pass
 
 
 def _signal(process, number):
