@@ -7,6 +7,8 @@ import subprocess
 import sys
 import textwrap
 
+import pytest
+
 import jobs
 from headrace.elastic import export_process, job_directory, processes, standing
 from headrace.elastic.standing import Kind
@@ -138,19 +140,25 @@ def test_while_it_is_exported(runner, records, monkeypatch):
     assert "job (training-only): done" in jobs.headrace("status", folder).stdout
 
 
-def _exporting_for_long(tmp_path):
-    """(its command, its job's folder), once it exports a module whose import takes a while."""
+def _exporting_for_long(tmp_path, **more):
+    """(its command, its job's folder), once it exports a module whose import takes a while. more: of Popen()."""
     (tmp_path / "slow.py").write_text(f"import time\nopen({str(tmp_path / 'began')!r}, 'w')\ntime.sleep(1000)\n")
     folder = str(tmp_path / "job")
     data = jobs.write_records(tmp_path)[0]
     arguments = ["train", f"--model_def={tmp_path / 'slow.py'}", f"--training_data={data}", "--minibatch_size=20"]
-    command = _command(*arguments, f"--job_dir={folder}", "--job_name=slow")
+    command = _command(*arguments, f"--job_dir={folder}", "--job_name=slow", **more)
     jobs.eventually((tmp_path / "began").exists, 60)
     return command, folder
 
 
-def test_stopped_while_it_is_exported(tmp_path):
-    command, folder = _exporting_for_long(tmp_path)
+def _in_the_background():
+    """What shells do with a command of a script that ends in &."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+@pytest.mark.parametrize("started", [None, _in_the_background])
+def test_stopped_while_it_is_exported(tmp_path, started):
+    command, folder = _exporting_for_long(tmp_path, preexec_fn=started)
     stopped = jobs.headrace("stop", folder)
     assert stopped.returncode == 0 and f"its command (process {command.pid}) is told to end" in stopped.stdout
     _, err = command.communicate(timeout=60)

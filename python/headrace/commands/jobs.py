@@ -117,7 +117,7 @@ def _take_cluster_flags(verb, context):
 def _run(verb, *, context, format, dry_run, config, command=(), **values):
     """Runs a job. values: what a command takes and JobFlags has; `config` has done its work by then."""
     del config
-    from headrace.elastic import job, summary
+    from headrace.elastic import job, processes, summary
     from headrace.elastic.progress import Progress
 
     if verb != RUN:
@@ -141,7 +141,7 @@ def _run(verb, *, context, format, dry_run, config, command=(), **values):
         fail(error, code)
 
     try:
-        with Progress(quiet=format is Format.json) as show:
+        with processes.stoppable(), Progress(quiet=format is Format.json) as show:
             result, code = job.run(flags, show, dry_run, command)
     except UsageError as error:
         give_up(error, 2)

@@ -1,5 +1,6 @@
 """Child processes that do not outlive this one."""
 
+import contextlib
 import ctypes
 import os
 import re
@@ -111,17 +112,39 @@ def _signal(process, number):
         pass
 
 
+_STOPS = (signal.SIGINT, signal.SIGTERM)
+
+
 class Interrupts(list):
     """SIGINT and SIGTERM that came within the context; they end nothing by themselves there."""
 
     def __enter__(self):
-        numbers = (signal.SIGINT, signal.SIGTERM)
-        self._before = {n: signal.signal(n, lambda number, _: self.append(number)) for n in numbers}
+        self._before = _handled(lambda number, _: self.append(number))
         return self
 
     def __exit__(self, *_):
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+        _put_back(self._before)
+
+
+@contextlib.contextmanager
+def stoppable():
+    """Within the context SIGINT and SIGTERM are a KeyboardInterrupt, also where the process was started with
+    SIGINT ignored, as shells do with what runs in the background of a script."""
+    before = _handled(signal.default_int_handler)
+    try:
+        yield
+    finally:
+        _put_back(before)
+
+
+def _handled(handler):
+    """What handled the signals before."""
+    return {number: signal.signal(number, handler) for number in _STOPS}
+
+
+def _put_back(before):
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def how_it_ended(code: int) -> str:
