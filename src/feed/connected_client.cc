@@ -156,7 +156,7 @@ void ConnectedClient::CollectLocked(bool parting, std::vector<ToAgent>* messages
       started_ || telemetry_.has_value() || !waits_for_.empty() || away >= kTelemetryEvery;
   if (!due || !news) return;
   Telemetry told = telemetry_.value_or(Telemetry());
-  if (told.handed_out > 0 && waits_for_.empty()) NoteUncommitted(now, &told);
+  if (told.handed_out > 0 && waits_for_.empty()) NoteUncommittedLocked(now, &told);
   message::Telemetry telemetry{told.steps,
                                told.records,
                                told.loss,
@@ -174,7 +174,7 @@ void ConnectedClient::CollectLocked(bool parting, std::vector<ToAgent>* messages
   telemetry_sent_ = now;
 }
 
-void ConnectedClient::NoteUncommitted(Clock::time_point now, Telemetry* telemetry) {
+void ConnectedClient::NoteUncommittedLocked(Clock::time_point now, Telemetry* telemetry) {
   const Clock::time_point since = std::max(applied_.load(), handed_out_);
   if (now - since < options_.commit_notice) return;
   const std::size_t in_hand = stream_account_->in_hand();

@@ -78,7 +78,7 @@ class ConnectedClient final : public Client {
   Status Say(const std::optional<ToAgent>& last);
   void CollectLocked(bool parting, std::vector<ToAgent>* messages);
   // Says so if the program has had elements for long and used none.
-  void NoteUncommitted(Clock::time_point now, Telemetry* telemetry);
+  void NoteUncommittedLocked(Clock::time_point now, Telemetry* telemetry);
   // Notes it where the step is not to blame for being out of the feed.
   void ExcuseStep();
   // Waits until `done` or the connection has failed.

@@ -2,6 +2,7 @@
 #include "worker/child.h"
 
 #include <gtest/gtest.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -59,8 +60,10 @@ TEST_F(LastLineTest, WhatAProcessBeforeItSaidIsNotItsOwn) {
   const auto last_line = [&] {
     Child child;
     EXPECT_TRUE(child.Start(options).ok());
+    siginfo_t ended;
+    EXPECT_EQ(waitid(P_PID, static_cast<id_t>(child.pid()), &ended, WEXITED | WNOWAIT), 0);
     std::string how;
-    while (!child.Ended(&how)) usleep(1000);
+    EXPECT_TRUE(child.Ended(&how));
     return child.LastLine();
   };
   EXPECT_EQ(last_line(), "");

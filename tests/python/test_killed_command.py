@@ -30,9 +30,9 @@ PROGRAM = """
 """
 
 
-def _command(*arguments, **more):
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen([sys.executable, "-m", "headrace", *arguments], **pipes, **more)
+def _command(start, *arguments, **more):
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return start([sys.executable, "-m", "headrace", *arguments], **pipes, **more)
 
 
 def _kill(command, *others):
@@ -44,12 +44,12 @@ def _kill(command, *others):
     command.communicate()
 
 
-def test_a_command_that_was_killed(tmp_path):
+def test_a_command_that_was_killed(start, tmp_path):
     (tmp_path / "program.py").write_text(textwrap.dedent(PROGRAM))
     folder = str(tmp_path / "job")
     arguments = ["run", "--job_name=killed", f"--job_dir={folder}", *_data(tmp_path)]
     arguments += ["--", sys.executable, str(tmp_path / "program.py"), str(tmp_path)]
-    command = _command(*arguments)
+    command = _command(start, *arguments)
     jobs.eventually((tmp_path / "began").exists, 60)
     assert "killed (training-only): running" in jobs.headrace("status", folder).stdout
     (master,) = jobs.processes(folder, "headrace-master")
@@ -83,12 +83,12 @@ def _data(tmp_path):
     return [f"--training_data={path}" for path in jobs.write_records(tmp_path)] + ["--records_per_task=100"]
 
 
-def test_what_a_killed_command_left_ends_before_the_job_goes_on(tmp_path):
+def test_what_a_killed_command_left_ends_before_the_job_goes_on(start, tmp_path):
     (tmp_path / "program.py").write_text(textwrap.dedent(PROGRAM))
     folder = str(tmp_path / "job")
     arguments = ["--job_name=killed", f"--job_dir={folder}", *_data(tmp_path)]
     arguments += ["--", sys.executable, str(tmp_path / "program.py"), str(tmp_path)]
-    command = _command("run", *arguments)
+    command = _command(start, "run", *arguments)
     jobs.eventually((tmp_path / "began").exists, 60)
     _kill(command, *jobs.processes(folder, "headrace-worker"))
     jobs.eventually(lambda: len(processes.marked(job_directory.mark(folder))) == 1)  # the master leaves
@@ -100,12 +100,12 @@ def test_what_a_killed_command_left_ends_before_the_job_goes_on(tmp_path):
     assert jobs.state(left) in ("", "Z")
 
 
-def test_all_were_killed(tmp_path):
+def test_all_were_killed(start, tmp_path):
     """As when the machine goes down: there is a journal, and nobody's last word."""
     (tmp_path / "program.py").write_text(textwrap.dedent(PROGRAM))
     folder = tmp_path / "job"
     arguments = ["--job_name=killed", f"--job_dir={folder}", *_data(tmp_path)]
-    command = _command("run", *arguments, "--", sys.executable, str(tmp_path / "program.py"), str(tmp_path))
+    command = _command(start, "run", *arguments, "--", sys.executable, str(tmp_path / "program.py"), str(tmp_path))
     jobs.eventually((tmp_path / "began").exists, 60)
     _kill(command, *jobs.processes(folder, "headrace-master"), *jobs.processes(folder, "headrace-worker"))
     standing.of(str(folder)).end_left()
@@ -140,13 +140,13 @@ def test_while_it_is_exported(runner, records, monkeypatch):
     assert "job (training-only): done" in jobs.headrace("status", folder).stdout
 
 
-def _exporting_for_long(tmp_path, **more):
+def _exporting_for_long(start, tmp_path, **more):
     """(its command, its job's folder), once it exports a module whose import takes a while. more: of Popen()."""
     (tmp_path / "slow.py").write_text(f"import time\nopen({str(tmp_path / 'began')!r}, 'w')\ntime.sleep(1000)\n")
     folder = str(tmp_path / "job")
     data = jobs.write_records(tmp_path)[0]
     arguments = ["train", f"--model_def={tmp_path / 'slow.py'}", f"--training_data={data}", "--minibatch_size=20"]
-    command = _command(*arguments, f"--job_dir={folder}", "--job_name=slow", **more)
+    command = _command(start, *arguments, f"--job_dir={folder}", "--job_name=slow", **more)
     jobs.eventually((tmp_path / "began").exists, 60)
     return command, folder
 
@@ -157,8 +157,8 @@ def _in_the_background():
 
 
 @pytest.mark.parametrize("started", [None, _in_the_background])
-def test_stopped_while_it_is_exported(tmp_path, started):
-    command, folder = _exporting_for_long(tmp_path, preexec_fn=started)
+def test_stopped_while_it_is_exported(start, tmp_path, started):
+    command, folder = _exporting_for_long(start, tmp_path, preexec_fn=started)
     stopped = jobs.headrace("stop", folder)
     assert stopped.returncode == 0 and f"its command (process {command.pid}) is told to end" in stopped.stdout
     _, err = command.communicate(timeout=60)
@@ -166,8 +166,8 @@ def test_stopped_while_it_is_exported(tmp_path, started):
     assert jobs.none_left(tmp_path)
 
 
-def test_killed_while_it_was_exported(tmp_path):
-    command, folder = _exporting_for_long(tmp_path)
+def test_killed_while_it_was_exported(start, tmp_path):
+    command, folder = _exporting_for_long(start, tmp_path)
     _kill(command)
     jobs.eventually(lambda: jobs.none_left(tmp_path / "slow.py"))  # the export goes with it
     said = jobs.headrace("status", folder)

@@ -37,27 +37,20 @@ SOON_S = 20  # within which a job is stopped, on a busy machine; it was 50 once
 
 
 @pytest.fixture
-def run(tmp_path, records):
+def run(start, tmp_path, records):
     """Starts `headrace run` with a program; gives its process, once the program has begun."""
-    started = []
 
-    def start(text):
+    def run_one(text):
         program, began = tmp_path / "program.py", tmp_path / "began"
         program.write_text(textwrap.dedent(text))
         command = [sys.executable, "-m", "headrace", "run", f"--job_dir={tmp_path / 'job'}", "--records_per_task=100"]
         command += [f"--training_data={path}" for path in records]
         command += ["--", sys.executable, str(program), str(began)]
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        started.append(subprocess.Popen(command, **pipes))
+        process = start(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         jobs.eventually(began.exists, 60)
-        return started[-1]
+        return process
 
-    yield start
-    for process in started:
-        if process.poll() is None:
-            process.send_signal(signal.SIGINT)
-            process.send_signal(signal.SIGINT)
-        process.communicate(timeout=60)
+    return run_one
 
 
 def _waits_for(folder):
