@@ -3,6 +3,7 @@
 #   headrace_library(NAME SOURCES... DEPS...)   a static, position-independent library
 #   headrace_test(NAME SOURCES... DEPS...)      a GoogleTest program, its cases known to CTest
 #   headrace_benchmark(NAME SOURCES... DEPS...) a Google Benchmark program
+#   headrace_fuzzer(NAME SOURCES... DEPS...)    a libFuzzer program; the target headrace_fuzzers builds all
 
 set(CMAKE_CXX_STANDARD 17)
 set(CMAKE_CXX_STANDARD_REQUIRED ON)
@@ -31,6 +32,13 @@ if(HEADRACE_SANITIZE)
   target_link_options(headrace_flags INTERFACE -fsanitize=${HEADRACE_SANITIZE})
 endif()
 
+if(HEADRACE_FUZZ)
+  if(NOT CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+    message(FATAL_ERROR "HEADRACE_FUZZ needs clang++: libFuzzer is a part of it")
+  endif()
+  target_compile_options(headrace_flags INTERFACE -fsanitize=fuzzer-no-link)
+endif()
+
 function(headrace_library name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
   add_library(${name} STATIC ${ARG_SOURCES})
@@ -55,4 +63,17 @@ function(headrace_benchmark name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE headrace_flags ${ARG_DEPS} benchmark::benchmark_main)
+endfunction()
+
+add_custom_target(headrace_fuzzers)
+function(headrace_fuzzer name)
+  if(NOT HEADRACE_FUZZ)
+    return()
+  endif()
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
+  add_executable(${name} EXCLUDE_FROM_ALL ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE headrace_flags ${ARG_DEPS})
+  target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/fuzzers")
+  add_dependencies(headrace_fuzzers ${name})
 endfunction()

@@ -26,7 +26,7 @@ check_tidy() {
   sources="$(git ls-files 'src/base/*.cc' 'src/plan/*.cc' 'src/stage/*.cc' 'src/feed/*.cc' 'src/journal/*.cc' \
     'src/ledger/*.cc' 'src/record/*.cc' 'src/records_tool/*.cc' \
     src/master/{coordinator,durable_log,entry,holds,job,pace,state}.cc \
-    src/trainer/{checkpoint,directory,exported_job,reach,settings}.cc src/trainer/shared/rounds.cc | grep -v -e _test.cc -e _benchmark.cc -e simulation)"
+    src/trainer/{checkpoint,directory,exported_job,reach,settings}.cc src/trainer/shared/rounds.cc | grep -v -e _test.cc -e _benchmark.cc -e _fuzz.cc -e simulation)"
   printf '%s\n' $sources | xargs -P "$jobs" -n 4 clang-tidy -quiet -p build/asan --warnings-as-errors='*' \
     2>/dev/null
 }

@@ -207,10 +207,15 @@ class JobError(HeadraceError, RuntimeError):
     """A job that could not be started, or that ended otherwise than well.
 
     Attributes: `summary`: what it had come to by then (docs/formats.md, "Summary"); None: it had not begun.
+    `exit_code`: what its command ends with; 75: --resume goes on.
     """
 
     code = "HR063"
     summary = None
+
+    def __init__(self, message: str, exit_code: int = 1):
+        self.exit_code = exit_code
+        super().__init__(message)
 
 
 class FeedError(HeadraceError, RuntimeError):

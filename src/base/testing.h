@@ -7,9 +7,22 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <cstdint>
+#include <cstdlib>
 #include <string>
 
 namespace headrace::testing {
+
+// How much of it a test does: `usual`, times HEADRACE_TEST_SCALE if that is in the environment (as
+// scripts/soak.sh sets it).
+inline std::int64_t Scaled(std::int64_t usual) {
+  const char* scale = std::getenv("HEADRACE_TEST_SCALE");
+  return scale == nullptr ? usual : usual * std::strtoll(scale, nullptr, 10);
+}
+// What a test has counted or measured goes into GoogleTest's report.
+inline void Report(const std::string& name, double value) {
+  ::testing::Test::RecordProperty(name, std::to_string(value));
+}
 
 // Listens at a port of this machine that the system chooses, until it is closed.
 class Listener {

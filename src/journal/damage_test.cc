@@ -3,6 +3,7 @@
 
 #include <random>
 
+#include "base/testing.h"
 #include "journal/testing.h"
 #include "journal/wal_check.h"
 
@@ -58,8 +59,9 @@ class DamageTest : public Test {
 TEST_F(DamageTest, ATailCutAnywhereLosesTheLastTransactionOnly) {
   MakeCrashed();
   ASSERT_GT(wal_.size(), 8192u);
-  std::size_t last = kEvents;
-  for (std::size_t cut = 1; cut <= 8192; cut += cut < 64 ? 1 : 97) {
+  std::size_t last = kEvents, cuts = 0;
+  const std::size_t step = headrace::testing::Scaled(1) > 1 ? 1 : 97;
+  for (std::size_t cut = 1; cut <= 8192; cut += cut < 64 ? 1 : step, ++cuts) {
     const Opened opened = OpenDamaged(file_, wal_.substr(0, wal_.size() - cut));
     ASSERT_TRUE(opened.status.ok()) << cut << ": " << opened.status.ToString();
     const std::size_t left = Prefix(opened.events);
@@ -69,6 +71,7 @@ TEST_F(DamageTest, ATailCutAnywhereLosesTheLastTransactionOnly) {
     }
     last = left;
   }
+  headrace::testing::Report("cuts", static_cast<double>(cuts));
 }
 
 TEST_F(DamageTest, GarbageBehindTheTailIsDropped) {
@@ -100,8 +103,8 @@ TEST_F(DamageTest, EveryFlippedBitOfTheLogIsFoundOrHarmless) {
   MakeCrashed();
   std::mt19937 random(2);
   int refused = 0;
-  constexpr int kFlips = 600;
-  for (int i = 0; i < kFlips; ++i) {
+  const std::int64_t flips = headrace::testing::Scaled(600);
+  for (std::int64_t i = 0; i < flips; ++i) {
     std::string damaged = wal_;
     const std::size_t bit = random() % (damaged.size() * 8);
     damaged[bit / 8] = static_cast<char>(damaged[bit / 8] ^ (1 << (bit % 8)));
@@ -114,7 +117,8 @@ TEST_F(DamageTest, EveryFlippedBitOfTheLogIsFoundOrHarmless) {
     // The last transaction cannot be told from one that was never finished.
     ASSERT_GE(Prefix(opened.events), kEvents - 1u) << "bit " << bit;
   }
-  EXPECT_GT(refused, kFlips * 8 / 10);
+  EXPECT_GT(refused, flips * 8 / 10);
+  headrace::testing::Report("flips", static_cast<double>(flips));
 }
 
 // The offset in the message; -1: it names none.
@@ -174,9 +178,9 @@ TEST_F(DamageTest, ThePageOfAnEventOfALongJournal) {
 TEST_F(DamageTest, EveryFlippedBitOfTheFileIsFoundOrHarmless) {
   MakeClosed();
   std::mt19937 random(3);
-  constexpr int kFlips = 600;
+  const std::int64_t flips = headrace::testing::Scaled(600);
   int refused = 0, unnamed = 0;
-  for (int i = 0; i < kFlips; ++i) {
+  for (std::int64_t i = 0; i < flips; ++i) {
     std::string damaged = file_;
     const std::size_t bit = random() % (damaged.size() * 8);
     damaged[bit / 8] = static_cast<char>(damaged[bit / 8] ^ (1 << (bit % 8)));
@@ -193,7 +197,8 @@ TEST_F(DamageTest, EveryFlippedBitOfTheFileIsFoundOrHarmless) {
     }
     ASSERT_EQ(Prefix(opened.events), kEvents) << "bit " << bit;
   }
-  EXPECT_GT(refused, kFlips / 10);
+  EXPECT_GT(refused, flips / 10);
+  headrace::testing::Report("flips", static_cast<double>(flips));
   EXPECT_LT(unnamed, refused / 10) << "without a page";
 }
 

@@ -6,6 +6,8 @@
 #include <cstdlib>
 #include <iostream>
 
+#include "base/testing.h"
+
 namespace headrace::ledger {
 namespace {
 
@@ -39,6 +41,10 @@ TEST(Simulation, HoldsUnderDrawnFaults) {
   std::cout << events << " events";
   for (const auto& [name, count] : counts) std::cout << ", " << count << " " << name;
   std::cout << "\n";
+  headrace::testing::Report("seeds", static_cast<double>(seeds));
+  headrace::testing::Report("events", static_cast<double>(events));
+  headrace::testing::Report("kills", static_cast<double>(counts["kills"]));
+  headrace::testing::Report("master_restarts", static_cast<double>(counts["master restarts"]));
   for (const char* name :
        {"kills", "expired", "disconnected", "released", "failed", "superseded", "rewound", "flush",
         "backups", "isolated", "fenced off", "refused reports", "handed back", "drained",

@@ -84,6 +84,18 @@ Status Dispatcher::DoJoin(const v1::JoinRequest& request, v1::JoinReply* reply) 
   return {};
 }
 
+void Dispatcher::RemoveGone() {
+  const std::map<std::uint64_t, std::int64_t> unwatched = unwatched_;
+  for (const auto& [worker, since_ms] : unwatched) {
+    const std::int64_t silent_ms = coordinator_->SilentFor(worker, now_ms_);
+    if (std::min(now_ms_ - since_ms, silent_ms) < kGoneMs) continue;
+    // It may be alive.
+    if (job_.model == ModelKind::kShared) Apply(Fenced{worker}).IgnoreError();
+    const Status status = Remove(worker, "its connection was lost", "");
+    if (!status.ok()) spdlog::error("worker {}: {}", worker, status.ToString());
+  }
+}
+
 Status Dispatcher::Remove(std::uint64_t worker, const std::string& reason,
                           const std::string& model) {
   Left left;
@@ -98,6 +110,7 @@ Status Dispatcher::Remove(std::uint64_t worker, const std::string& reason,
   coordinator_->Leave(worker);
   last_words_[name] = words_[worker].telemetry;
   words_.erase(worker);
+  unwatched_.erase(worker);
   pace_.Forget(worker);
   auto [it, end] = watchers_.equal_range(worker);
   for (; it != end; it = watchers_.erase(it)) {

@@ -214,6 +214,7 @@ void Dispatcher::Tick() {
     tick.now_ms = now_ms_;
     const Status status = Apply(ledger::Event(tick));
     if (!status.ok()) spdlog::error("tick: {}", status.ToString());
+    RemoveGone();
     if (coordinator_->PresentWorkers(now_ms_) > 0) seen_ms_ = now_ms_;
     if (samples_.empty() || now_ms_ - samples_.back().at_ms >= 1000) {
       samples_.push_back({now_ms_, state_.ledger().step(),
@@ -324,6 +325,7 @@ void Dispatcher::Watch(std::uint64_t worker, std::shared_ptr<Watcher> watcher) {
     return turn.End([status, watcher](const Status&) { watcher->End(status); });
   }
   watchers_.emplace(worker, watcher);
+  unwatched_.erase(worker);
   changed_.insert(worker);
   turn.End([](const Status&) {});
 }
@@ -333,8 +335,14 @@ void Dispatcher::Unwatch(std::uint64_t worker, const Watcher* watcher) {
   for (auto [it, end] = watchers_.equal_range(worker); it != end; ++it) {
     if (it->second.get() != watcher) continue;
     watchers_.erase(it);
+    if (watchers_.count(worker) == 0) unwatched_[worker] = options_.now_ms();
     return;
   }
+}
+
+std::size_t Dispatcher::watchers(std::uint64_t worker) const {
+  std::lock_guard<std::mutex> lock(mu_);
+  return watchers_.count(worker);
 }
 
 void Dispatcher::GetStatus(Done<v1::JobStatus> done) {

@@ -67,6 +67,10 @@ class Dispatcher {
   void Restored(const v1::RestoredRequest& request, Done<v1::RestoredReply> done);
   void Saved(const v1::SavedRequest& request, Done<v1::SavedReply> done);
   void Leave(const v1::LeaveRequest& request, Done<v1::LeaveReply> done);
+  // A worker that is here and whose last watcher goes away without having been ended is gone,
+  // unless it watches or says something again within kGoneMs: it has left then, as if it had said
+  // so.
+  static constexpr std::int64_t kGoneMs = 500;
   void Watch(std::uint64_t worker, std::shared_ptr<Watcher> watcher);
   void Unwatch(std::uint64_t worker, const Watcher* watcher);
 
@@ -104,6 +108,8 @@ class Dispatcher {
     std::int64_t fenced = 0, reports = 0;
   };
   Late late();
+  // How many watch for this worker.
+  std::size_t watchers(std::uint64_t worker) const;
   journal::JournalFigures journal_figures() const { return log_->figures(); }
 
  private:
@@ -147,6 +153,8 @@ class Dispatcher {
   Status DoRestored(const v1::RestoredRequest& request, v1::RestoredReply* reply);
   Status DoSaved(const v1::SavedRequest& request);
   Status DoLeave(const v1::LeaveRequest& request);
+  // Workers whose connection broke and that have not come back.
+  void RemoveGone();
   Status Remove(std::uint64_t worker, const std::string& reason, const std::string& model);
   Status Unknown(std::uint64_t worker) const;
   void FillStatus(v1::JobStatus* status) const;
@@ -171,7 +179,8 @@ class Dispatcher {
   Pace pace_;
   Rewinds rewinds_;
   std::multimap<std::uint64_t, std::shared_ptr<Watcher>> watchers_;
-  std::set<std::uint64_t> changed_;  // workers with other orders
+  std::map<std::uint64_t, std::int64_t> unwatched_;  // workers whose last watcher went away: when
+  std::set<std::uint64_t> changed_;                  // workers with other orders
   std::vector<Done<v1::CheckpointReply>> checkpoint_calls_;
   std::vector<std::function<void(const Status&)>> finished_calls_;
   std::deque<Sample> samples_;

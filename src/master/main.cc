@@ -35,6 +35,7 @@ struct Flags {
   std::string job, journal, port_file, status_file;
   Server::Options server;
   int metrics_port = 0;
+  std::uint64_t snapshot_events = Dispatcher::Options().compact_events;
   RunOptions run;
 };
 
@@ -97,6 +98,7 @@ int Serve(const Flags& flags) {
   Dispatcher::Options options;
   options.now_ms = WallClockMs;
   options.servers = [&servers] { return servers.looks(); };
+  options.compact_events = flags.snapshot_events;
   std::unique_ptr<Dispatcher> dispatcher;
   status = Dispatcher::Open(job, flags.journal, options, &dispatcher);
   if (!status.ok()) return Fail({status.code(), "journal: " + status.message()});
@@ -163,6 +165,10 @@ int Main(int argc, char** argv) {
                  "once the job has ended, wait so long for workers to leave")
       ->capture_default_str()
       ->check(CLI::NonNegativeNumber);
+  app.add_option("--snapshot_events", flags.snapshot_events,
+                 "the journal starts over from a snapshot after so many events")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
   app.add_flag("--stay", flags.run.stay, "go on answering when the job has ended");
   try {
     app.parse(argc, argv);

@@ -14,8 +14,10 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <functional>
+#include <future>
 #include <iostream>
-#include <mutex>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <random>
 #include <string>
@@ -132,60 +134,118 @@ class ProcessTest : public journal::testing::Test {
   }
 };
 
-TEST_F(ProcessTest, KilledAtAnyMomentNoTaskIsLostOrCountedTwice) {
-  const char* given = std::getenv("HEADRACE_TEST_SEED");
-  const unsigned seed = given != nullptr ? std::stoul(given) : std::random_device()();
-  std::cout << "seed " << seed << " (HEADRACE_TEST_SEED)\n";
-  std::mt19937 random(seed);
-  WriteJob(3000);
-  World world;
-  std::atomic<int> refused{0};
-  const auto work = [&](const std::string& name) {
-    Caller caller([this] { return Address(); });
-    FakeWorker worker(name, &caller, &world);
-    worker.before_task = [] { std::this_thread::sleep_for(milliseconds(15)); };  // the training
-    while (worker.Turn()) {
-    }
-    refused += worker.refused();
-  };
-  int kills = 0, code = -1;
-  struct Threads : std::vector<std::thread> {
-    ~Threads() {
-      for (std::thread& thread : *this) {
-        if (thread.joinable()) thread.join();
+constexpr int kKilled = 128 + SIGKILL;
+
+// Masters of one job that are killed one after the other, while two workers do it.
+class KilledProcessTest : public ProcessTest {
+ protected:
+  // One master, from its start to its end: its exit code. Told how many there were before.
+  using Life = std::function<int(int kills)>;
+
+  // Until the job is done; the first `kills` masters live as `life` says. Nothing may be lost or
+  // counted twice.
+  void DoTheJob(std::int64_t records, int kills, const Life& life) {
+    World world;
+    std::atomic<int> refused{0};
+    const auto work = [&](const std::string& name) {
+      Caller caller([this] { return Address(); });
+      FakeWorker worker(name, &caller, &world);
+      worker.before_task = [] { std::this_thread::sleep_for(milliseconds(15)); };  // the training
+      while (worker.Turn()) {
+      }
+      refused += worker.refused();
+    };
+    std::vector<std::future<void>> workers;
+    int killed = 0, code = kKilled;
+    {
+      Process first = Run();
+      ASSERT_NE(WaitForAddress(&first), "") << Log();
+      for (const char* name : {"w-0", "w-1"}) {
+        workers.push_back(std::async(std::launch::async, work, name));
       }
     }
-  } workers;
-  while (true) {
-    std::filesystem::remove(Path("port_file"));
-    Process master = Run();
-    // Some die before they listen.
-    const bool early = random() % 4 == 0 && kills > 0;
-    if (!early) {
-      ASSERT_NE(WaitForAddress(&master), "") << Log();
-      if (workers.empty()) {
-        workers.emplace_back(work, "w-0");
-        workers.emplace_back(work, "w-1");
-      }
+    while (code == kKilled) {
+      std::filesystem::remove(Path("port_file"));
+      ++killed;
+      code = killed < kills ? life(killed) : Run().Wait(milliseconds(600'000));
     }
-    const milliseconds life(early ? random() % 25 : random() % 120);
-    code = master.Wait(kills < 40 ? life : milliseconds(30000));
-    if (code != -1) break;
-    master.Signal(SIGKILL);
-    ++kills;
+    for (std::future<void>& worker : workers) worker.wait();
+    EXPECT_EQ(code, 0) << Log();
+    EXPECT_GE(killed, kills / 2) << "the job was done before";
+    headrace::testing::Report("kills", killed);
+    headrace::testing::Report("tasks", static_cast<double>(records) / 10);
+    EXPECT_EQ(refused, 0);
+    EXPECT_EQ(world.Histogram(), (std::map<int, int>{{1, static_cast<int>(records)}}));
+    int ctl = 0;
+    const nlohmann::json ledger = Ctl("ledger --journal " + Path("journal"), &ctl);
+    ASSERT_EQ(ctl, 0);
+    EXPECT_EQ(ledger["verdict"], "done");
+    EXPECT_EQ(ledger["totals"]["trained"], std::to_string(records));
+    EXPECT_EQ(ledger["totals"]["possibly_repeated"], "0");
   }
-  for (std::thread& thread : workers) thread.join();
-  EXPECT_EQ(code, 0) << Log();
-  EXPECT_GE(kills, 20);
-  std::cout << kills << " kills\n";
-  EXPECT_EQ(refused, 0);
-  EXPECT_EQ(world.Histogram(), (std::map<int, int>{{1, 3000}}));
-  int ctl = 0;
-  const nlohmann::json ledger = Ctl("ledger --journal " + Path("journal"), &ctl);
-  ASSERT_EQ(ctl, 0);
-  EXPECT_EQ(ledger["verdict"], "done");
-  EXPECT_EQ(ledger["totals"]["trained"], "3000");
-  EXPECT_EQ(ledger["totals"]["possibly_repeated"], "0");
+  std::mt19937 Random() const {
+    const char* given = std::getenv("HEADRACE_TEST_SEED");
+    const unsigned seed = given != nullptr ? std::stoul(given) : std::random_device()();
+    std::cout << "seed " << seed << " (HEADRACE_TEST_SEED)\n";
+    return std::mt19937(seed);
+  }
+};
+
+TEST_F(KilledProcessTest, AtAnyMomentNoTaskIsLostOrCountedTwice) {
+  std::mt19937 random = Random();
+  const std::int64_t records = headrace::testing::Scaled(3000);
+  WriteJob(records);
+  double slowest_ms = 0;
+  DoTheJob(records, static_cast<int>(headrace::testing::Scaled(40)), [&](int) {
+    const auto begin = steady_clock::now();
+    Process master = Run();
+    const bool early = random() % 4 == 0;  // it dies before it listens
+    if (!early) {
+      EXPECT_NE(WaitForAddress(&master), "") << Log();
+      const std::chrono::duration<double, std::milli> took = steady_clock::now() - begin;
+      slowest_ms = std::max(slowest_ms, took.count());
+    }
+    const int code = master.Wait(milliseconds(early ? random() % 25 : random() % 120));
+    if (code != -1) return code;
+    master.Signal(SIGKILL);
+    return master.Wait();
+  });
+  headrace::testing::Report("slowest_start_ms", slowest_ms);
+}
+
+// Of the journal, its syncs and snapshots, the file with the port, the answers.
+TEST_F(KilledProcessTest, RightBeforeAndRightAfterItWrites) {
+  std::mt19937 random = Random();
+  const std::int64_t records = headrace::testing::Scaled(6000);
+  WriteJob(records);
+  // How often a call is made in the fifth of a second that a master lives for: about.
+  const std::vector<std::pair<const char*, int>> functions{{"pwrite64", 60}, {"fdatasync", 20},
+                                                           {"sendmsg", 40},  {"ftruncate64", 1},
+                                                           {"unlink", 1},    {"rename", 1}};
+  std::map<std::string, int> deaths;
+  DoTheJob(records, static_cast<int>(headrace::testing::Scaled(40)), [&](int kills) {
+    const auto& [function, calls] = functions[static_cast<std::size_t>(kills) % functions.size()];
+    const std::string fate = std::string(function) + (random() % 2 == 0 ? ":before:" : ":after:");
+    std::vector<std::string> command{
+        "/usr/bin/env", "LD_PRELOAD=" HEADRACE_DIE_AT_CALL,
+        "HEADRACE_DIE_AT=" + fate + std::to_string(random() % calls + 1)};
+    const std::vector<std::string> program = Command({"--snapshot_events", "20"});
+    command.insert(command.end(), program.begin(), program.end());
+    Process master(command, Path("log"));
+    int code = master.Wait(milliseconds(1000));
+    if (code == kKilled) ++deaths[fate];
+    if (code != -1) return code;
+    master.Signal(SIGKILL);  // it makes no such call
+    return master.Wait();
+  });
+  for (const auto& [fate, count] : deaths) {
+    std::cout << count << " " << fate << "\n";
+    headrace::testing::Report(fate.substr(0, fate.size() - 1), count);
+  }
+  for (const char* fate : {"pwrite64:", "fdatasync:", "sendmsg:", "rename:"}) {
+    const auto found = deaths.lower_bound(fate);
+    EXPECT_TRUE(found != deaths.end() && found->first.rfind(fate, 0) == 0) << fate;
+  }
 }
 
 TEST_F(ProcessTest, EndsByTheVerdict) {

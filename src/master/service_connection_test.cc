@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cstdlib>
 #include <filesystem>
+#include <functional>
 #include <future>
 #include <memory>
 #include <string>
@@ -77,6 +78,64 @@ TEST_F(ServiceTest, AWatcherThatGoesAwayIsForgotten) {
   RunAll({&a});
   ExpectDone();
 }
+
+class GoneTest : public ServiceTest, public ::testing::WithParamInterface<ModelKind> {};
+
+// As when a process is killed: nobody waits for its leases to expire.
+TEST_P(GoneTest, AWorkerWhoseConnectionBreaks) {
+  const ModelKind model = GetParam();
+  StartMaster(SmallJob(model));
+  auto one = NewCaller(), two = NewCaller();
+  FakeWorker a("w-0", one.get(), &world), b("w-1", two.get(), &world);
+  const auto leases = [&] {
+    std::int64_t held = 0;
+    const v1::JobStatus status = GetStatus();
+    for (const v1::WorkerStatus& worker : status.workers()) {
+      if (worker.worker() == a.number()) held = worker.leases();
+    }
+    return held;
+  };
+  while (a.lease_count() == 0) ASSERT_TRUE(a.Turn());
+  const auto watch = [&](const std::function<void()>& meanwhile) {
+    grpc::ClientContext context;
+    v1::Introduce("test", &context);
+    v1::WatchRequest request;
+    request.set_worker(a.number());
+    auto stream = one->Stub()->Watch(&context, request);
+    v1::Orders orders;
+    ASSERT_TRUE(stream->Read(&orders));
+    meanwhile();
+    context.TryCancel();
+    EXPECT_FALSE(stream->Finish().ok());
+  };
+  // Whoever watches again, or says something, is there.
+  const auto pass = [&](std::int64_t ms) {
+    master->now_ms += ms;
+    master->dispatcher->Tick();
+  };
+  watch([] {});
+  while (master->dispatcher->watchers(a.number()) > 0) std::this_thread::yield();
+  watch([&] {
+    pass(Dispatcher::kGoneMs);
+    EXPECT_GT(leases(), 0);
+  });
+  while (master->dispatcher->watchers(a.number()) > 0) std::this_thread::yield();
+  pass(Dispatcher::kGoneMs - 1);
+  EXPECT_GT(leases(), 0);
+  ASSERT_TRUE(a.Turn());
+  pass(1);
+  EXPECT_GT(leases(), 0) << "it has just said something";
+  pass(Dispatcher::kGoneMs - 1);
+  EXPECT_EQ(leases(), 0);
+  EXPECT_EQ(master->dispatcher->late().fenced, model == ModelKind::kShared ? 1 : 0);
+  ASSERT_TRUE(a.Turn()) << "it is told to join again";
+  EXPECT_EQ(a.number(), 0u);
+  RunAll({&a, &b});
+  ExpectDone();
+  EXPECT_EQ(a.refused(), 0);
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, GoneTest, ::testing::Values(ModelKind::kNone, ModelKind::kShared));
 
 TEST_F(ServiceTest, TlsKeepsOutWhoHasNoCertificate) {
   const std::string folder = folder_.string();

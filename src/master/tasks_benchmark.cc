@@ -170,6 +170,15 @@ int Main(int clients, double seconds, const std::filesystem::path& folder) {
     std::fprintf(stderr, "no task was done in %g s\n", seconds);
     return 1;
   }
+  // As after a restart: how long until the state of all these tasks is there again.
+  const auto reopening = Clock::now();
+  status = Dispatcher::Open(job, path, options, &dispatcher);
+  const double reopened = std::chrono::duration<double>(Clock::now() - reopening).count();
+  if (!status.ok()) {
+    std::fprintf(stderr, "%s\n", status.ToString().c_str());
+    return 1;
+  }
+  dispatcher.reset();
   const auto tasks = static_cast<double>(latencies.size());
   const auto quantile = [&](double q) {
     return latencies[static_cast<std::size_t>(q * (tasks - 1))];
@@ -177,12 +186,14 @@ int Main(int clients, double seconds, const std::filesystem::path& folder) {
   std::printf(
       "{\"clients\": %d, \"tasks_per_s\": %.0f, \"p50_ms\": %.2f, \"p99_ms\": %.2f, \"tasks\": "
       "%.0f, "
-      "\"event_bytes_per_task\": %.1f, \"file_bytes_per_task\": %.1f, \"events_per_sync\": %.1f}\n",
+      "\"event_bytes_per_task\": %.1f, \"file_bytes_per_task\": %.1f, \"events_per_sync\": %.1f, "
+      "\"reopened_s\": %.3f}\n",
       clients, tasks / took, quantile(0.5), quantile(0.99), tasks,
       static_cast<double>(after.bytes - before.bytes) / tasks,
       static_cast<double>(std::filesystem::file_size(path)) / tasks,
       static_cast<double>(after.events - before.events) /
-          static_cast<double>(after.commits - before.commits));
+          static_cast<double>(after.commits - before.commits),
+      reopened);
   std::filesystem::remove(path);
   return 0;
 }

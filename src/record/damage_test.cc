@@ -5,6 +5,7 @@
 #include <iterator>
 #include <map>
 
+#include "base/testing.h"
 #include "record/gzip.h"
 #include "record/open_cursor.h"
 #include "record/testing.h"
@@ -159,6 +160,7 @@ TEST_P(DamageTest, RandomFlipsAreFound) {
     ASSERT_EQ(status.message().substr(0, 3), "f: ");
     *byte = static_cast<char>(*byte ^ 1 << bit % 8);
   }
+  headrace::testing::Report("flips", static_cast<double>(flips));
 }
 
 // What is not damaged can still be read: TFRecords behind a damaged one, chunks behind a damaged

@@ -4,15 +4,19 @@
 #include <algorithm>
 #include <random>
 
+#include "base/testing.h"
 #include "worker/testing/fake_servers.h"
 #include "worker/testing/processes.h"
 
 namespace headrace::worker {
 namespace {
 
+using headrace::testing::Report;
+using headrace::testing::Scaled;
 using std::chrono::milliseconds;
 using testing::ChildrenOf;
 using testing::FakeServers;
+using testing::kLongPatience;
 using testing::Process;
 using testing::Read;
 using testing::Until;
@@ -215,16 +219,18 @@ TEST_P(SharedStormTest, KilledAtRandomMoments) {
   const unsigned seed = std::random_device{}();
   SCOPED_TRACE("seed " + std::to_string(seed));
   std::mt19937 random(seed);
-  constexpr std::int64_t kRecords = 6000;
-  Start(kRecords, std::string(R"("lease_ms": 1000, "exact": )") + (exact ? "true" : "false"));
+  const std::int64_t records = Scaled(6000), most = Scaled(12);
+  Start(records, std::string(R"("lease_ms": 1000, "exact": )") + (exact ? "true" : "false"));
   const std::vector<std::string> names{"worker-0", "worker-1", "worker-2"};
   for (const std::string& name : names) Train(name, {"--step_ms", "3"});
-  for (int kills = 0; kills < 12; ++kills) {
+  std::int64_t killed = 0;
+  for (std::int64_t kills = 0; kills < most; ++kills) {
     std::this_thread::sleep_for(milliseconds(random() % 200));
     if (exact && kills % 3 == 0) Checkpoint();  // unless all is done
     const std::string& name = names[random() % names.size()];
     Process* agent = workers_[name].get();
     if (!agent->running()) continue;  // it has done all there was
+    ++killed;
     switch (random() % 4) {
       case 0: {
         agent->Signal(SIGKILL);
@@ -243,9 +249,11 @@ TEST_P(SharedStormTest, KilledAtRandomMoments) {
     }
   }
   for (const std::string& name : names) {
-    EXPECT_EQ(workers_[name]->ExitCode(), 0) << workers_[name]->output();
+    EXPECT_EQ(workers_[name]->ExitCode(kLongPatience), 0) << workers_[name]->output();
   }
-  ExpectComplete(kRecords, 1, /*none_repeated=*/exact);
+  ExpectComplete(records, 1, /*none_repeated=*/exact);
+  Report("kills", static_cast<double>(killed));
+  Report("tasks", static_cast<double>(records) / 50);
   EXPECT_EQ(Status().model(), folder_ + "/model");
   EndMaster(0);
 }

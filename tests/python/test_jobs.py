@@ -274,13 +274,13 @@ def test_predictions_are_processed_in_python(shared, tmp_path, monkeypatch, reco
 # --- looked at, stopped, resumed --------------------------------------------------------------
 
 
-def _begun(start, runner, tmp_path, records, *more):
+def _begun(start, runner, tmp_path, records, *more, stderr=None):
     """(its command line, its process), once it has a checkpoint."""
     arguments = ["train", "--model_def", runner.module, "--minibatch_size=20"]
     arguments += [f"--training_data={path}" for path in records]
     arguments += [f"--job_dir={tmp_path / 'job'}", "--checkpoint_steps=100", "--job_name=job", *more]
     command = [sys.executable, "-m", "headrace", *arguments]
-    process = start(command, stdout=subprocess.PIPE)
+    process = start(command, stdout=subprocess.PIPE, stderr=stderr)
     checkpoints = tmp_path / "job" / "checkpoints"
     jobs.eventually(lambda: checkpoints.is_dir() and any(checkpoints.glob("*/manifest.json")), 60)
     return arguments, process
@@ -297,6 +297,26 @@ def test_stopped_without_a_checkpoint(start, runner, tmp_path, records):
     assert process.returncode == 75, err
     assert "stopping without a checkpoint (--checkpoint_steps, --checkpoint_dir): --resume begins" in err
     assert "goes on; the model begins anew, as it has no checkpoints" in out
+
+
+def test_stopped_at_once(start, runner, tmp_path, records):
+    """By a second signal, while the first waits for a training process that does not answer."""
+    said = tmp_path / "said"
+    with open(said, "w") as err:
+        _, process = _begun(
+            start, runner, tmp_path, records, "--num_epochs=100000", "--format=json", stderr=err
+        )
+    (trainer,) = jobs.processes(tmp_path, "child")
+    os.kill(trainer, signal.SIGSTOP)
+    process.send_signal(signal.SIGINT)
+    jobs.eventually(lambda: "once more to stop at once" in said.read_text(), 60)
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 75, said.read_text()
+    made = json.loads(out)
+    assert (made["verdict"], made["exit_code"]) == ("stopped", 75)
+    assert "stopped at once; the job can be resumed (--resume)" in made["failure"]
+    assert jobs.none_left(tmp_path / "job")
 
 
 def test_looked_at_while_it_runs(start, runner, tmp_path, records):

@@ -146,7 +146,7 @@ def _run(verb, *, context, format, dry_run, config, command=(), **values):
     except UsageError as error:
         give_up(error, 2)
     except HeadraceError as error:
-        give_up(error, 1)
+        give_up(error, getattr(error, "exit_code", 1))
     except KeyboardInterrupt:
         give_up("stopped before the job began", 75)
     if dry_run:

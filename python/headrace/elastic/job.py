@@ -130,7 +130,8 @@ def _so_far(flags, directory, error):
     if os.path.isfile(path := os.path.join(directory, "status.json")):
         with open(path, encoding="utf-8") as file:
             status = json.load(file)
-    return summary.make(flags, directory, status, ledger, 1) | {"failure": error.message, "error_code": error.code}
+    made = summary.make(flags, directory, status, ledger, error.exit_code)
+    return made | {"failure": error.message, "error_code": error.code}
 
 
 def _end_what_was_left(directory, show):
@@ -235,7 +236,7 @@ def _run(flags, directory, lock, command, show, servers):
                     status = news
                     show.show(status)
                 if len(signals) > 1:
-                    raise JobError("stopped at once; the job can be resumed (--resume)")
+                    raise JobError("stopped at once; the job can be resumed (--resume)", exit_code=75)
                 if signals and not told:
                     told = True
                     show.say(f"stopping{_waits_for(flags, directory)}; once more to stop at once")

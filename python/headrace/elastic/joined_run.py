@@ -81,7 +81,7 @@ def _follow(group, watch, interrupts, show):
             status = news
             show.show(status)
         if len(interrupts) > 1:
-            raise JobError("stopped at once; the job goes on without this machine")
+            raise JobError("stopped at once; the job goes on without this machine", exit_code=75)
         if interrupts and not left:
             left = True
             show.say("leaving: workers hand back what they have not read; once more to stop at once")

@@ -46,6 +46,8 @@ struct Flags {
   std::int64_t pause_at = -1;  // STOP to itself with this step in its hands
   bool kill_at_restore = false, kill_at_delivery = false;
   bool fail_at_delivery = false;
+  std::string
+      times;  // gets when it was ready, and when its first step began: ms of the steady clock
   std::string once;  // only the process that makes this file kills or stops itself
 };
 
@@ -160,6 +162,13 @@ Status Obey(Client* client, const FakeServers* servers, std::uint64_t* saved) {
   return {};
 }
 
+void NoteTime(const std::string& path) {
+  if (path.empty()) return;
+  const auto now = std::chrono::steady_clock::now().time_since_epoch();
+  std::ofstream(path, std::ios::app)
+      << std::chrono::duration_cast<std::chrono::milliseconds>(now).count() << std::endl;
+}
+
 int Train(const Flags& flags) {
   if (flags.deaf) signal(SIGTERM, SIG_IGN);
   if (flags.silent) {
@@ -194,6 +203,7 @@ int Train(const Flags& flags) {
     if (client == nullptr || !client->draining()) return 1;
     return client->Bye("", Status()).ok() ? 0 : 1;  // told to leave while it waited
   }
+  NoteTime(flags.times);
   const int file = open(flags.out.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0666);
   FakeTrainer::Options options;
   options.batch = flags.batch;
@@ -201,8 +211,9 @@ int Train(const Flags& flags) {
   std::uint64_t saved = 0;
   options.before_iterator = [&] { return Obey(client.get(), servers.get(), &saved); };
   FakeTrainer* running = nullptr;
-  bool hangs = false;
+  bool hangs = false, began = false;
   options.on_batch = [&](const auto& records) {
+    if (!std::exchange(began, true)) NoteTime(flags.times);
     if (running->steps() == flags.kill_at && Fails(flags)) kill(getpid(), SIGKILL);
     for (const auto& record : records) {
       if (record.second == flags.kill_on) kill(getpid(), SIGKILL);
@@ -264,6 +275,7 @@ int Main(int argc, char** argv) {
   app.add_flag("--kill_at_restore", flags.kill_at_restore);
   app.add_flag("--kill_at_delivery", flags.kill_at_delivery);
   app.add_flag("--fail_at_delivery", flags.fail_at_delivery);
+  app.add_option("--times", flags.times);
   app.add_option("--once", flags.once);
   CLI11_PARSE(app, argc, argv);
   return Train(flags);

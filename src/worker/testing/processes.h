@@ -30,6 +30,20 @@ namespace headrace::worker::testing {
 
 using Clock = std::chrono::steady_clock;
 inline constexpr std::chrono::seconds kPatience{60};
+inline constexpr std::chrono::seconds kLongPatience{600};  // with what grows with the test's scale
+
+inline double MillisecondsSince(Clock::time_point begin) {
+  return std::chrono::duration<double, std::milli>(Clock::now() - begin).count();
+}
+
+// How often `what` stands in `text`.
+inline std::size_t Count(const std::string& text, const std::string& what) {
+  std::size_t count = 0;
+  for (std::size_t at = text.find(what); at != std::string::npos; at = text.find(what, at + 1)) {
+    ++count;
+  }
+  return count;
+}
 
 // Looks every few milliseconds; false when it took too long.
 inline bool Until(const std::function<bool()>& holds, std::chrono::milliseconds most = kPatience) {
@@ -183,6 +197,15 @@ class JobTest : public ::testing::Test {
     return ledger;
   }
   std::int64_t trained() { return Status().totals().trained(); }
+  // That processes of this name hold.
+  std::int64_t Leases(const std::string& name) {
+    std::int64_t leases = 0;
+    const v1::JobStatus status = Status();
+    for (const v1::WorkerStatus& worker : status.workers()) {
+      if (worker.name() == name) leases += worker.leases();
+    }
+    return leases;
+  }
   // How often each record was trained, as the trainers wrote it down themselves.
   std::map<std::pair<std::string, std::int64_t>, int> Witness() {
     std::map<std::pair<std::string, std::int64_t>, int> counts;
@@ -190,6 +213,12 @@ class JobTest : public ::testing::Test {
     std::string path;
     for (std::int64_t index = 0; lines >> path >> index;) ++counts[{path, index}];
     return counts;
+  }
+  // How many records were trained more often than `epochs` times, counted with each further time.
+  std::int64_t Repeated(std::int64_t epochs) {
+    std::int64_t repeated = 0;
+    for (const auto& [record, count] : Witness()) repeated += count - epochs;
+    return repeated;
   }
   // The ledger has every record of every epoch once, and what was trained more often than that is
   // named.
