@@ -282,28 +282,36 @@ TEST_F(AcceleratorTest, AFailedCopyIsThatStepsError) {
   EXPECT_TRUE(absl::IsOutOfRange(Step(session.get(), {"train:0"}).status()));
 }
 
-TEST_F(AcceleratorTest, AStepThatGivesUpOnACopyTakesNothing) {
-  auto unstaged = Open(Training(kGpu), SessionOptions());
-  const auto first = Step(unstaged.get(), {"train:0"});
-  auto session = Open(Training(kGpu), Staged("cancelled"));
+// A step that starts the stage, and gives up while its copies do not end.
+void GiveUp(Session* session) {
   fake_gpu::Hold();
   tensorflow::RunOptions options;
   options.set_timeout_in_ms(50);
   std::vector<Tensor> out;
   EXPECT_FALSE(session->Run(options, {}, {"train:0"}, {}, &out, nullptr).ok());
+  ASSERT_TRUE(Eventually([] { return fake_gpu::Held() > 0; }));
+}
+
+TEST_F(AcceleratorTest, AStepThatGivesUpOnACopyTakesNothing) {
+  auto unstaged = Open(Training(kGpu), SessionOptions());
+  const auto first = Step(unstaged.get(), {"train:0"});
+  auto session = Open(Training(kGpu), Staged("cancelled"));
+  GiveUp(session.get());
   fake_gpu::Release();
   EXPECT_EQ(*Step(session.get(), {"train:0"}), *first);
 }
 
 TEST_F(AcceleratorTest, ASessionClosesWhileACopyIsInFlight) {
   auto session = Open(Training(kGpu), Staged("closing"));
-  fake_gpu::Hold();
-  ASSERT_TRUE(session->Run({}, {}, {"headrace/start"}, nullptr).ok());
-  ASSERT_TRUE(Eventually([] { return fake_gpu::Held() > 0; }));
+  GiveUp(session.get());
   std::thread closer([&session] {
     session->Close().IgnoreError();
     session.reset();
   });
+  // The stage is closed, and awaits its copies: the device is still there.
+  EXPECT_TRUE(Eventually([] { return StatsOf("closing").empty(); }));
+  EXPECT_GT(fake_gpu::Held(), 0);
+  EXPECT_GT(fake_gpu::LiveBuffers(), 0);
   fake_gpu::Release();
   closer.join();
 }
