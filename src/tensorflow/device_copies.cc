@@ -9,8 +9,10 @@
 #include <utility>
 #include <vector>
 
+#include "absl/log/log.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "tensorflow/attributes.h"
 #include "tensorflow/core/framework/function.h"
 #include "tensorflow/core/framework/memory_types.h"
@@ -231,6 +233,9 @@ absl::Status MarkCopies(Graph* graph) {
     }
     if (copied.empty()) continue;
     TF_ASSIGN_OR_RETURN(Node * call, CallOf(*outputs));
+    LOG(INFO) << "Headrace: the stage of '" << call->name() << "' copies " << copied.size()
+              << (copied.size() == 1 ? " tensor" : " tensors") << " to "
+              << absl::StrJoin(std::set<std::string>(devices.begin(), devices.end()), ", ");
     const std::string name = call->name();
     call->set_name(absl::StrCat(name, "-", Digest(copied, devices)));
     call->AddAttr(kCopyOutputsAttr, copied);

@@ -13,9 +13,12 @@
 
 #include "absl/strings/match.h"
 #include "tensorflow/c_api.h"
+#include "tensorflow/core/common_runtime/graph_constructor.h"
 #include "tensorflow/core/framework/tensor.h"
 #include "tensorflow/core/protobuf/config.pb.h"
 #include "tensorflow/core/public/session.h"
+#include "tensorflow/device_copies.h"
+#include "tensorflow/explain.h"
 #include "tensorflow/stage_options.h"
 #include "tensorflow/test_graph.h"
 #include "tensorflow/testing/fake_gpu.h"
@@ -32,6 +35,7 @@ using ::tensorflow::Tensor;
 
 constexpr char kGpu[] = "/device:GPU:0";
 constexpr char kCpu[] = "/device:CPU:0";
+constexpr char kTask[] = "/job:localhost/replica:0/task:0";
 
 // Name of the threads that run a stage's body.
 constexpr char kStageThread[] = "hr-stage";
@@ -337,6 +341,25 @@ TEST_F(AcceleratorTest, WithoutAGpuNothingIsCopied) {
   EXPECT_EQ(StatsOf("none")[0]["copied_tensors"], 0);
 }
 
+TEST_F(AcceleratorTest, WithoutAGpuTheGraphIsTheSame) {
+  const SessionOptions options = Staged("same");
+  tensorflow::GraphDef rewritten;
+  TF_CHECK_OK(RewriteGraphDef(Training("").def(),
+                              options.config.graph_options().rewrite_options().custom_optimizers(0),
+                              &rewritten));
+  for (auto& node : *rewritten.mutable_node()) node.set_device(std::string(kTask) + kCpu);
+  tensorflow::Graph graph(tensorflow::OpRegistry::Global());
+  tensorflow::GraphConstructorOptions constructor;
+  constructor.allow_internal_ops = true;
+  TF_CHECK_OK(tensorflow::ConvertGraphDefToGraph(constructor, rewritten, &graph));
+  tensorflow::GraphDef before, after;
+  graph.ToGraphDef(&before);
+  TF_CHECK_OK(MarkCopies(&graph));
+  TF_CHECK_OK(TakeCopies(/*is_function_graph=*/false, &graph));
+  graph.ToGraphDef(&after);
+  EXPECT_EQ(before.DebugString(), after.DebugString());
+}
+
 // FakeDouble is staged: with a stream of its own it runs on that stream's logical device.
 TestGraph Doubling() {
   TestGraph graph;
@@ -355,8 +378,6 @@ SessionOptions Divided(SessionOptions options, int parts) {
   options.config.set_allow_soft_placement(true);
   return options;
 }
-
-constexpr char kTask[] = "/job:localhost/replica:0/task:0";
 
 TEST_F(AcceleratorTest, AStageWithAStreamRunsOnItsLogicalDevice) {
   auto plain = Open(Doubling(), SessionOptions());
