@@ -6,7 +6,7 @@
 //     "sources": [name], "draws": [name], "body": [name], "constants": [name],
 //     "args": [{"node": name, "output": int}],
 //     "outputs": [{"node": name, "output": int, "dtype": str, "shape": str, "bytes": int or null,
-//                  "keeps_name": bool}],
+//                  "keeps_name": bool, "copied_to": [device], only where nodes ask for one}],
 //     "recomputed": [name], "removed": [name]
 //   }],
 //   "nodes": [{"name": str, "op": str, "stage": name or null, "reason": ReasonCodeName,
@@ -18,6 +18,7 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 
+#include "plan/accelerators.h"
 #include "plan/plan.h"
 
 namespace headrace::plan {
@@ -31,7 +32,7 @@ Json Names(const Graph& graph, const std::vector<int>& nodes) {
   return names;
 }
 
-Json StageJson(const Graph& graph, const Stage& stage) {
+Json StageJson(const Graph& graph, const Accelerators& accelerators, const Stage& stage) {
   Json args = Json::array();
   for (const Endpoint& arg : stage.args) {
     args.push_back({{"node", graph.nodes[arg.node].name}, {"output", arg.output}});
@@ -46,6 +47,8 @@ Json StageJson(const Graph& graph, const Stage& stage) {
                        {"shape", info.shape},
                        {"bytes", info.bytes >= 0 ? Json(info.bytes) : Json(nullptr)},
                        {"keeps_name", crossing.keeps_name}});
+    const std::vector<std::string> copied = accelerators.Taking(crossing.from);
+    if (!copied.empty()) outputs.back()["copied_to"] = copied;
   }
   return {{"name", stage.name},
           {"mark", stage.mark >= 0 ? Json(stage.mark) : Json(nullptr)},
@@ -64,9 +67,10 @@ Json StageJson(const Graph& graph, const Stage& stage) {
 
 std::string ExplainJson(const Graph& graph, const StagePlan& plan) {
   Json stages = Json::array();
+  const Accelerators accelerators(graph, plan);
   std::vector<const Stage*> stage_of(graph.nodes.size(), nullptr);
   for (const Stage& stage : plan.stages) {
-    stages.push_back(StageJson(graph, stage));
+    stages.push_back(StageJson(graph, accelerators, stage));
     for (const std::vector<int>* list : {&stage.sources, &stage.draws, &stage.body}) {
       for (int n : *list) stage_of[n] = &stage;
     }

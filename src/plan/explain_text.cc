@@ -3,6 +3,7 @@
 #include <numeric>
 #include <sstream>
 
+#include "plan/accelerators.h"
 #include "plan/plan.h"
 
 namespace headrace::plan {
@@ -22,7 +23,8 @@ std::string Bytes(std::int64_t bytes) {
 
 class TextWriter {
  public:
-  TextWriter(const Graph& graph, const StagePlan& plan) : graph_(graph), plan_(plan) {}
+  TextWriter(const Graph& graph, const StagePlan& plan)
+      : graph_(graph), plan_(plan), accelerators_(graph, plan) {}
 
   std::string Run() {
     std::size_t staged = 0;
@@ -85,7 +87,11 @@ class TextWriter {
       const OutputInfo& info = Info(crossing);
       out_ << "    " << Name(crossing.from.node) << ":" << crossing.from.output << "  "
            << info.dtype << " " << info.shape << "  " << Bytes(info.bytes)
-           << (crossing.keeps_name ? "  keeps its name" : "  cannot be fed or fetched") << "\n";
+           << (crossing.keeps_name ? "  keeps its name" : "  cannot be fed or fetched");
+      for (const std::string& device : accelerators_.Taking(crossing.from)) {
+        out_ << "  copied to " << device;
+      }
+      out_ << "\n";
     }
   }
 
@@ -176,6 +182,7 @@ class TextWriter {
 
   const Graph& graph_;
   const StagePlan& plan_;
+  const Accelerators accelerators_;
   std::ostringstream out_;
 };
 

@@ -115,6 +115,20 @@ TEST(ExplainText, CutsLongListsOfWhatIsNotAboutTheStage) {
                         "    and 2 more for this reason, with 2 nodes that depend on them\n"));
 }
 
+TEST(Explain, SaysWhichAcceleratorsTakeWhatCrosses) {
+  GraphBuilder g;
+  g.Handle("it");
+  g.Source("next", {"it"}, 2).accelerator = "/device:GPU:1";  // staged: of no interest
+  g.Pure("hash", {"next"});
+  g.Main("matmul", {"hash", "next:1"}).accelerator = "/device:GPU:0";
+  g.Main("metric", {"hash"});
+  const Planned p(g, Session());
+  const Json outputs = Json::parse(ExplainJson(p.graph, p.plan))["stages"][0]["outputs"];
+  ASSERT_EQ(outputs.size(), 2u);
+  for (const Json& output : outputs) EXPECT_EQ(output["copied_to"], Json({"/device:GPU:0"}));
+  EXPECT_THAT(ExplainText(p.graph, p.plan), testing::HasSubstr("  copied to /device:GPU:0\n"));
+}
+
 TEST(ExplainJson, HasThePlanByName) {
   const Planned p(Example());
   const Json json = Json::parse(ExplainJson(p.graph, p.plan));

@@ -219,6 +219,7 @@ StageFigures Stage::FiguresLocked() const {
   f.read_us = ReadTimeLocked();
   f.waiting = static_cast<std::int64_t>(waiters_.size());
   f.held_bytes = static_cast<std::int64_t>(HeldBytesLocked());
+  if (body_ != nullptr) f.copied_tensors = body_->copied_tensors();
   return f;
 }
 

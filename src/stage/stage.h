@@ -34,6 +34,8 @@ class StageBody {
   // nothing else to do: its threads may be used until this returns. Must end by itself: it is not
   // cancelled.
   virtual ReadResult Run(const std::vector<Payload>& inputs, const Runner* step) = 0;
+  // Results that it has copied to accelerators so far, for figures. Any thread may ask at any time.
+  virtual std::int64_t copied_tensors() const { return 0; }
 };
 
 struct StageConfig {
@@ -79,6 +81,7 @@ struct StageFigures {
   std::int64_t consumer_wait_us = 0;  // time takes waited
   std::int64_t read_us = 0;           // time reads of its sources took
   std::int64_t body_us = 0;           // time spent in bodies, all threads
+  std::int64_t copied_tensors = 0;    // to accelerators
   std::string last_error;
 };
 

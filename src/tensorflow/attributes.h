@@ -14,9 +14,19 @@ inline constexpr char kKeepAttr[] = "_headrace_keep";        // bool: keeps its 
 // On the functions that the pass makes: they are never planned inside.
 inline constexpr char kStageFunctionAttr[] = "_headrace_stage_function";
 
+// On calls and their StageStart once the graph was placed, and only where accelerators take what
+// crosses: list(int), as `outputs`, and list(string), to which device's memory the stage copies it.
+inline constexpr char kCopyOutputsAttr[] = "_headrace_copy_outputs";
+inline constexpr char kCopyDevicesAttr[] = "_headrace_copy_devices";
+
+// On calls and starts, where the stage has a GPU stream of its own: string, the logical device that
+// the body's ops are placed on as far as they can run there.
+inline constexpr char kStageDeviceAttr[] = "_headrace_stage_device";
+
 inline constexpr char kStagedCallOp[] = "Headrace>StagedCall";
 inline constexpr char kStageStartOp[] = "Headrace>StageStart";
 inline constexpr char kStagedOutputsOp[] = "Headrace>StagedOutputs";
+inline constexpr char kStagedDeviceOutputsOp[] = "Headrace>StagedDeviceOutputs";
 inline constexpr char kStagedOpsRanOp[] = "Headrace>StagedOpsRan";
 inline constexpr char kResetSourceOp[] = "Headrace>ResetSource";
 inline constexpr char kIteratorPullOp[] = "Headrace>IteratorPull";

@@ -159,6 +159,14 @@ void SetDevice(const Node& node, bool on_cpu, plan::Node* out) {
   }
 }
 
+// "/device:GPU:0"; empty where none is asked for.
+std::string RequestedAccelerator(const std::string& requested) {
+  DeviceNameUtils::ParsedName parsed;
+  if (!DeviceNameUtils::ParseFullName(requested, &parsed) || !parsed.has_type) return "";
+  if (parsed.type == tensorflow::DEVICE_CPU) return "";
+  return StageDevice(requested, /*on_cpu=*/false);
+}
+
 plan::Node Translate(const Node& node, const StagingRequest& request, TraitFinder* finder) {
   plan::Node out;
   out.name = node.name();
@@ -169,6 +177,7 @@ plan::Node Translate(const Node& node, const StagingRequest& request, TraitFinde
   out.barrier_text = std::move(traits.text);
   out.resource = std::move(traits.resource);
   SetDevice(node, request.session.stage_subgraph_on_cpu, &out);
+  out.accelerator = RequestedAccelerator(node.requested_device());
   out.target = Flag(node, kTargetAttr);
   out.excluded = request.exclude.count(node.name()) > 0;
   out.keep = Flag(node, kKeepAttr);

@@ -89,6 +89,27 @@ source_num_outputs: number of tensors of each source's element.
 outputs: for each output, v >= 0: tensor v of the elements, in order; v < 0: output -v-1 of body.
 )doc");
 
+REGISTER_OP("Headrace>StagedDeviceOutputs")
+    .Input("ticket: variant")
+    .Output("out: Tout")
+    .Attr("Tout: list(type) >= 1")
+    .Attr("output_shapes: list(shape) >= 1")
+    .Attr("source_num_outputs: list(int) >= 1")
+    .Attr("outputs: list(int) >= 1")
+    .Attr("copies: list(int) >= 1")
+    .Attr("num_copies: int >= 1")
+    .SetShapeFn(OutputShapesFromAttr)
+    .Doc(R"doc(
+What a ticket holds in the memory of this op's device, an accelerator: the stage has copied it there.
+
+ticket: of a StagedCall in the same step.
+out: copies of what crosses.
+output_shapes, source_num_outputs: as of StagedOutputs.
+outputs: of which tensor each is a copy, as of StagedOutputs.
+copies: for each output, its position among the copies that the call's stage makes.
+num_copies: how many the stage makes.
+)doc");
+
 REGISTER_OP("Headrace>StageStart")
     .Input("args: Targs")
     .Attr("Targs: list(type) >= 0")

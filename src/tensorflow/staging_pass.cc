@@ -21,6 +21,7 @@
 #include "tensorflow/runtime/convert.h"
 #include "tensorflow/stage_graph.h"
 #include "tensorflow/staging_request.h"
+#include "tensorflow/stream_device.h"
 
 namespace headrace {
 namespace {
@@ -65,6 +66,11 @@ bool MayHaveGpu(const GraphOptimizationPassOptions& options) {
     if (device->device_type() == tensorflow::DEVICE_GPU) return true;
   }
   return false;
+}
+
+absl::Status PlaceOnStreams(const GraphOptimizationPassOptions& options, Graph* graph) {
+  if (options.device_set == nullptr) return absl::OkStatus();
+  return PlaceStages(options.device_set->devices(), graph);
 }
 
 // Nodes that TensorFlow will look for by name: they run for their effects when the function is
@@ -140,6 +146,7 @@ class HeadraceStagingPass : public tensorflow::GraphOptimizationPass {
     TF_RETURN_IF_ERROR(ToAbsl(CheckStreams(staged->planned.request, MayHaveGpu(options))));
     const std::string summary = absl::StrCat(Describe(options), ": ", Summarize(*staged));
     if (!staged->planned.plan.stages.empty()) {
+      TF_RETURN_IF_ERROR(PlaceOnStreams(options, staged->planned.graph.get()));
       if (absl::Status s = Publish(*std::move(staged), options); !s.ok()) {
         return RunUnstaged(options, s);
       }

@@ -25,7 +25,7 @@ Status CheckStreamsOf(const Carrier& carrier) {
   StageOptions options;
   if (Status s = ParseStageOptions(carrier, &options); !s.ok()) return s;
   const bool wants_stream = options.streams > 0 || options.stage_subgraph_stream_id > 0;
-  if (!wants_stream) return Status();
+  if (!wants_stream || options.stage_subgraph_on_cpu) return Status();
   return Status(Code::kFailedPrecondition,
                 "Headrace options: streams is " + std::to_string(options.streams) +
                     " and stage_subgraph_stream_id is " +

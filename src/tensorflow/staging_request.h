@@ -43,7 +43,8 @@ Status ReadMarks(const tensorflow::Graph& graph, StagingRequest* request);
 // True if a node of `graph` is marked by tf.staged.
 bool HasMarks(const tensorflow::Graph& graph);
 
-// FAILED_PRECONDITION if streams are asked for and `has_gpu` is false.
+// FAILED_PRECONDITION if streams are asked for, the stage is not pinned to the host, and `has_gpu`
+// is false.
 Status CheckStreams(const StagingRequest& request, bool has_gpu);
 
 // Options of a stage with this mark (-1: without), as the StagedCall carries them.

@@ -36,6 +36,7 @@ char* headrace_stats(const char* tag) {
                     {"consumer_wait_us", f.consumer_wait_us},
                     {"read_us", f.read_us},
                     {"body_us", f.body_us},
+                    {"copied_tensors", f.copied_tensors},
                     {"last_error", f.last_error}});
   }
   return CopyForCaller(

@@ -1,7 +1,10 @@
 #include "tensorflow/runtime/function_runtime.h"
 
+#include <algorithm>
+#include <set>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
 #include "tensorflow/core/common_runtime/process_function_library_runtime.h"
 #include "tensorflow/core/framework/cancellation.h"
@@ -12,6 +15,29 @@
 namespace headrace {
 
 using ::tensorflow::FunctionLibraryRuntime;
+
+namespace {
+
+// `whole` under a name of its own, with `device` requested for nodes that request none.
+tensorflow::FunctionDef Placed(const tensorflow::FunctionDef& whole, const std::string& device) {
+  tensorflow::FunctionDef placed = whole;
+  placed.mutable_signature()->set_name(absl::StrCat(whole.signature().name(), "_placed"));
+  std::set<std::string> handles;
+  for (const auto& arg : whole.signature().input_arg()) {
+    if (arg.type() == tensorflow::DT_RESOURCE || arg.type() == tensorflow::DT_VARIANT) {
+      handles.insert(arg.name());
+    }
+  }
+  for (tensorflow::NodeDef& node : *placed.mutable_node_def()) {
+    const bool takes_handle =
+        std::any_of(node.input().begin(), node.input().end(),
+                    [&](const std::string& input) { return handles.count(input) > 0; });
+    if (node.device().empty() && !takes_handle) node.set_device(device);
+  }
+  return placed;
+}
+
+}  // namespace
 
 FunctionRuntime::FunctionRuntime() = default;
 FunctionRuntime::~FunctionRuntime() = default;
@@ -42,6 +68,30 @@ absl::Status StageFunction::Create(std::shared_ptr<FunctionRuntime> runtime,
   FunctionLibraryRuntime::Handle handle;
   TF_RETURN_IF_ERROR(
       runtime->flr()->Instantiate(name, tensorflow::AttrSlice(&function.attr()), {}, &handle));
+  result->reset(new StageFunction(std::move(runtime), handle));
+  return absl::OkStatus();
+}
+
+absl::Status StageFunction::CreateOn(const std::string& device,
+                                     std::shared_ptr<FunctionRuntime> runtime,
+                                     const tensorflow::NameAttrList& function,
+                                     std::unique_ptr<StageFunction>* result) {
+  const tensorflow::FunctionDef* whole = runtime->library()->Find(function.name());
+  if (whole == nullptr) return absl::InternalError(absl::StrCat("no function ", function.name()));
+  const tensorflow::FunctionDef placed = Placed(*whole, device);
+  TF_RETURN_IF_ERROR(runtime->library()->AddFunctionDef(placed));
+
+  const std::string& host = runtime->flr()->device()->name();
+  FunctionLibraryRuntime::InstantiateOptions options;
+  options.target = host;
+  options.is_multi_device_function = true;
+  options.input_devices.assign(placed.signature().input_arg_size(), host);
+  options.output_devices.assign(placed.signature().output_arg_size(), host);
+  options.allow_soft_placement = true;
+  options.config_proto.set_allow_soft_placement(true);
+  FunctionLibraryRuntime::Handle handle;
+  TF_RETURN_IF_ERROR(runtime->flr()->Instantiate(
+      placed.signature().name(), tensorflow::AttrSlice(&function.attr()), options, &handle));
   result->reset(new StageFunction(std::move(runtime), handle));
   return absl::OkStatus();
 }

@@ -55,6 +55,12 @@ class StageFunction {
                              const tensorflow::NameAttrList& function,
                              std::unique_ptr<StageFunction>* result);
 
+  // With the ops that can run there on `device`, one of the session's, and the others on the host,
+  // where arguments and results are. An op that takes a handle stays with what that names.
+  static absl::Status CreateOn(const std::string& device, std::shared_ptr<FunctionRuntime> runtime,
+                               const tensorflow::NameAttrList& function,
+                               std::unique_ptr<StageFunction>* result);
+
   // Runs the function and waits for it. `cancel` may be null.
   absl::Status Run(absl::Span<const tensorflow::Tensor> args, const OpThreads& threads,
                    stage::Cancellation* cancel, Tensors* results) const;

@@ -1,13 +1,18 @@
 #include "tensorflow/runtime/stage_builder.h"
 
+#include <atomic>
 #include <functional>
 #include <optional>
 
+#include "tensorflow/attributes.h"
+#include "tensorflow/core/common_runtime/device.h"
+#include "tensorflow/core/common_runtime/device_mgr.h"
 #include "tensorflow/core/framework/function.h"
 #include "tensorflow/core/framework/resource_mgr.h"
 #include "tensorflow/core/platform/cpu_info.h"
 #include "tensorflow/options.h"
 #include "tensorflow/runtime/convert.h"
+#include "tensorflow/runtime/copy_to_device.h"
 #include "tensorflow/runtime/function_runtime.h"
 #include "tensorflow/runtime/optional_element.h"
 #include "tensorflow/runtime/process_domain.h"
@@ -63,14 +68,36 @@ class FunctionReader : public stage::SourceReader {
   const std::vector<WeakHandle> handles_;
 };
 
+// Runs the body function, if there is one, then copies to accelerators what they take: the copies
+// stand behind the function's results.
 class FunctionBody : public stage::StageBody {
  public:
+  struct Copy {
+    OutputOrigin from;
+    tensorflow::Device* device;  // the session's, which outlives its stages
+  };
+
   FunctionBody(std::unique_ptr<StageFunction> function, std::vector<Tensor> args,
-               std::shared_ptr<StagePool> pool)
-      : function_(std::move(function)), args_(std::move(args)), pool_(std::move(pool)) {}
+               std::vector<Copy> copies, std::shared_ptr<StagePool> pool)
+      : function_(std::move(function)),
+        args_(std::move(args)),
+        copies_(std::move(copies)),
+        pool_(std::move(pool)) {}
 
   stage::ReadResult Run(const std::vector<stage::Payload>& inputs,
                         const stage::Runner* step) override {
+    Tensors results;
+    absl::Status status = RunFunction(inputs, step, &results);
+    if (status.ok() && !copies_.empty()) status = AddCopies(inputs, &results);
+    return ToReadResult(status, std::move(results));
+  }
+
+  std::int64_t copied_tensors() const override { return copied_.load(std::memory_order_relaxed); }
+
+ private:
+  absl::Status RunFunction(const std::vector<stage::Payload>& inputs, const stage::Runner* step,
+                           Tensors* results) const {
+    if (function_ == nullptr) return absl::OkStatus();
     OpThreads threads;
     if (pool_ != nullptr) {
       threads.runner = [this](std::function<void()> task) { pool_->Schedule(std::move(task)); };
@@ -78,16 +105,26 @@ class FunctionBody : public stage::StageBody {
     } else if (step != nullptr) {
       threads.runner = *step;
     }
-    const std::vector<Tensor> args = BodyArguments(inputs, args_);
-    Tensors results;
-    const absl::Status status = function_->Run(args, threads, /*cancel=*/nullptr, &results);
-    return ToReadResult(status, std::move(results));
+    return function_->Run(BodyArguments(inputs, args_), threads, /*cancel=*/nullptr, results);
   }
 
- private:
-  const std::unique_ptr<StageFunction> function_;
+  absl::Status AddCopies(const std::vector<stage::Payload>& inputs, Tensors* results) {
+    std::vector<DeviceCopy> wanted;
+    for (const Copy& copy : copies_) {
+      wanted.push_back({TensorAt(copy.from, inputs, *results), copy.device});
+    }
+    Tensors copied;
+    TF_RETURN_IF_ERROR(CopyToDevices(wanted, &copied));
+    for (Tensor& tensor : copied) results->push_back(std::move(tensor));
+    copied_.fetch_add(static_cast<std::int64_t>(copies_.size()), std::memory_order_relaxed);
+    return absl::OkStatus();
+  }
+
+  const std::unique_ptr<StageFunction> function_;  // may be null
   const std::vector<Tensor> args_;
+  const std::vector<Copy> copies_;
   const std::shared_ptr<StagePool> pool_;
+  std::atomic<std::int64_t> copied_{0};
 };
 
 // A random op keeps its place in its sequence over all plans of a session, so the function that is
@@ -136,6 +173,18 @@ absl::Status FindOrMakeSource(OpKernelContext* ctx, const StageSpec::SourceSpec&
                              iterator ? "" : spec.node, make, source);
 }
 
+absl::Status FindDevices(OpKernelContext* ctx, const StageSpec& spec,
+                         std::vector<FunctionBody::Copy>* copies) {
+  for (const StageSpec::CopySpec& copy : spec.copies) {
+    tensorflow::Device* device = nullptr;
+    const tensorflow::DeviceMgr* devices = ctx->function_library()->device_mgr();
+    if (devices == nullptr) return absl::InternalError("the step has no device manager");
+    TF_RETURN_IF_ERROR(devices->LookupDevice(copy.device, &device));
+    copies->push_back({copy.from, device});
+  }
+  return absl::OkStatus();
+}
+
 // Resources without a shared name are private to the kernel that made them; TensorFlow's
 // ContainerInfo gives them names with a leading underscore, which users may not choose.
 bool EndsWithItsKernel(OpKernelContext* ctx, int input) {
@@ -160,6 +209,23 @@ stage::StageConfig MakeConfig(const StageSpec& spec) {
   return config;
 }
 
+absl::Status ReadCopies(OpKernelConstruction* ctx, const std::vector<int>& num_outputs,
+                        std::vector<StageSpec::CopySpec>* copies) {
+  if (!ctx->HasAttr(kCopyOutputsAttr)) return absl::OkStatus();
+  std::vector<int> outputs;
+  std::vector<std::string> devices;
+  TF_RETURN_IF_ERROR(ctx->GetAttr(kCopyOutputsAttr, &outputs));
+  TF_RETURN_IF_ERROR(ctx->GetAttr(kCopyDevicesAttr, &devices));
+  if (outputs.size() != devices.size()) {
+    return absl::InvalidArgumentError("the lists that describe the copies differ in length");
+  }
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    TF_ASSIGN_OR_RETURN(const OutputOrigin from, OriginOf(outputs[i], num_outputs));
+    copies->push_back({from, devices[i]});
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::Status StageSpec::FromAttrs(OpKernelConstruction* ctx, StageSpec* spec) {
@@ -180,6 +246,9 @@ absl::Status StageSpec::FromAttrs(OpKernelConstruction* ctx, StageSpec* spec) {
   TF_RETURN_IF_ERROR(ctx->GetAttr("options", &options));
   TF_RETURN_IF_ERROR(ToAbsl(ParseStageOptions(options, &spec->options)));
   spec->call_node = ctx->def().name();
+  if (ctx->HasAttr(kStageDeviceAttr)) {
+    TF_RETURN_IF_ERROR(ctx->GetAttr(kStageDeviceAttr, &spec->body_device));
+  }
 
   const std::size_t n = functions.size();
   if (kinds.size() != n || nodes.size() != n || num_args.size() != n || num_outputs.size() != n) {
@@ -212,7 +281,7 @@ absl::Status StageSpec::FromAttrs(OpKernelConstruction* ctx, StageSpec* spec) {
   for (const int output : outputs) {
     (output < 0 ? spec->has_body : spec->elements_cross) = true;
   }
-  return absl::OkStatus();
+  return ReadCopies(ctx, num_outputs, &spec->copies);
 }
 
 std::vector<Tensor> SelectInputs(OpKernelContext* ctx, const std::vector<int>& indices) {
@@ -249,15 +318,23 @@ absl::Status BuildStage(OpKernelContext* ctx, const StageSpec& spec, BuiltStage*
     inputs.push_back(std::move(input));
   }
   std::unique_ptr<stage::StageBody> body;
-  if (spec.has_body) {
+  if (spec.has_body || !spec.copies.empty()) {
+    std::vector<FunctionBody::Copy> copies;
+    TF_RETURN_IF_ERROR(FindDevices(ctx, spec, &copies));
     std::unique_ptr<StageFunction> function;
-    TF_RETURN_IF_ERROR(StageFunction::Create(runtime, spec.body, &function));
+    if (spec.has_body && spec.body_device.empty()) {
+      TF_RETURN_IF_ERROR(StageFunction::Create(runtime, spec.body, &function));
+    } else if (spec.has_body) {
+      TF_RETURN_IF_ERROR(StageFunction::CreateOn(spec.body_device, runtime, spec.body, &function));
+    }
     std::shared_ptr<StagePool> pool;
+    // What waits for a device must not go on on a thread of that device.
+    if (!spec.body_device.empty()) pool = StagePool::Get({});
     if (spec.options.use_stage_subgraph_thread_pool) {
       pool = StagePool::Get(spec.options.thread_pools[spec.options.stage_subgraph_thread_pool_id]);
     }
     body = std::make_unique<FunctionBody>(std::move(function), SelectInputs(ctx, spec.body_args),
-                                          std::move(pool));
+                                          std::move(copies), std::move(pool));
   }
   built->stage = std::make_shared<stage::Stage>(ProcessDomain(), MakeConfig(spec),
                                                 std::move(inputs), std::move(body));

@@ -14,6 +14,7 @@
 #include "tensorflow/core/framework/attr_value.pb.h"
 #include "tensorflow/core/framework/op_kernel.h"
 #include "tensorflow/runtime/function_runtime.h"
+#include "tensorflow/runtime/output_origin.h"
 #include "tensorflow/stage_options.h"
 
 namespace headrace {
@@ -28,11 +29,18 @@ struct StageSpec {
     std::vector<int> args;  // indices into the call's inputs; the first is the resource consumed
     int num_outputs = 0;
   };
+  // One of the results of a ticket, for the memory of an accelerator.
+  struct CopySpec {
+    OutputOrigin from;
+    std::string device;  // full name
+  };
   std::string stage;      // name, for people
   std::string call_node;  // unique in the session
   std::vector<SourceSpec> sources;
   tensorflow::NameAttrList body;
   std::vector<int> body_args;
+  std::vector<CopySpec> copies;
+  std::string body_device;      // logical device of the body's ops; empty: the host
   bool has_body = false;        // some output comes from the body
   bool elements_cross = false;  // some output comes from an element
   StageOptions options;

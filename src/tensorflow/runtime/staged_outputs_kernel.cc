@@ -8,6 +8,7 @@
 #include "tensorflow/core/framework/op_kernel.h"
 #include "tensorflow/core/framework/variant.h"
 #include "tensorflow/runtime/convert.h"
+#include "tensorflow/runtime/output_origin.h"
 #include "tensorflow/runtime/stage_builder.h"
 #include "tensorflow/runtime/stage_ticket.h"
 
@@ -19,12 +20,6 @@ using ::tensorflow::OpKernelConstruction;
 using ::tensorflow::OpKernelContext;
 using ::tensorflow::Tensor;
 
-// Where an output comes from.
-struct OutputSpec {
-  int source = -1;  // >= 0: element of that source; -1: the body
-  int component = 0;
-};
-
 class StagedOutputsOp : public OpKernel {
  public:
   explicit StagedOutputsOp(OpKernelConstruction* ctx) : OpKernel(ctx) {
@@ -32,19 +27,9 @@ class StagedOutputsOp : public OpKernel {
     OP_REQUIRES_OK(ctx, ctx->GetAttr("outputs", &outputs));
     OP_REQUIRES_OK(ctx, ctx->GetAttr("source_num_outputs", &num_outputs));
     for (const int output : outputs) {
-      OutputSpec where;
-      where.component = output < 0 ? -output - 1 : output;
-      if (output >= 0) {
-        where.source = 0;
-        const int sources = static_cast<int>(num_outputs.size());
-        while (where.source < sources && where.component >= num_outputs[where.source]) {
-          where.component -= num_outputs[where.source++];
-        }
-        OP_REQUIRES(ctx, where.source < sources,
-                    absl::InvalidArgumentError(absl::StrCat("output names element tensor ", output,
-                                                            ", which is not there")));
-      }
-      outputs_.push_back(where);
+      absl::StatusOr<OutputOrigin> origin = OriginOf(output, num_outputs);
+      OP_REQUIRES_OK(ctx, origin.status());
+      outputs_.push_back(*origin);
     }
   }
 
@@ -63,7 +48,7 @@ class StagedOutputsOp : public OpKernel {
     if (!failed && ticket.taken.body.use_count() == 1) return MoveOutputs(ctx, ticket);
     for (std::size_t i = 0; i < outputs_.size(); ++i) {
       if (failed && !ctx->output_required(static_cast<int>(i))) continue;
-      const OutputSpec& from = outputs_[i];
+      const OutputOrigin& from = outputs_[i];
       const Tensors& tensors =
           from.source >= 0 ? TensorsOf(ticket.taken.inputs[from.source]) : *body;
       ctx->set_output(static_cast<int>(i), tensors[from.component]);
@@ -101,7 +86,7 @@ class StagedOutputsOp : public OpKernel {
                                results);
   }
 
-  std::vector<OutputSpec> outputs_;  // constant after construction
+  std::vector<OutputOrigin> outputs_;  // constant after construction
 };
 
 // What it is for happens before it runs: its input tells the step's outputs what is needed.
