@@ -94,8 +94,8 @@ struct Node {
   // Requested placement, already reduced to what must not be mixed in one stage, e.g.
   // "/job:worker/task:0/device:GPU:1"; empty = anywhere.
   std::string device;
-  // The accelerator that it asks for by name, e.g. "/device:GPU:0", also where the stage is pinned to
-  // the host; for people.
+  // The accelerator that it asks for by name, e.g. "/device:GPU:0", also where the stage is pinned
+  // to the host; for people.
   std::string accelerator;
 
   bool target = false;    // marked by mark_target_node: it and all below it stay out
