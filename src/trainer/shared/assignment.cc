@@ -135,9 +135,11 @@ struct Group {
   }
 };
 
-bool WorthCutting(const Group& group, int servers) {
+// `all_bytes`: of all groups.
+bool WorthCutting(const Group& group, std::int64_t all_bytes, int servers) {
   return servers > 1 && group.SameRows() && group.members.front()->shape.dim_size(0) >= servers &&
-         group.members.front()->bytes() / servers >= kLeastShardBytes;
+         group.members.front()->bytes() / servers >= kLeastShardBytes &&
+         group.bytes >= all_bytes / servers / kWholeTablesPerShare;
 }
 
 }  // namespace
@@ -161,12 +163,16 @@ void AssignServers(const Graph& graph, int servers, SharedVariables* variables) 
     group.members.push_back(&variable);
   }
   std::vector<Group> sorted;
-  for (auto& [name, group] : by_name) sorted.push_back(std::move(group));
+  std::int64_t all_bytes = 0;
+  for (auto& [name, group] : by_name) {
+    all_bytes += group.bytes;
+    sorted.push_back(std::move(group));
+  }
   std::stable_sort(sorted.begin(), sorted.end(),
                    [](const Group& a, const Group& b) { return a.bytes > b.bytes; });
   std::vector<std::int64_t> load(servers, 0);
   for (const Group& group : sorted) {
-    if (tables.count(group.name) > 0 && WorthCutting(group, servers)) {
+    if (tables.count(group.name) > 0 && WorthCutting(group, all_bytes, servers)) {
       for (SharedVariable* variable : group.members) Cut(servers, variable);
       for (std::int64_t& bytes : load) bytes += group.bytes / servers;
       continue;

@@ -11,6 +11,9 @@ namespace headrace::trainer {
 
 // A part of a table that is smaller is not worth a call of its own to another server.
 inline constexpr std::int64_t kLeastShardBytes = 64 * 1024;
+// Nor is one of a table that is so small a part of what each server is to hold: servers are
+// balanced well enough with such tables as a whole, and a step has fewer messages.
+inline constexpr std::int64_t kWholeTablesPerShare = 4;
 
 // The attributes that `headrace export` leaves (docs/formats.md).
 inline constexpr char kGradientAttr[] = "_headrace_gradient";
@@ -23,8 +26,8 @@ bool IsGradient(const tensorflow::Node& node);
 
 // Variables that one update uses lie together: a weight and its optimizer's slots. Groups go to the
 // server that has the fewest bytes so far, the largest first; tables whose every use is a gather or
-// a sparse update are cut into as many contiguous parts as there are servers. The same graph always
-// gives the same assignment.
+// a sparse update, and that are large, are cut into as many contiguous parts as there are servers.
+// The same graph always gives the same assignment.
 void AssignServers(const tensorflow::Graph& graph, int servers, SharedVariables* variables);
 
 }  // namespace headrace::trainer
