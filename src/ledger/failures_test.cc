@@ -114,5 +114,30 @@ TEST(Failures, AnEvaluationBesideATraining) {
   EXPECT_THAT(master.ledger.failure(), HasSubstr("e.rec, records "));
 }
 
+// It goes to quarantine by itself in the next epoch, and is the last there: the evaluation at the end
+// is still to come, and nobody may leave.
+TEST(Failures, ARecordThatIsKnownToBeBadIsTheLast) {
+  JobSpec spec = Job(2, 1);
+  spec.task_records = 1;
+  spec.epochs = 2;
+  spec.evaluation_files = {{"e.rec", 1}};
+  spec.evaluation_at_end = true;
+  Master master(spec);
+  int leases = 0;
+  for (;; ++leases) {
+    ASSERT_LT(leases, 10);
+    const Effects got = master.Ask(1);
+    if (got.grants.empty()) {
+      EXPECT_NE(got.answer, Answer::kDone);
+      break;
+    }
+    const bool bad = got.grants[0].ranges[0].begin == 1;
+    ASSERT_TRUE((bad ? master.Failed(1, got.grants[0]) : master.Finish(1, got.grants[0])).ok());
+  }
+  EXPECT_EQ(master.ledger.quarantine().size(), 1u);
+  EXPECT_TRUE(master.ledger.main().Complete(master.ledger.line(0)));
+  EXPECT_EQ(master.ledger.verdict(), Verdict::kRunning);
+}
+
 }  // namespace
 }  // namespace headrace::ledger

@@ -69,7 +69,9 @@ Status Ledger::On(const Request& event, Effects* effects) {
 
 bool Ledger::Done() const {
   if (Mutant(Mutation::kDoneTooEarly)) return open_rounds_.empty();
-  return main_.Complete(line_) && open_rounds_.empty();
+  // The last record may have gone to quarantine in this very call.
+  const bool final_round_due = spec_.evaluation_at_end && final_round_ == 0;
+  return main_.Complete(line_) && open_rounds_.empty() && !final_round_due;
 }
 
 // What workers were lost with is leased to one that has nothing beside it: the next loss is then

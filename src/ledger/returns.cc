@@ -171,7 +171,8 @@ void Ledger::Quarantine(std::int64_t work, std::int64_t number, const std::strin
 // nothing was ever done there are no others: what fails is the program or the job as a whole.
 void Ledger::NoteFailure(std::int64_t work, Range range, const std::string& error) {
   Pool& pool = PoolOf(work);
-  pool.failures.Add(range);
+  const std::int64_t first = range.begin % line(work).records();  // in every epoch it is the same
+  pool.failures.Add({first, first + range.size()});
   const bool done_any = pool.account.done.size() > pool.account.quarantined.size();
   const std::int64_t failed = pool.failures.size();
   if (done_any || failed <= std::max(spec_.max_quarantined, kFewFailures)) return;

@@ -119,10 +119,24 @@ std::string Oracle::Check(const Event& event, const Status& status, const Effect
     if (wrong.empty() && round.state == RoundState::kDone) wrong = CheckRound(round, ledger);
   }
   const auto quarantined = static_cast<std::int64_t>(ledger.quarantine().size());
-  if (wrong.empty() && (quarantined > spec_.max_quarantined) == ledger.failure().empty()) {
+  const bool must_fail = quarantined > spec_.max_quarantined;
+  const bool may_fail = must_fail || TooManyAreBad(false) || TooManyAreBad(true);
+  if (wrong.empty() && (ledger.failure().empty() ? must_fail : !may_fail)) {
     wrong = std::to_string(quarantined) + " in quarantine, failure \"" + ledger.failure() + "\"";
   }
   return wrong;
+}
+
+// A job may fail before all its bad records are in quarantine, where nothing else was done.
+bool Oracle::TooManyAreBad(bool evaluation) const {
+  const std::vector<FileSpec>& files = evaluation ? spec_.evaluation_files : spec_.files;
+  std::int64_t bad = 0;
+  for (std::size_t file = 0; file < files.size(); ++file) {
+    for (std::int64_t i = 0; i < files[file].records; ++i) {
+      bad += truth_.Of(evaluation, static_cast<std::int64_t>(file), i) == Truth::Fate::kBad ? 1 : 0;
+    }
+  }
+  return bad > spec_.max_quarantined;
 }
 
 std::string Oracle::Follow(const Report& report, const Status&, const Effects&) {
@@ -150,6 +164,14 @@ std::string Oracle::Follow(const Report& report, const Status&, const Effects&) 
 
 std::string Oracle::Follow(const Request& request, const Effects& effects, const Ledger& ledger) {
   if (effects.answer == Answer::kDone) {
+    // What is known to be bad from an epoch before may go to quarantine in this very call.
+    States& states = Of(0, ledger);
+    for (const auto& [begin, end] : ledger.main().account.quarantined.map()) {
+      for (std::int64_t i = begin; i < end; ++i) {
+        if (states[i] == 0) states[i] = kQuarantined;
+      }
+    }
+    if (ledger.verdict() == Verdict::kRunning) return "told a worker DONE while the job goes on";
     if (!AllDone(0, 0, line_.all().end)) return "told a worker DONE before all was done";
     for (const auto& [number, round] : ledger.rounds()) {
       if (round.state != RoundState::kDone) return "told a worker DONE before an evaluation ended";

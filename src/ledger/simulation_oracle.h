@@ -57,6 +57,7 @@ class Oracle {
   std::string CheckStates(std::int64_t work, const Pool& pool, const Ledger& ledger);
   std::string CheckRound(const Round& round, const Ledger& ledger) const;
   bool AllDone(std::int64_t work, std::int64_t begin, std::int64_t end) const;
+  bool TooManyAreBad(bool evaluation) const;
   States& Of(std::int64_t work, const Ledger& ledger);
 
   const JobSpec spec_;

@@ -49,9 +49,9 @@ TEST_F(WorkerProcessTest, KilledAtRandomMoments) {
   const unsigned seed = std::random_device{}();
   SCOPED_TRACE("seed " + std::to_string(seed));
   std::mt19937 random(seed);
-  const std::int64_t records = Scaled(30000);
+  const std::int64_t records = Scaled(50000);
   StartMaster(records, R"("lease_ms": 2000, "max_losses": 0)");
-  const std::vector<std::string> command = FakeTrainer({"--shuffle", "30", "--step_ms", "3"});
+  const std::vector<std::string> command = FakeTrainer({"--shuffle", "30", "--step_ms", "6"});
   // Some are killed before they get anything done.
   const std::vector<std::string> flags{"--max_restarts", "100"};
   const std::vector<std::string> names{"worker-0", "worker-1", "worker-2", "worker-3"};

@@ -141,6 +141,8 @@ CAMPAIGNS = (
 
 
 def _run(command: list, environment) -> str:
+    if not pathlib.Path(command[0]).exists():
+        raise Failed(f"{command[0]} is not built: scripts/soak.sh does")
     done = subprocess.run([str(word) for word in command], env=environment, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, text=True)
     if done.returncode != 0:
