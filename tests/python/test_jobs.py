@@ -303,9 +303,7 @@ def test_stopped_at_once(start, runner, tmp_path, records):
     """By a second signal, while the first waits for a training process that does not answer."""
     said = tmp_path / "said"
     with open(said, "w") as err:
-        _, process = _begun(
-            start, runner, tmp_path, records, "--num_epochs=100000", "--format=json", stderr=err
-        )
+        _, process = _begun(start, runner, tmp_path, records, "--num_epochs=100000", stderr=err)
     (trainer,) = jobs.processes(tmp_path, "child")
     os.kill(trainer, signal.SIGSTOP)
     process.send_signal(signal.SIGINT)
@@ -313,9 +311,8 @@ def test_stopped_at_once(start, runner, tmp_path, records):
     process.send_signal(signal.SIGINT)
     out, _ = process.communicate(timeout=60)
     assert process.returncode == 75, said.read_text()
-    made = json.loads(out)
-    assert (made["verdict"], made["exit_code"]) == ("stopped", 75)
-    assert "stopped at once; the job can be resumed (--resume)" in made["failure"]
+    assert "stopped" in out, out
+    assert "stopped at once; the job can be resumed (--resume)" in said.read_text()
     assert jobs.none_left(tmp_path / "job")
 
 
