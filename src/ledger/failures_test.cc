@@ -114,8 +114,8 @@ TEST(Failures, AnEvaluationBesideATraining) {
   EXPECT_THAT(master.ledger.failure(), HasSubstr("e.rec, records "));
 }
 
-// It goes to quarantine by itself in the next epoch, and is the last there: the evaluation at the end
-// is still to come, and nobody may leave.
+// It goes to quarantine by itself in the next epoch, and is the last there: the evaluation at the
+// end is still to come, and nobody may leave.
 TEST(Failures, ARecordThatIsKnownToBeBadIsTheLast) {
   JobSpec spec = Job(2, 1);
   spec.task_records = 1;

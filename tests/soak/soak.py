@@ -59,7 +59,7 @@ def _number(value: float) -> str:
 def _said(result: dict) -> str:
     """Figures for people."""
     return "; ".join(f"{name.replace('_', ' ')} {_number(value)}"
-                     for figures in result["figures"] for name, value in figures.items())
+                     for figures in result["figures"] for name, value in sorted(figures.items()))
 
 
 def markdown(results: dict[str, dict]) -> str:
