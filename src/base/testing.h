@@ -9,6 +9,8 @@
 
 #include <cstdint>
 #include <cstdlib>
+#include <iostream>
+#include <random>
 #include <string>
 
 namespace headrace::testing {
@@ -18,6 +20,13 @@ namespace headrace::testing {
 inline std::int64_t Scaled(std::int64_t usual) {
   const char* scale = std::getenv("HEADRACE_TEST_SCALE");
   return scale == nullptr ? usual : usual * std::strtoll(scale, nullptr, 10);
+}
+// Of what a test draws: HEADRACE_TEST_SEED, else another one each time. It is printed.
+inline unsigned Seed() {
+  const char* given = std::getenv("HEADRACE_TEST_SEED");
+  const unsigned seed = given != nullptr ? std::stoul(given) : std::random_device()();
+  std::cout << "seed " << seed << " (HEADRACE_TEST_SEED)\n";
+  return seed;
 }
 // What a test has counted or measured goes into GoogleTest's report.
 inline void Report(const std::string& name, double value) {

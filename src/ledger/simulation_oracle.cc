@@ -119,9 +119,9 @@ std::string Oracle::Check(const Event& event, const Status& status, const Effect
     if (wrong.empty() && round.state == RoundState::kDone) wrong = CheckRound(round, ledger);
   }
   const auto quarantined = static_cast<std::int64_t>(ledger.quarantine().size());
-  const bool must_fail = quarantined > spec_.max_quarantined;
-  const bool may_fail = must_fail || TooManyAreBad(false) || TooManyAreBad(true);
-  if (wrong.empty() && (ledger.failure().empty() ? must_fail : !may_fail)) {
+  const bool must_fail = quarantined > spec_.max_quarantined, failed = !ledger.failure().empty();
+  const bool early = failed && !must_fail && (TooManyAreBad(false) || TooManyAreBad(true));
+  if (wrong.empty() && failed != must_fail && !early) {
     wrong = std::to_string(quarantined) + " in quarantine, failure \"" + ledger.failure() + "\"";
   }
   return wrong;

@@ -53,9 +53,7 @@ Status Dispatcher::DoJoin(const v1::JoinRequest& request, v1::JoinReply* reply) 
       }
     }
     if (same != nullptr) {
-      // It may be alive.
-      if (job_.model == ModelKind::kShared) Apply(Fenced{same->number}).IgnoreError();
-      Status status = Remove(same->number, "replaced by a new process", "");
+      Status status = RemoveMaybeAlive(same->number, "replaced by a new process");
       if (!status.ok()) return status;
     }
     Joined joined;
@@ -89,11 +87,14 @@ void Dispatcher::RemoveGone() {
   for (const auto& [worker, since_ms] : unwatched) {
     const std::int64_t silent_ms = coordinator_->SilentFor(worker, now_ms_);
     if (std::min(now_ms_ - since_ms, silent_ms) < kGoneMs) continue;
-    // It may be alive.
-    if (job_.model == ModelKind::kShared) Apply(Fenced{worker}).IgnoreError();
-    const Status status = Remove(worker, "its connection was lost", "");
+    const Status status = RemoveMaybeAlive(worker, "its connection was lost");
     if (!status.ok()) spdlog::error("worker {}: {}", worker, status.ToString());
   }
+}
+
+Status Dispatcher::RemoveMaybeAlive(std::uint64_t worker, const std::string& reason) {
+  if (job_.model == ModelKind::kShared) Apply(Fenced{worker}).IgnoreError();
+  return Remove(worker, reason, "");
 }
 
 Status Dispatcher::Remove(std::uint64_t worker, const std::string& reason,

@@ -155,6 +155,8 @@ class Dispatcher {
   Status DoLeave(const v1::LeaveRequest& request);
   // Workers whose connection broke and that have not come back.
   void RemoveGone();
+  // Of a worker that did not say that it leaves: it is fenced off from a shared model.
+  Status RemoveMaybeAlive(std::uint64_t worker, const std::string& reason);
   Status Remove(std::uint64_t worker, const std::string& reason, const std::string& model);
   Status Unknown(std::uint64_t worker) const;
   void FillStatus(v1::JobStatus* status) const;

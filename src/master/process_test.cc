@@ -11,13 +11,17 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <condition_variable>
+#include <cstdint>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <functional>
 #include <future>
 #include <iostream>
+#include <limits>
 #include <map>
+#include <mutex>
 #include <nlohmann/json.hpp>
 #include <random>
 #include <string>
@@ -31,6 +35,8 @@
 namespace headrace::master {
 namespace {
 
+using headrace::testing::Report;
+using headrace::testing::Scaled;
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 using testing::Caller;
@@ -143,14 +149,30 @@ class KilledProcessTest : public ProcessTest {
   using Life = std::function<int(int kills)>;
 
   // Until the job is done; the first `kills` masters live as `life` says. Nothing may be lost or
-  // counted twice.
+  // counted twice. A life is given so many tasks that half of them take the whole job.
   void DoTheJob(std::int64_t records, int kills, const Life& life) {
     World world;
     std::atomic<int> refused{0};
+    std::mutex mu;
+    std::condition_variable another_life;
+    const std::int64_t tasks = records / 10;
+    std::int64_t begun = 0, may_begin = 0;  // tasks
+    const auto allow = [&](std::int64_t count) {
+      std::lock_guard<std::mutex> lock(mu);
+      may_begin = count;
+      another_life.notify_all();
+    };
     const auto work = [&](const std::string& name) {
       Caller caller([this] { return Address(); });
       FakeWorker worker(name, &caller, &world);
-      worker.before_task = [] { std::this_thread::sleep_for(milliseconds(15)); };  // the training
+      worker.before_task = [&] {
+        {
+          std::unique_lock<std::mutex> lock(mu);
+          ++begun;
+          another_life.wait(lock, [&, turn = begun] { return turn <= may_begin; });
+        }
+        std::this_thread::sleep_for(milliseconds(15));  // the training
+      };
       while (worker.Turn()) {
       }
       refused += worker.refused();
@@ -167,13 +189,16 @@ class KilledProcessTest : public ProcessTest {
     while (code == kKilled) {
       std::filesystem::remove(Path("port_file"));
       ++killed;
+      allow(killed < kills / 2 ? 2 * tasks * killed / kills
+                               : std::numeric_limits<std::int64_t>::max());
       code = killed < kills ? life(killed) : Run().Wait(milliseconds(600'000));
     }
+    allow(std::numeric_limits<std::int64_t>::max());
     for (std::future<void>& worker : workers) worker.wait();
     EXPECT_EQ(code, 0) << Log();
     EXPECT_GE(killed, kills / 2) << "the job was done before";
-    headrace::testing::Report("kills", killed);
-    headrace::testing::Report("tasks", static_cast<double>(records) / 10);
+    Report("kills", killed);
+    Report("tasks", static_cast<double>(tasks));
     EXPECT_EQ(refused, 0);
     EXPECT_EQ(world.Histogram(), (std::map<int, int>{{1, static_cast<int>(records)}}));
     int ctl = 0;
@@ -183,20 +208,14 @@ class KilledProcessTest : public ProcessTest {
     EXPECT_EQ(ledger["totals"]["trained"], std::to_string(records));
     EXPECT_EQ(ledger["totals"]["possibly_repeated"], "0");
   }
-  std::mt19937 Random() const {
-    const char* given = std::getenv("HEADRACE_TEST_SEED");
-    const unsigned seed = given != nullptr ? std::stoul(given) : std::random_device()();
-    std::cout << "seed " << seed << " (HEADRACE_TEST_SEED)\n";
-    return std::mt19937(seed);
-  }
 };
 
 TEST_F(KilledProcessTest, AtAnyMomentNoTaskIsLostOrCountedTwice) {
-  std::mt19937 random = Random();
-  const std::int64_t records = headrace::testing::Scaled(3000);
+  std::mt19937 random(headrace::testing::Seed());
+  const std::int64_t records = Scaled(3000);
   WriteJob(records);
   double slowest_ms = 0;
-  DoTheJob(records, static_cast<int>(headrace::testing::Scaled(40)), [&](int) {
+  DoTheJob(records, static_cast<int>(Scaled(40)), [&](int) {
     const auto begin = steady_clock::now();
     Process master = Run();
     const bool early = random() % 4 == 0;  // it dies before it listens
@@ -210,20 +229,20 @@ TEST_F(KilledProcessTest, AtAnyMomentNoTaskIsLostOrCountedTwice) {
     master.Signal(SIGKILL);
     return master.Wait();
   });
-  headrace::testing::Report("slowest_start_ms", slowest_ms);
+  Report("slowest_start_ms", slowest_ms);
 }
 
 // Of the journal, its syncs and snapshots, the file with the port, the answers.
 TEST_F(KilledProcessTest, RightBeforeAndRightAfterItWrites) {
-  std::mt19937 random = Random();
-  const std::int64_t records = headrace::testing::Scaled(6000);
+  std::mt19937 random(headrace::testing::Seed());
+  const std::int64_t records = Scaled(6000);
   WriteJob(records);
-  // How often a call is made in the fifth of a second that a master lives for: about.
+  // How often a call is made in a life, about.
   const std::vector<std::pair<const char*, int>> functions{{"pwrite64", 60}, {"fdatasync", 20},
                                                            {"sendmsg", 40},  {"ftruncate64", 1},
                                                            {"unlink", 1},    {"rename", 1}};
   std::map<std::string, int> deaths;
-  DoTheJob(records, static_cast<int>(headrace::testing::Scaled(40)), [&](int kills) {
+  DoTheJob(records, static_cast<int>(Scaled(40)), [&](int kills) {
     const auto& [function, calls] = functions[static_cast<std::size_t>(kills) % functions.size()];
     const std::string fate = std::string(function) + (random() % 2 == 0 ? ":before:" : ":after:");
     std::vector<std::string> command{
@@ -240,7 +259,7 @@ TEST_F(KilledProcessTest, RightBeforeAndRightAfterItWrites) {
   });
   for (const auto& [fate, count] : deaths) {
     std::cout << count << " " << fate << "\n";
-    headrace::testing::Report(fate.substr(0, fate.size() - 1), count);
+    Report(fate.substr(0, fate.size() - 1), count);
   }
   for (const char* fate : {"pwrite64:", "fdatasync:", "sendmsg:", "rename:"}) {
     const auto found = deaths.lower_bound(fate);

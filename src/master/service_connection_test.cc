@@ -59,22 +59,26 @@ TEST_F(ServiceTest, WatchPushesOrdersUntilTheWorkerLeaves) {
   EXPECT_EQ(none->Finish().error_code(), grpc::StatusCode::NOT_FOUND);
 }
 
+// Breaks the stream off when it has had orders, and `meanwhile` has run.
+void WatchAndGoAway(Caller* caller, std::uint64_t worker, const std::function<void()>& meanwhile) {
+  grpc::ClientContext context;
+  v1::Introduce("test", &context);
+  v1::WatchRequest request;
+  request.set_worker(worker);
+  auto stream = caller->Stub()->Watch(&context, request);
+  v1::Orders orders;
+  ASSERT_TRUE(stream->Read(&orders));
+  meanwhile();
+  context.TryCancel();
+  EXPECT_FALSE(stream->Finish().ok());
+}
+
 TEST_F(ServiceTest, AWatcherThatGoesAwayIsForgotten) {
   StartMaster(SmallJob(ModelKind::kShared));
   auto one = NewCaller();
   FakeWorker a("w-0", one.get(), &world);
   ASSERT_TRUE(a.Turn());
-  for (int i = 0; i < 20; ++i) {
-    grpc::ClientContext context;
-    v1::Introduce("test", &context);
-    v1::WatchRequest request;
-    request.set_worker(a.number());
-    auto stream = one->Stub()->Watch(&context, request);
-    v1::Orders orders;
-    ASSERT_TRUE(stream->Read(&orders));
-    context.TryCancel();
-    EXPECT_FALSE(stream->Finish().ok());
-  }
+  for (int i = 0; i < 20; ++i) WatchAndGoAway(one.get(), a.number(), [] {});
   RunAll({&a});
   ExpectDone();
 }
@@ -96,26 +100,14 @@ TEST_P(GoneTest, AWorkerWhoseConnectionBreaks) {
     return held;
   };
   while (a.lease_count() == 0) ASSERT_TRUE(a.Turn());
-  const auto watch = [&](const std::function<void()>& meanwhile) {
-    grpc::ClientContext context;
-    v1::Introduce("test", &context);
-    v1::WatchRequest request;
-    request.set_worker(a.number());
-    auto stream = one->Stub()->Watch(&context, request);
-    v1::Orders orders;
-    ASSERT_TRUE(stream->Read(&orders));
-    meanwhile();
-    context.TryCancel();
-    EXPECT_FALSE(stream->Finish().ok());
-  };
   // Whoever watches again, or says something, is there.
   const auto pass = [&](std::int64_t ms) {
     master->now_ms += ms;
     master->dispatcher->Tick();
   };
-  watch([] {});
+  WatchAndGoAway(one.get(), a.number(), [] {});
   while (master->dispatcher->watchers(a.number()) > 0) std::this_thread::yield();
-  watch([&] {
+  WatchAndGoAway(one.get(), a.number(), [&] {
     pass(Dispatcher::kGoneMs);
     EXPECT_GT(leases(), 0);
   });

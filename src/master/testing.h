@@ -95,7 +95,9 @@ class Caller {
         grpc::ClientContext context;
         v1::Introduce("test", &context);
         context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(10));
-        status = (Stub()->*call)(&context, request, reply);
+        v1::Control::Stub* const stub = Stub();
+        status = stub == nullptr ? grpc::Status(grpc::StatusCode::UNAVAILABLE, "no address yet")
+                                 : (stub->*call)(&context, request, reply);
         const bool again = status.error_code() == grpc::StatusCode::UNAVAILABLE ||
                            status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED;
         if (!again || std::chrono::steady_clock::now() > give_up) break;
@@ -105,6 +107,7 @@ class Caller {
     if (options_.after_call) options_.after_call();
     return status;
   }
+  // Null: there has been no address yet.
   v1::Control::Stub* Stub() {
     const std::string address = address_();
     if (!address.empty() && address != connected_) {

@@ -216,9 +216,7 @@ class SharedStormTest : public SharedProcessTest, public ::testing::WithParamInt
 // Trainers, agents and the master are killed at random moments; the servers stay.
 TEST_P(SharedStormTest, KilledAtRandomMoments) {
   const bool exact = GetParam();
-  const unsigned seed = std::random_device{}();
-  SCOPED_TRACE("seed " + std::to_string(seed));
-  std::mt19937 random(seed);
+  std::mt19937 random(headrace::testing::Seed());
   const std::int64_t records = Scaled(6000), most = Scaled(12);
   Start(records, std::string(R"("lease_ms": 1000, "exact": )") + (exact ? "true" : "false"));
   const std::vector<std::string> names{"worker-0", "worker-1", "worker-2"};

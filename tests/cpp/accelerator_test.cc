@@ -2,9 +2,7 @@
 // A fake GPU (src/tensorflow/testing/fake_gpu.h) tells who asked for each copy.
 #include <gtest/gtest.h>
 
-#include <chrono>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <set>
 #include <string>
 #include <thread>
@@ -12,14 +10,13 @@
 #include <vector>
 
 #include "absl/strings/match.h"
-#include "tensorflow/c_api.h"
+#include "session_testing.h"
 #include "tensorflow/core/common_runtime/graph_constructor.h"
 #include "tensorflow/core/framework/tensor.h"
 #include "tensorflow/core/protobuf/config.pb.h"
 #include "tensorflow/core/public/session.h"
 #include "tensorflow/device_copies.h"
 #include "tensorflow/explain.h"
-#include "tensorflow/stage_options.h"
 #include "tensorflow/test_graph.h"
 #include "tensorflow/testing/fake_gpu.h"
 
@@ -59,16 +56,12 @@ TestGraph Training(const std::string& device) {
 using Values = std::vector<std::pair<std::string, std::int64_t>>;
 
 SessionOptions Staged(const std::string& tag, const Values& values = {}) {
-  SessionOptions options;
-  options.config.mutable_experimental()->set_disable_optimize_for_static_graph(true);
-  auto* carrier =
-      options.config.mutable_graph_options()->mutable_rewrite_options()->add_custom_optimizers();
-  carrier->set_name(kCarrierName);
-  auto& map = *carrier->mutable_parameter_map();
-  map["capacity"].set_i(2);
-  map["num_threads"].set_i(2);
+  SessionOptions options = StagedOptions(/*capacity=*/2, /*num_threads=*/2, tag);
+  auto& map = *options.config.mutable_graph_options()
+                   ->mutable_rewrite_options()
+                   ->mutable_custom_optimizers(0)
+                   ->mutable_parameter_map();
   map["cut"].set_s("largest");
-  map["tag"].set_s(tag);
   for (const auto& [key, value] : values) map[key].set_i(value);
   return options;
 }
@@ -86,24 +79,6 @@ absl::StatusOr<std::vector<float>> Step(Session* session, const std::vector<std:
   std::vector<float> values;
   for (const Tensor& tensor : out) values.push_back(tensor.scalar<float>()());
   return values;
-}
-
-nlohmann::json StatsOf(const std::string& tag) {
-  char* text = headrace_stats(tag.c_str());
-  nlohmann::json stages = nlohmann::json::parse(text)["stages"];
-  headrace_free(text);
-  return stages;
-}
-
-template <typename Condition>
-::testing::AssertionResult Eventually(const Condition& condition) {
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
-  while (!condition()) {
-    if (std::chrono::steady_clock::now() > deadline)
-      return ::testing::AssertionFailure() << "not in 30 s";
-    std::this_thread::yield();
-  }
-  return ::testing::AssertionSuccess();
 }
 
 // Copies to devices, asked by threads of stages or by others.

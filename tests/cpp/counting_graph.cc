@@ -2,9 +2,6 @@
 
 #include "tensorflow/core/framework/types.pb.h"
 #include "tensorflow/core/platform/protobuf.h"
-#include "tensorflow/core/protobuf/config.pb.h"
-#include "tensorflow/core/protobuf/rewriter_config.pb.h"
-#include "tensorflow/stage_options.h"
 
 namespace headrace {
 namespace {
@@ -240,20 +237,6 @@ tensorflow::GraphDef CountingGraph(std::int64_t elements) {
 
 tensorflow::GraphDef TwiceExtension() {
   return Parse(kTwice);
-}
-
-tensorflow::SessionOptions StagedOptions(int capacity, int num_threads, const std::string& tag) {
-  tensorflow::SessionOptions options;
-  // A C++ session refuses Extend() otherwise.
-  options.config.mutable_experimental()->set_disable_optimize_for_static_graph(true);
-  auto* carrier =
-      options.config.mutable_graph_options()->mutable_rewrite_options()->add_custom_optimizers();
-  carrier->set_name(kCarrierName);
-  auto& values = *carrier->mutable_parameter_map();
-  values["capacity"].set_i(capacity);
-  values["num_threads"].set_i(num_threads);
-  values["tag"].set_s(tag);
-  return options;
 }
 
 }  // namespace headrace

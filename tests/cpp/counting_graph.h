@@ -3,10 +3,8 @@
 #define HEADRACE_TESTS_CPP_COUNTING_GRAPH_H_
 
 #include <cstdint>
-#include <string>
 
 #include "tensorflow/core/framework/graph.pb.h"
-#include "tensorflow/core/public/session_options.h"
 
 namespace headrace {
 
@@ -19,10 +17,6 @@ tensorflow::GraphDef CountingGraph(std::int64_t elements);
 
 // One more consumer of `number`: "twice" = number + number + total.
 tensorflow::GraphDef TwiceExtension();
-
-// Options that stage with this capacity and number of threads. `tag` names the stages in
-// headrace_stats.
-tensorflow::SessionOptions StagedOptions(int capacity, int num_threads, const std::string& tag);
 
 }  // namespace headrace
 

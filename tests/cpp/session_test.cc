@@ -6,9 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <numeric>
 #include <string>
 #include <thread>
@@ -16,7 +14,7 @@
 #include <vector>
 
 #include "counting_graph.h"
-#include "tensorflow/c_api.h"
+#include "session_testing.h"
 #include "tensorflow/core/framework/tensor.h"
 #include "tensorflow/core/protobuf/config.pb.h"
 
@@ -27,25 +25,6 @@ using ::tensorflow::CallableOptions;
 using ::tensorflow::Session;
 using ::tensorflow::SessionOptions;
 using ::tensorflow::Tensor;
-
-nlohmann::json StatsOf(const std::string& tag) {
-  char* text = headrace_stats(tag.c_str());
-  nlohmann::json stages = nlohmann::json::parse(text)["stages"];
-  headrace_free(text);
-  return stages;
-}
-
-// Polls a condition of other threads; fails the test rather than hang.
-template <typename Condition>
-::testing::AssertionResult Eventually(const Condition& condition) {
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
-  while (!condition()) {
-    if (std::chrono::steady_clock::now() > deadline)
-      return ::testing::AssertionFailure() << "not in 30 s";
-    std::this_thread::yield();
-  }
-  return ::testing::AssertionSuccess();
-}
 
 std::unique_ptr<Session> Open(const SessionOptions& options, std::int64_t elements) {
   std::unique_ptr<Session> session(tensorflow::NewSession(options));

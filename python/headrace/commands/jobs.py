@@ -65,7 +65,7 @@ from headrace.commands.job_options import (
     option,
 )
 from headrace.elastic.flags import EVALUATE, NO_SERVERS, PREDICT, RUN, TRAIN, JobFlags
-from headrace.errors import HeadraceError, UsageError
+from headrace.errors import HeadraceError, JobError, UsageError
 
 # What ElasticDL's command lines hold for Kubernetes.
 _CLUSTER_FLAGS = (
@@ -145,8 +145,10 @@ def _run(verb, *, context, format, dry_run, config, command=(), **values):
             result, code = job.run(flags, show, dry_run, command)
     except UsageError as error:
         give_up(error, 2)
+    except JobError as error:
+        give_up(error, error.exit_code)
     except HeadraceError as error:
-        give_up(error, getattr(error, "exit_code", 1))
+        give_up(error, 1)
     except KeyboardInterrupt:
         give_up("stopped before the job began", 75)
     if dry_run:

@@ -8,6 +8,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "stage/element.h"
+#include "tensorflow/core/framework/op_kernel.h"
 #include "tensorflow/core/framework/tensor.h"
 #include "tensorflow/runtime/convert.h"
 
@@ -34,6 +35,19 @@ inline absl::StatusOr<OutputOrigin> OriginOf(int output, const std::vector<int>&
   if (origin.source < sources) return origin;
   return absl::InvalidArgumentError(
       absl::StrCat("output names element tensor ", output, ", which is not there"));
+}
+
+// Of all entries of a kernel's `outputs`.
+inline absl::Status ReadOrigins(tensorflow::OpKernelConstruction* ctx,
+                                std::vector<OutputOrigin>* origins) {
+  std::vector<int> outputs, num_outputs;
+  TF_RETURN_IF_ERROR(ctx->GetAttr("outputs", &outputs));
+  TF_RETURN_IF_ERROR(ctx->GetAttr("source_num_outputs", &num_outputs));
+  for (const int output : outputs) {
+    TF_ASSIGN_OR_RETURN(const OutputOrigin origin, OriginOf(output, num_outputs));
+    origins->push_back(origin);
+  }
+  return absl::OkStatus();
 }
 
 inline const tensorflow::Tensor& TensorAt(const OutputOrigin& origin,

@@ -175,10 +175,11 @@ absl::Status FindOrMakeSource(OpKernelContext* ctx, const StageSpec::SourceSpec&
 
 absl::Status FindDevices(OpKernelContext* ctx, const StageSpec& spec,
                          std::vector<FunctionBody::Copy>* copies) {
+  if (spec.copies.empty()) return absl::OkStatus();
+  const tensorflow::DeviceMgr* devices = ctx->function_library()->device_mgr();
+  if (devices == nullptr) return absl::InternalError("the step has no device manager");
   for (const StageSpec::CopySpec& copy : spec.copies) {
     tensorflow::Device* device = nullptr;
-    const tensorflow::DeviceMgr* devices = ctx->function_library()->device_mgr();
-    if (devices == nullptr) return absl::InternalError("the step has no device manager");
     TF_RETURN_IF_ERROR(devices->LookupDevice(copy.device, &device));
     copies->push_back({copy.from, device});
   }

@@ -22,16 +22,9 @@ using ::tensorflow::OpKernelContext;
 class StagedDeviceOutputsOp : public OpKernel {
  public:
   explicit StagedDeviceOutputsOp(OpKernelConstruction* ctx) : OpKernel(ctx) {
-    std::vector<int> outputs, num_outputs;
-    OP_REQUIRES_OK(ctx, ctx->GetAttr("outputs", &outputs));
-    OP_REQUIRES_OK(ctx, ctx->GetAttr("source_num_outputs", &num_outputs));
+    OP_REQUIRES_OK(ctx, ReadOrigins(ctx, &origins_));
     OP_REQUIRES_OK(ctx, ctx->GetAttr("copies", &copies_));
     OP_REQUIRES_OK(ctx, ctx->GetAttr("num_copies", &num_copies_));
-    for (const int output : outputs) {
-      absl::StatusOr<OutputOrigin> origin = OriginOf(output, num_outputs);
-      OP_REQUIRES_OK(ctx, origin.status());
-      origins_.push_back(*origin);
-    }
     bool fit = copies_.size() == origins_.size();
     for (const int copy : copies_) fit &= copy >= 0 && copy < num_copies_;
     OP_REQUIRES(ctx, fit, absl::InvalidArgumentError("'copies' does not fit the other attributes"));

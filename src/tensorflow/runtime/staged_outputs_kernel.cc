@@ -4,7 +4,6 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/str_cat.h"
 #include "tensorflow/core/framework/op_kernel.h"
 #include "tensorflow/core/framework/variant.h"
 #include "tensorflow/runtime/convert.h"
@@ -18,19 +17,11 @@ namespace {
 using ::tensorflow::OpKernel;
 using ::tensorflow::OpKernelConstruction;
 using ::tensorflow::OpKernelContext;
-using ::tensorflow::Tensor;
 
 class StagedOutputsOp : public OpKernel {
  public:
   explicit StagedOutputsOp(OpKernelConstruction* ctx) : OpKernel(ctx) {
-    std::vector<int> outputs, num_outputs;
-    OP_REQUIRES_OK(ctx, ctx->GetAttr("outputs", &outputs));
-    OP_REQUIRES_OK(ctx, ctx->GetAttr("source_num_outputs", &num_outputs));
-    for (const int output : outputs) {
-      absl::StatusOr<OutputOrigin> origin = OriginOf(output, num_outputs);
-      OP_REQUIRES_OK(ctx, origin.status());
-      outputs_.push_back(*origin);
-    }
+    OP_REQUIRES_OK(ctx, ReadOrigins(ctx, &outputs_));
   }
 
   // So that it, and what is cheap behind it, runs on the thread that took.
@@ -48,10 +39,7 @@ class StagedOutputsOp : public OpKernel {
     if (!failed && ticket.taken.body.use_count() == 1) return MoveOutputs(ctx, ticket);
     for (std::size_t i = 0; i < outputs_.size(); ++i) {
       if (failed && !ctx->output_required(static_cast<int>(i))) continue;
-      const OutputOrigin& from = outputs_[i];
-      const Tensors& tensors =
-          from.source >= 0 ? TensorsOf(ticket.taken.inputs[from.source]) : *body;
-      ctx->set_output(static_cast<int>(i), tensors[from.component]);
+      ctx->set_output(static_cast<int>(i), TensorAt(outputs_[i], ticket.taken.inputs, *body));
     }
   }
 
