@@ -33,15 +33,17 @@ that also runs all processes of the test; they are no promise.
 
 
 def _commit() -> str:
+    """What the programs were built from; results written before are no change to it."""
     def git(*arguments):
         return subprocess.run(["git", *arguments], cwd=PROJECT, capture_output=True, text=True).stdout.strip()
 
-    return git("rev-parse", "--short", "HEAD") + (" and changes" if git("status", "--porcelain", "-uno") else "")
+    changes = git("status", "--porcelain", "-uno", "--", ".", ":!tests/soak/results.json", ":!tests/soak/RESULTS.md")
+    return git("rev-parse", "--short", "HEAD") + (" and changes" if changes else "")
 
 
-def _run(campaign: Campaign, quick: bool) -> dict:
+def _run(campaign: Campaign, quick: bool, commit: str) -> dict:
     began = time.monotonic()
-    result = {"passed": True, "figures": [], "commit": _commit(), "cores": os.cpu_count(),
+    result = {"passed": True, "figures": [], "commit": commit, "cores": os.cpu_count(),
               "system": platform.platform(), "on": datetime.datetime.now(datetime.timezone.utc).date().isoformat()}
     for part in campaign.parts:
         try:
@@ -90,12 +92,12 @@ def main(words: list[str]) -> int:
             print(f"{campaign.name}\n    {campaign.what}: {campaign.holds}.")
         return 0
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    passed = True
+    passed, commit = True, _commit()
     for campaign in CAMPAIGNS:
         if arguments.campaigns and campaign.name not in arguments.campaigns:
             continue
         print(f"{campaign.name}: {campaign.what} ...", flush=True)
-        result = _run(campaign, arguments.quick)
+        result = _run(campaign, arguments.quick, commit)
         passed &= result["passed"]
         print(f"    {'held' if result['passed'] else 'FAILED'} in {result['took_s']} s: {_said(result)}", flush=True)
         if arguments.quick:
