@@ -156,7 +156,11 @@ TEST_P(ChurnTest, WorkersComeAndGo) {
   const bool kills = GetParam();
   const std::vector<std::size_t> counts{1, 8, 2, 5, 3, 7};
   const auto turns = static_cast<std::size_t>(Scaled(3));
-  const std::int64_t records = static_cast<std::int64_t>(turns) * 1800 + 200;
+  std::size_t turns_of_all = 0;
+  for (std::size_t i = 0; i < turns; ++i) turns_of_all += counts[i % counts.size()];
+  // More than they can do by then: some work on while others are drained.
+  const std::int64_t records =
+      static_cast<std::int64_t>(turns_of_all) * (kBetween.count() / kStepMs) * kBatch * 5 / 4;
   StartMaster(records, R"("max_losses": 0)");
   int leaving = 0;
   for (std::size_t i = 0; i < turns; ++i) {
