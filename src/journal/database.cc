@@ -90,12 +90,12 @@ Status Database::ReadText(const char* sql, std::string* text, bool* found) {
   return step == SQLITE_ROW || step == SQLITE_DONE ? Status() : Error(sql);
 }
 
-Status Database::Open(const std::string& job) {
+Status Database::Open(const std::string& job, const Visitors& visitors) {
   Status status = CheckWal(path_ + "-wal");
   if (status.ok()) status = Connect();
   if (status.ok()) status = CheckOrMakeSchema(job);
   if (status.ok()) status = CheckPages();
-  if (status.ok()) status = Replay(nullptr, nullptr);
+  if (status.ok()) status = Replay(visitors);
   if (!status.ok()) return status;
   return Prepare("INSERT INTO events (sequence, checksum, event) VALUES (?, ?, ?)", &insert_);
 }
@@ -190,7 +190,7 @@ Status Database::CheckPages() {
   const std::uint64_t page =
       named == std::string::npos ? 0 : std::strtoull(text.c_str() + named + 4, nullptr, 10);
   if (page == 0) {  // the first event that cannot be read tells more
-    status = Replay(nullptr, nullptr);
+    status = Replay({});
     return status.ok() ? Damage(text) : status;
   }
   status = ReadText("PRAGMA page_size", &page_size, &found);
@@ -217,8 +217,7 @@ std::string Database::PageOf(const std::string& table, std::int64_t rows_before)
   return last;
 }
 
-Status Database::Replay(const std::function<Status(std::string_view)>& snapshot,
-                        const std::function<Status(std::uint64_t, std::string_view)>& event) {
+Status Database::Replay(const Visitors& visitors) {
   std::uint64_t sequence = 0;
   std::uint32_t checksum = 0;
   std::int64_t read = 0;  // events
@@ -232,7 +231,7 @@ Status Database::Replay(const std::function<Status(std::string_view)>& snapshot,
     if (checksum != static_cast<std::uint32_t>(sqlite3_column_int64(rows.get(), 1))) {
       return Damage("the snapshot's checksum is wrong" + PageOf("snapshot", 0));
     }
-    if (snapshot) status = snapshot(BlobOf(rows.get(), 2));
+    if (visitors.snapshot) status = visitors.snapshot(BlobOf(rows.get(), 2));
     if (!status.ok()) return status;
     step = sqlite3_step(rows.get());
   }
@@ -253,7 +252,7 @@ Status Database::Replay(const std::function<Status(std::string_view)>& snapshot,
                     PageOf("events", read));
     }
     ++read;
-    if (event) status = event(sequence, BlobOf(rows.get(), 2));
+    if (visitors.event) status = visitors.event(sequence, BlobOf(rows.get(), 2));
     if (!status.ok()) return status;
   }
   if (step != SQLITE_DONE) {

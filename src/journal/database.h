@@ -5,12 +5,12 @@
 #include <sqlite3.h>
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
 
 #include "base/status.h"
+#include "journal/journal.h"
 
 namespace headrace::journal {
 
@@ -20,11 +20,8 @@ class Database {
   explicit Database(std::string path) : path_(std::move(path)) {}
 
   // Opens, checks everything, and takes the lock.
-  Status Open(const std::string& job);
+  Status Open(const std::string& job, const Visitors& visitors);
   std::uint64_t last_sequence() const { return last_sequence_; }
-
-  Status Replay(const std::function<Status(std::string_view)>& snapshot,
-                const std::function<Status(std::uint64_t, std::string_view)>& event);
 
   Status Begin();
   // Requires: sequence is the last one and 1.
@@ -46,6 +43,8 @@ class Database {
   Status CheckOrMakeSchema(const std::string& job);
   Status MakeSchema(const std::string& job);
   Status CheckPages();
+  // Checks each row, and hands it out.
+  Status Replay(const Visitors& visitors);
   Status Execute(const char* sql);
   Status Prepare(const char* sql, Statement* statement);
   // A row of one text; *found is false if there is none.

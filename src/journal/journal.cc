@@ -6,10 +6,10 @@
 
 namespace headrace::journal {
 
-Status Journal::Open(const std::string& path, const std::string& job,
+Status Journal::Open(const std::string& path, const std::string& job, const Visitors& visitors,
                      std::unique_ptr<Journal>* journal) {
   auto database = std::make_unique<Database>(path);
-  Status status = database->Open(job);
+  Status status = database->Open(job, visitors);
   if (!status.ok()) return status;
   journal->reset(new Journal(std::move(database)));
   return Status();
@@ -28,10 +28,6 @@ Journal::~Journal() {
   }
   work_cv_.notify_all();
   writer_.join();
-}
-
-Status Journal::Replay(const SnapshotVisitor& snapshot, const EventVisitor& event) {
-  return database_->Replay(snapshot, event);
 }
 
 std::uint64_t Journal::Append(std::string event, Durable durable) {

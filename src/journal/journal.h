@@ -31,8 +31,14 @@ struct JournalFigures {
   std::uint64_t bytes = 0;    // of those events
 };
 
-// Thread safety: Append(), Flush() and figures() may run concurrently; Open() and Replay() come
-// first.
+// Called while a journal is opened: with the snapshot, if there is one, then with every event after
+// it, in order. An error ends the opening with it. Either may be null.
+struct Visitors {
+  std::function<Status(std::string_view state)> snapshot;
+  std::function<Status(std::uint64_t sequence, std::string_view event)> event;
+};
+
+// Thread safety: Append(), Flush() and figures() may run concurrently.
 class Journal {
  public:
   // Called once, on the journal's thread: OK when the event is on disk; else it is not, and never
@@ -42,23 +48,20 @@ class Journal {
   // Opens the journal of `job` at `path`, or makes it. Locks it against other processes. An empty
   // `job`: whatever job it is of; none is made.
   //
+  // Each row is checked and handed out in one pass, as reading a long journal is most of a restart:
+  // where Open() fails, visitors may have seen what stands before the damage.
+  //
   // What a crash leaves behind, an unfinished write at the end, is dropped: nobody was told that it
   // was durable. Anything else that is not as it was written is refused. Errors: DATA_LOSS (damage:
   // names file and offset or event), FAILED_PRECONDITION (a newer format, or the journal of another
   // job), ALREADY_EXISTS (another process has it), PERMISSION_DENIED, RESOURCE_EXHAUSTED (disk
   // full), UNAVAILABLE (the disk reports an error), INVALID_ARGUMENT (no journal at all).
-  static Status Open(const std::string& path, const std::string& job,
+  static Status Open(const std::string& path, const std::string& job, const Visitors& visitors,
                      std::unique_ptr<Journal>* journal);
   // Waits until everything that was appended is durable, or has failed.
   ~Journal();
   Journal(const Journal&) = delete;
   Journal& operator=(const Journal&) = delete;
-
-  // Hands out the snapshot, if there is one, then every event after it, in order; an error of a
-  // visitor ends it. Requires: nothing was appended yet.
-  using SnapshotVisitor = std::function<Status(std::string_view state)>;
-  using EventVisitor = std::function<Status(std::uint64_t sequence, std::string_view event)>;
-  Status Replay(const SnapshotVisitor& snapshot, const EventVisitor& event);
 
   // Appends an event; returns its sequence number, one more than that of the event before. Events
   // become durable in this order. After an error every later event fails with it: what the disk
@@ -86,8 +89,7 @@ class Journal {
   // Writes a batch as one transaction, and calls back.
   void Commit(std::vector<Entry> batch);
 
-  // Used by Replay() before the thread starts, then by the thread, and by Compact() while the
-  // thread has nothing to do.
+  // Used by the thread, and by Compact() while the thread has nothing to do.
   const std::unique_ptr<Database> database_;
 
   mutable std::mutex mu_;

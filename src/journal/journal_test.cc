@@ -104,14 +104,19 @@ TEST_F(JournalTest, ASnapshotStandsForTheEventsBeforeIt) {
 }
 
 TEST_F(JournalTest, VisitorsCanEndTheReplay) {
-  const auto journal = OpenJournal();
-  AppendOne(journal.get(), "a");
-  AppendOne(journal.get(), "b");
+  {
+    const auto journal = OpenJournal();
+    AppendOne(journal.get(), "a");
+    AppendOne(journal.get(), "b");
+  }
   int seen = 0;
-  const Status status = journal->Replay(nullptr, [&](std::uint64_t, std::string_view) {
+  const auto refuse = [&](std::uint64_t, std::string_view) {
     ++seen;
     return Status(Code::kInvalidArgument, "no event of mine");
-  });
+  };
+  std::unique_ptr<Journal> journal;
+  const Status status = Journal::Open(Path("journal"), "job", {nullptr, refuse}, &journal);
+  EXPECT_EQ(journal, nullptr);
   EXPECT_EQ(status.ToString(), "INVALID_ARGUMENT: no event of mine");
   EXPECT_EQ(seen, 1);
 }
@@ -157,7 +162,7 @@ TEST_F(JournalTest, AFullDiskFailsEveryLaterEventAndCorruptsNothing) {
     const struct rlimit limit = {200'000, 200'000};
     ::setrlimit(RLIMIT_FSIZE, &limit);
     std::unique_ptr<Journal> journal;
-    if (!Journal::Open(path, "job", &journal).ok()) return 10;
+    if (!Journal::Open(path, "job", {}, &journal).ok()) return 10;
     Status status;
     int durable = 0;
     for (int i = 0; i < 1000 && status.ok(); ++i) {

@@ -25,7 +25,7 @@ inline void WriteFile(const std::string& path, const std::string& content) {
   std::ofstream(path, std::ios::binary | std::ios::trunc) << content;
 }
 
-// What Open() and Replay() make of a file.
+// What Open() makes of a file.
 struct Opened {
   Status status;
   std::string snapshot;
@@ -35,17 +35,16 @@ struct Opened {
 inline Opened OpenAndReplay(const std::string& path, const std::string& job = "job") {
   Opened opened;
   std::unique_ptr<Journal> journal;
-  opened.status = Journal::Open(path, job, &journal);
-  if (!opened.status.ok()) return opened;
-  opened.status = journal->Replay(
-      [&](std::string_view state) {
-        opened.snapshot = std::string(state);
-        return Status();
-      },
-      [&](std::uint64_t, std::string_view event) {
-        opened.events.emplace_back(event);
-        return Status();
-      });
+  opened.status = Journal::Open(path, job,
+                                {[&](std::string_view state) {
+                                   opened.snapshot = std::string(state);
+                                   return Status();
+                                 },
+                                 [&](std::uint64_t, std::string_view event) {
+                                   opened.events.emplace_back(event);
+                                   return Status();
+                                 }},
+                                &journal);
   return opened;
 }
 
@@ -64,7 +63,7 @@ class Test : public ::testing::Test {
 
   std::unique_ptr<Journal> OpenJournal(const std::string& name = "journal") const {
     std::unique_ptr<Journal> journal;
-    const Status status = Journal::Open(Path(name), "job", &journal);
+    const Status status = Journal::Open(Path(name), "job", {}, &journal);
     if (!status.ok()) throw std::runtime_error(status.ToString());  // fails the test
     return journal;
   }

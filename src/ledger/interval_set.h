@@ -59,7 +59,8 @@ class IntervalSet {
   bool empty() const { return map_.empty(); }
   const Map& map() const { return map_; }
 
-  // Serialized as its ranges; ranges that are out of order or touch are refused by the decoder.
+  // Serialized as its ranges, of numbers from 0 on, so that no size overflows; ranges that are out
+  // of order or touch are refused by the decoder.
   template <class A>
   void Fields(A& a) {
     if constexpr (A::kReading) {
@@ -67,7 +68,8 @@ class IntervalSet {
       a(ranges);
       *this = IntervalSet();
       for (const Range& range : ranges) {
-        if (range.empty() || (!map_.empty() && map_.rbegin()->second >= range.begin)) {
+        if (range.begin < 0 || range.empty() ||
+            (!map_.empty() && map_.rbegin()->second >= range.begin)) {
           a.Fail("ranges are not in order");
           return;
         }

@@ -2,8 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdint>
 #include <random>
 #include <set>
+#include <vector>
 
 #include "ledger/codec.h"
 
@@ -75,7 +77,9 @@ TEST(IntervalSet, AgreesWithASetOfNumbers) {
 }
 
 TEST(IntervalSet, BytesOutOfOrderAreRefused) {
-  for (const Ranges& bad : {Ranges{{5, 6}, {1, 2}}, Ranges{{1, 3}, {3, 4}}, Ranges{{4, 4}}}) {
+  const std::vector<Ranges> wrong = {
+      {{5, 6}, {1, 2}}, {{1, 3}, {3, 4}}, {{4, 4}}, {{-1, 1}}, {{INT64_MIN, 0}}};
+  for (const Ranges& bad : wrong) {
     Encoder encoder;
     encoder(bad);
     Decoder decoder("set", encoder.bytes());

@@ -15,11 +15,10 @@
 #include <thread>
 
 #include "headrace/control.grpc.pb.h"
-#include "journal/journal.h"
 #include "master/convert.h"
 #include "master/offsets.h"
+#include "master/replay.h"
 #include "master/server.h"
-#include "master/state.h"
 #include "master/text.h"
 #include "proto/version.h"
 
@@ -151,25 +150,13 @@ int ShowJob(const Flags& flags) {
 // Of a journal that no master has open.
 Status ReadJournal(const std::string& path, bool totals_only, v1::Ledger* ledger) {
   if (!std::filesystem::exists(path)) return {Code::kNotFound, path + ": no such file"};
-  std::unique_ptr<journal::Journal> journal;
-  Status status = journal::Journal::Open(path, "", &journal);
+  Replayed replayed;
+  Status status = OpenJournal(path, "", &replayed);
   if (!status.ok()) return status;
-  State state;
-  status = journal->Replay(
-      [&](std::string_view snapshot) { return State::Restore(snapshot, &state); },
-      [&](std::uint64_t sequence, std::string_view bytes) {
-        Entry entry;
-        ledger::Effects effects;
-        bool changed = false;
-        Status applied = Decode(bytes, &entry);
-        if (applied.ok()) applied = state.Apply(entry, &effects, &changed);
-        if (applied.ok()) return applied;
-        return Status(Code::kDataLoss,
-                      path + ": event " + std::to_string(sequence) + ": " + applied.message());
-      });
-  if (!status.ok()) return status;
-  if (state.created_ms() == 0) return {Code::kFailedPrecondition, path + " has no job yet"};
-  Fill(state.ledger(), totals_only, ledger);
+  if (replayed.state.created_ms() == 0) {
+    return {Code::kFailedPrecondition, path + " has no job yet"};
+  }
+  Fill(replayed.state.ledger(), totals_only, ledger);
   return {};
 }
 

@@ -6,6 +6,7 @@
 #include <chrono>
 
 #include "master/convert.h"
+#include "master/replay.h"
 
 namespace headrace::master {
 namespace {
@@ -78,35 +79,14 @@ Status Dispatcher::Open(const Job& job, const std::string& journal_path, const O
 
 Status Dispatcher::Load(const std::string& journal_path) {
   journal_path_ = journal_path;
-  std::unique_ptr<journal::Journal> journal;
-  Status status = journal::Journal::Open(journal_path, JournalName(job_), &journal);
-  if (!status.ok()) {
-    log_ = std::make_unique<DurableLog>(nullptr);
-    return status;
-  }
-  std::uint64_t entries = 0, bytes = 0;
-  status = journal->Replay(
-      [&](std::string_view snapshot) {
-        snapshot_bytes_ = snapshot.size();
-        return State::Restore(snapshot, &state_);
-      },
-      [&](std::uint64_t sequence, std::string_view encoded) {
-        Entry entry;
-        Status replayed = Decode(encoded, &entry);
-        ledger::Effects effects;
-        bool changed = false;
-        if (replayed.ok()) replayed = state_.Apply(entry, &effects, &changed);
-        ++entries;
-        bytes += encoded.size();
-        if (replayed.ok()) return replayed;
-        return Status(Code::kDataLoss,
-                      journal_path + ": event " + std::to_string(sequence) +
-                          " does not follow from those before it: " + replayed.message());
-      });
-  log_ = std::make_unique<DurableLog>(std::move(journal));
+  Replayed replayed;
+  Status status = OpenJournal(journal_path, JournalName(job_), &replayed);
+  log_ = std::make_unique<DurableLog>(std::move(replayed.journal));
   if (!status.ok()) return status;
-  entries_ = entries;
-  entry_bytes_ = bytes;
+  state_ = std::move(replayed.state);
+  entries_ = replayed.events;
+  entry_bytes_ = replayed.event_bytes;
+  snapshot_bytes_ = replayed.snapshot_bytes;
 
   now_ms_ = std::max(options_.now_ms(), state_.ledger().now_ms());
   seen_ms_ = lost_ms_ = now_ms_;

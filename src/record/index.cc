@@ -19,6 +19,9 @@ constexpr std::size_t kHeaderBytes = 8 + 3 * 4 + 4 * 8;
 constexpr std::size_t kEntryBytes = 16;
 constexpr std::size_t kFooterBytes = 4;
 constexpr std::uint64_t kMaxIndexBytes = std::uint64_t{1} << 32;
+constexpr std::uint32_t kGzipFlag = 1;
+constexpr int kDelimiterShift = 8;
+constexpr std::uint32_t kDelimiterFlags = 0xffu << kDelimiterShift;
 
 Status Damaged(const std::string& name, std::uint64_t offset, const std::string& what) {
   return {Code::kDataLoss, name + ": byte " + std::to_string(offset) + ": " + what +
@@ -65,8 +68,9 @@ std::string EncodeIndex(const Index& index) {
   std::string bytes(kMagic);
   AppendU32(kIndexVersion, &bytes);
   AppendU32(static_cast<std::uint32_t>(index.layout.format), &bytes);
-  AppendU32((index.layout.gzip ? 1u : 0u) |
-                static_cast<std::uint32_t>(static_cast<unsigned char>(index.layout.delimiter)) << 8,
+  const auto delimiter = static_cast<unsigned char>(index.layout.delimiter);
+  AppendU32((index.layout.gzip ? kGzipFlag : 0u) | static_cast<std::uint32_t>(delimiter)
+                                                       << kDelimiterShift,
             &bytes);
   AppendU64(index.data_bytes, &bytes);
   AppendU64(static_cast<std::uint64_t>(index.data_mtime_ns), &bytes);
@@ -103,9 +107,12 @@ Status DecodeIndex(const std::string& name, std::string_view bytes, Index* index
       format > static_cast<std::uint32_t>(Format::kCsv)) {
     return Damaged(name, 12, "format " + std::to_string(format) + " does not exist");
   }
+  if ((flags & ~(kGzipFlag | kDelimiterFlags)) != 0) {
+    return Damaged(name, 16, "flags " + std::to_string(flags) + " do not exist");
+  }
   index->layout.format = static_cast<Format>(format);
-  index->layout.gzip = (flags & 1) != 0;
-  index->layout.delimiter = static_cast<char>(flags >> 8);
+  index->layout.gzip = (flags & kGzipFlag) != 0;
+  index->layout.delimiter = static_cast<char>(flags >> kDelimiterShift);
   index->data_bytes = LoadU64(at + 20);
   index->data_mtime_ns = static_cast<std::int64_t>(LoadU64(at + 28));
   index->num_records = LoadU64(at + 36);

@@ -76,6 +76,11 @@ TEST(IndexTest, WhatIsWrongUnderAGoodChecksumIsFound) {
   bytes = EncodeIndex(SomeIndex());
   bytes[12] = 9;  // format
   EXPECT_EQ(DecodeIndex("i", Sealed(bytes), &index).code(), Code::kDataLoss);
+  for (const std::size_t flags : {16, 18, 19}) {  // all but the delimiter's
+    bytes = EncodeIndex(SomeIndex());
+    bytes[flags] = 2;
+    EXPECT_EQ(DecodeIndex("i", Sealed(bytes), &index).code(), Code::kDataLoss) << flags;
+  }
   const std::vector<std::vector<IndexEntry>> wrong = {{},
                                                       {{1, 0}},
                                                       {{0, 1}},

@@ -15,6 +15,7 @@
 namespace headrace::record {
 namespace {
 
+constexpr std::size_t kFirstWindowBytes = std::size_t{4} * 1024;
 constexpr std::size_t kWindowBytes = std::size_t{256} * 1024;
 
 bool IsDamage(const Status& status) {
@@ -143,7 +144,10 @@ Status FindGoodUnit(const InputFile& file, std::uint64_t begin, Units* units, st
   const std::size_t header = units->header_bytes();
   std::string window;
   for (std::uint64_t at = begin; at + header <= file.size();) {
-    window.resize(kWindowBytes);
+    // The next one is often near: each search begins small, or a file full of damage would be read
+    // many times over.
+    window.resize(std::min<std::uint64_t>(
+        std::clamp(2 * window.size(), kFirstWindowBytes, kWindowBytes), file.size() - at));
     std::size_t got = 0;
     if (Status status = file.ReadAt(at, window.size(), window.data(), &got); !status.ok()) {
       return status;
