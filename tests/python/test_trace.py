@@ -12,13 +12,16 @@ tf1 = tf.compat.v1
 STEPS = 60
 
 
-def _session():
-    """A graph whose input part and training part both take about a millisecond."""
-    text = tf.fill([400], "x" * 4096)
+def _session(rows=400, width=400):
+    """A graph whose input part and training part both take about a millisecond.
+
+    `rows` scales the input part, `width` (to its third power) the training part.
+    """
+    text = tf.fill([rows], "x" * 4096)
     dataset = tf.data.Dataset.from_tensors(text).repeat(STEPS)
     batch = tf1.data.make_one_shot_iterator(dataset).get_next(name="next")
     hashed = tf.strings.to_hash_bucket_strong(batch, 1 << 30, key=[1, 2], name="hash")
-    weights = tf1.get_variable("weights", initializer=tf.eye(400), use_resource=True)
+    weights = tf1.get_variable("weights", initializer=tf.eye(width), use_resource=True)
     product = tf.linalg.matmul(weights, weights + tf.cast(hashed[0], tf.float32) * 0.0)
     step = weights.assign(product).op
     options = headrace.StageOptions(capacity=2, name="input")
@@ -39,15 +42,18 @@ def _overlap(spans, others):
     )
 
 
-@pytest.fixture
-def trace(tmp_path):
-    path = tmp_path / "trace.json"
+def _traced(path, **size):
     with tf.Graph().as_default():
-        session, step = _session()
+        session, step = _session(**size)
         with session, headrace.trace(path):
             for _ in range(STEPS):
                 session.run(step)
     return json.loads(path.read_text())
+
+
+@pytest.fixture
+def trace(tmp_path):
+    return _traced(tmp_path / "trace.json")
 
 
 def test_stage_and_steps_overlap(trace):
@@ -64,9 +70,10 @@ def test_steps_name_the_ticket_that_they_took(trace):
     assert [s["args"]["ticket"] for s in _spans(trace, "step")] == list(range(STEPS - 1))
 
 
-def test_waits_are_there(trace):
+def test_waits_are_there(tmp_path):
+    trace = _traced(tmp_path / "trace.json", rows=4000, width=1)
     waits = _spans(trace, "wait")
-    assert waits, "the first step, at least, waits for the first element"
+    assert waits, "a step that is done at once waits for the stage's work"
     assert not {w["tid"] for w in waits} & {s["tid"] for s in _spans(trace, "body")}
 
 
